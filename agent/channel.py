@@ -1,0 +1,216 @@
+"""The channel between the supervisor and one role: a SEQPACKET socket pair.
+
+One datagram is one message: a 4-byte header length (big endian), a JSON object with `kind` and the
+message's fields, and an opaque payload. File descriptors travel beside it. A datagram that is not
+exactly that raises `ProtocolViolationError`, and whoever sent it is ended by the receiver.
+
+`MESSAGES` is the whole vocabulary: kind, sender, and the fields with their types. The standard
+library only, because the supervisor uses it.
+"""
+
+import array
+import json
+import os
+import socket
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+HEADER_LENGTH = struct.Struct("!I")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLimits:
+    """Caps while reading, per datagram."""
+
+    message_bytes: int = 128 * 1024
+    descriptors: int = 64
+
+
+LIMITS = ChannelLimits()
+
+
+class ProtocolViolationError(Exception):
+    """The peer sent something that is not a message of ours."""
+
+
+class Sender(StrEnum):
+    """Who may send a kind of message."""
+
+    SUPERVISOR = "supervisor"
+    COLLECTOR = "collector"
+    EVALUATOR = "evaluator"
+    LINK = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKind:
+    """One row of the vocabulary: who sends it and which fields it has, all required."""
+
+    senders: frozenset[Sender]
+    fields: Mapping[str, type]
+
+
+def _kind(*senders: Sender, **fields: type) -> MessageKind:
+    return MessageKind(frozenset(senders), MappingProxyType(fields))
+
+
+_S, _C, _E, _L = Sender.SUPERVISOR, Sender.COLLECTOR, Sender.EVALUATOR, Sender.LINK
+
+MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
+    {
+        # collector → supervisor. attached: descriptors are one per ring, then the counters map,
+        # then attachments; `more` says that further descriptors follow in another message.
+        # rings: [{"template_type": 1, "bytes": 67108864, "stride": 5416, "kind": "bpf"}]
+        # counters: [{"cause": "RING_FULL", "template_type": 1}], one per slot of 8 bytes.
+        "attached": _kind(_C, rung=str, rings=list, counters=list, probes=list, more=int),
+        "attachments": _kind(_C, more=int),
+        "failed": _kind(_C, rung=str, reason=str, detail=str),
+        # supervisor → evaluator. load: descriptors are the attribution record, one per ring, one
+        # per Channel File payload. files: [{"hash": hex, "template_type": 0 if not known yet}]
+        "load": _kind(_S, rung=str, rings=list, files=list, trial=int, epoch=str),
+        "go": _kind(_S, positions=dict),
+        "drain": _kind(_S),
+        # evaluator → supervisor. files: [{"hash", "template_type", "version", "instances"}]
+        "ready": _kind(_E, files=list, milliseconds=int, sandbox=dict),
+        "rejected": _kind(_E, hash=str, problems=list),
+        # payload: a serialised DetectionBatch. position: bytes of the ring consumed once this
+        # frame counts. verdicts: [{"pid", "start_time", "instance"}]
+        "frame": _kind(
+            _E, ring=int, position=int, evaluated=int, detections=int, verdicts=list, crc32=int
+        ),
+        "fault": _kind(_E, hash=str, instance=str, reason=str, detail=str),
+        "drained": _kind(_E, positions=dict),
+        # any role → supervisor.
+        "heartbeat": _kind(_C, _E, _L, facts=dict),
+        # link → supervisor. content: one descriptor, a sealed memfd with the payload.
+        "content": _kind(_L, hash=str, key_id=str, signature=str, template_type=int),
+        "revoke": _kind(_L, hash=str, key_id=str, signature=str, reason=str),
+        # The link has stored everything up to this report number durably.
+        "stored": _kind(_L, report=int),
+        # supervisor → link.
+        "identity": _kind(_S, agent=str, rung=str, boot_id=str, active=list),
+        "outcome": _kind(_S, hash=str, state=str, problems=list),
+        "state": _kind(_S, facts=dict, active=list),
+        # Numbered reports; detections carry a DetectionBatch as payload.
+        "detections": _kind(_S, report=int),
+        "crash": _kind(_S, report=int, facts=dict),
+        "loss": _kind(_S, report=int, facts=dict),
+        # supervisor → any role.
+        "stop": _kind(_S),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received message; `descriptors` are owned by the receiver."""
+
+    kind: str
+    fields: Mapping[str, Any]
+    payload: bytes = b""
+    descriptors: tuple[int, ...] = field(default=())
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """A connected pair: the supervisor's end (non-blocking) and the role's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
+
+
+def encode(kind: str, fields: Mapping[str, Any], payload: bytes = b"") -> bytes:
+    """The datagram of a message; ValueError if it is not in the vocabulary or too large."""
+    _require_fields(kind, fields, ValueError)
+    header = json.dumps({"kind": kind, **fields}, separators=(",", ":")).encode()
+    datagram = HEADER_LENGTH.pack(len(header)) + header + payload
+    if len(datagram) > LIMITS.message_bytes:
+        raise ValueError(f"message {kind} of {len(datagram)} bytes exceeds {LIMITS.message_bytes}")
+    return datagram
+
+
+def send(
+    sock: socket.socket,
+    kind: str,
+    *,
+    payload: bytes = b"",
+    descriptors: Sequence[int] = (),
+    **fields: Any,
+) -> None:
+    """Send one message; BlockingIOError where the socket is non-blocking and its queue is full."""
+    datagram = encode(kind, fields, payload)
+    ancillary = []
+    if descriptors:
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+    sock.sendmsg([datagram], ancillary)
+
+
+def receive(sock: socket.socket, sender: Sender) -> Message | None:
+    """The next message, or None where the peer has closed.
+
+    Raises ProtocolViolationError for anything that `sender` may not say; descriptors that came
+    with such a datagram are closed.
+    """
+    data, descriptors, flags = _receive_datagram(sock)
+    if not data:
+        _close(descriptors)
+        return None
+    try:
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise ProtocolViolationError("datagram or its descriptors exceed the limit")
+        kind, fields, payload = _decode(data, sender)
+    except ProtocolViolationError:
+        _close(descriptors)
+        raise
+    return Message(kind, fields, payload, descriptors)
+
+
+def checksum(payload: bytes) -> int:
+    """CRC-32 of a frame's payload."""
+    return zlib.crc32(payload)
+
+
+def _receive_datagram(sock: socket.socket) -> tuple[bytes, tuple[int, ...], int]:
+    data, descriptors, flags, _ = socket.recv_fds(
+        sock, LIMITS.message_bytes, LIMITS.descriptors, socket.MSG_CMSG_CLOEXEC
+    )
+    return data, tuple(descriptors), flags
+
+
+def _decode(data: bytes, sender: Sender) -> tuple[str, dict[str, Any], bytes]:
+    if len(data) < HEADER_LENGTH.size:
+        raise ProtocolViolationError("datagram without a header")
+    (length,) = HEADER_LENGTH.unpack_from(data)
+    end = HEADER_LENGTH.size + length
+    if end > len(data):
+        raise ProtocolViolationError("header longer than its datagram")
+    try:
+        fields = json.loads(data[HEADER_LENGTH.size : end])
+    except (ValueError, RecursionError) as error:
+        raise ProtocolViolationError("header is not JSON") from error
+    kind = fields.pop("kind", None) if isinstance(fields, dict) else None
+    if not isinstance(kind, str) or kind not in MESSAGES or sender not in MESSAGES[kind].senders:
+        raise ProtocolViolationError(f"{sender} may not send {kind!r:.40}")
+    _require_fields(kind, fields, ProtocolViolationError)
+    return kind, fields, data[end:]
+
+
+def _require_fields(kind: str, fields: Mapping[str, Any], error: type[Exception]) -> None:
+    expected = MESSAGES[kind].fields
+    if fields.keys() != expected.keys():
+        raise error(f"{kind}: fields {sorted(fields)!r:.200}, expected {sorted(expected)}")
+    for name, wanted in expected.items():
+        if type(fields[name]) is not wanted:
+            raise error(f"{kind}.{name}: {type(fields[name]).__name__}, expected {wanted.__name__}")
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,30 @@
+"""Make text that an attacker controls safe to print: one line, no control sequences, no loss.
+
+Process names, paths and arguments may hold any byte. `safe` shows printable characters as they are
+and everything else (control characters, newlines, bidirectional overrides, bytes that are not
+UTF-8, the backslash itself) as backslash escapes, so that the original can be read back.
+"""
+
+MAX_CHARACTERS = 8192
+"""Longest text that is shown; the rest is replaced by its length."""
+
+
+def safe(value: bytes | str, limit: int = MAX_CHARACTERS) -> str:
+    """The value as one printable line of at most about `limit` characters."""
+    text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+    shown = "".join(map(_escape, text[:limit]))
+    left = len(text) - limit
+    return f"{shown}…(+{left} more)" if left > 0 else shown
+
+
+def _escape(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as surrogateescape holds it
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
