@@ -1,0 +1,1 @@
+"""The wire between sensor and cloud: Python generated from the `.proto` files by `make proto`."""
