@@ -71,9 +71,13 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "attachments": _kind(_C, more=int),
         "failed": _kind(_C, rung=str, reason=str, detail=str),
         # supervisor → evaluator. load: descriptors are the attribution record, one per ring, one
-        # per Channel File payload. files: [{"hash": hex, "template_type": 0 if not known yet}]
-        "load": _kind(_S, rung=str, rings=list, files=list, trial=int, epoch=str),
-        "go": _kind(_S, positions=dict),
+        # per Channel File payload. files: [{"hash": hex, "template_type": number, "trial": 1 or 0,
+        # "active_version": version that a file on trial must exceed}]
+        "load": _kind(_S, rung=str, rings=list, files=list, epoch=str),
+        # positions: {ring: bytes}. careful: {ring: position up to which events are evaluated one by
+        # one}, because a predecessor died in a batch there. aside: {ring: [positions]} of events
+        # that are not evaluated again.
+        "go": _kind(_S, positions=dict, careful=dict, aside=dict),
         "drain": _kind(_S),
         # evaluator → supervisor. files: [{"hash", "template_type", "version", "instances"}]
         "ready": _kind(_E, files=list, milliseconds=int, sandbox=dict),

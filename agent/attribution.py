@@ -1,0 +1,109 @@
+"""The attribution record: what an evaluator is doing, in memory that outlives it.
+
+The supervisor makes a memfd per evaluator and keeps it mapped; the evaluator writes its progress
+into it with plain stores. When the evaluator is gone, however it died, the record says which event
+and which Template Instance it was working on: the suspect. Standard library only.
+
+Layout, little endian: eight 8-byte words (see `_WORDS`), then one 64-byte slot per Template
+Instance with its id, in the order in which the evaluator numbers them.
+"""
+
+import mmap
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+ID_BYTES = 64
+"""Longest instance id; content.limits refuses longer ones."""
+
+MAX_INSTANCES = 100_000
+NONE = 2**64 - 1
+"""Stands for 'no row' and 'no instance': the whole batch is suspect."""
+
+_WORDS = struct.Struct("<8Q")
+_ROW_AND_INSTANCE = struct.Struct("<2Q")
+_ROW_OFFSET = 4 * 8
+RECORD_BYTES = _WORDS.size + MAX_INSTANCES * ID_BYTES
+
+
+class Phase(IntEnum):
+    """What the evaluator is doing."""
+
+    STARTING = 0
+    LOADING = 1
+    SAMPLES = 2
+    SHADOW = 3
+    IDLE = 4
+    EVALUATING = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the record said. Positions are bytes in the ring; row and instance may be None."""
+
+    phase: Phase
+    ring: int
+    position: int
+    count: int
+    row: int | None
+    instance: int | None
+    instance_id: str
+
+
+def create() -> int:
+    """A new, zeroed record; returns its descriptor, which the caller owns."""
+    descriptor = os.memfd_create("bulkhead-attribution", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, RECORD_BYTES)
+    return descriptor
+
+
+class Attribution:
+    """The evaluator's side: writes progress."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._map = mmap.mmap(descriptor, RECORD_BYTES)
+        self.phase(Phase.LOADING)
+
+    def phase(self, phase: Phase) -> None:
+        """Enter a phase outside the evaluation of events."""
+        _WORDS.pack_into(self._map, 0, phase, 0, 0, 0, NONE, NONE, 0, 0)
+
+    def batch(self, ring: int, position: int, count: int, phase: Phase = Phase.EVALUATING) -> None:
+        """About to evaluate `count` events of a ring, from a position in bytes."""
+        _WORDS.pack_into(self._map, 0, phase, ring, position, count, NONE, NONE, 0, 0)
+
+    def note(self, row: int, instance: int) -> None:
+        """About to work on one row of the batch with one instance (its ordinal)."""
+        _ROW_AND_INSTANCE.pack_into(self._map, _ROW_OFFSET, row, instance)
+
+    def name_instances(self, ids: Sequence[str]) -> None:
+        """Write down the ids, so that the supervisor can name an ordinal without any content."""
+        for ordinal, name in enumerate(ids[:MAX_INSTANCES]):
+            start = _WORDS.size + ordinal * ID_BYTES
+            self._map[start : start + ID_BYTES] = name.encode()[:ID_BYTES].ljust(ID_BYTES, b"\0")
+
+
+def read(descriptor: int) -> Progress:
+    """What the record says now; values out of range, written by a broken evaluator, become None."""
+    words = _WORDS.unpack(os.pread(descriptor, _WORDS.size, 0))
+    phase, ring, position, count, row, instance = words[:6]
+    known_row = row if row < count else None
+    known_instance = instance if instance < MAX_INSTANCES else None
+    return Progress(
+        phase=Phase(phase) if phase in Phase.__members__.values() else Phase.STARTING,
+        ring=ring,
+        position=position,
+        count=count,
+        row=known_row,
+        instance=known_instance,
+        instance_id=_instance_id(descriptor, known_instance),
+    )
+
+
+def _instance_id(descriptor: int, ordinal: int | None) -> str:
+    if ordinal is None:
+        return ""
+    raw = os.pread(descriptor, ID_BYTES, _WORDS.size + ordinal * ID_BYTES)
+    return raw.rstrip(b"\0").decode("ascii", "backslashreplace")

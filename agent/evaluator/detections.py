@@ -1,0 +1,132 @@
+"""From a match to a detection on the wire, and to a verdict for the supervisor. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bulkhead.v1 import channel_file_pb2, report_pb2
+from content.channel_file import Disposition
+from content.definitions import Kind, TemplateType
+from content.interpreter import Match
+from content.record import decode
+from content.wire import value_to_proto
+
+Records = np.ndarray[tuple[int], np.dtype[np.void]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a batch of events came from.
+
+    epoch: names the set of rings, so that ids stay unique over restarts of collection.
+    first: sequence number of row 0, in records.
+    boot_to_unix_ns: what to add to a boot-time clock to get Unix time.
+    """
+
+    epoch: str
+    first: int
+    boot_to_unix_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A unit of output: what was found in the events up to and including `last_row`.
+
+    complete: False where more detections of `last_row` follow in the next frame, so that this one
+    must not move the position past it.
+    """
+
+    last_row: int
+    complete: bool
+    payload: bytes
+    detections: int
+    verdicts: tuple[Mapping[str, int | str], ...]
+
+
+def detection(
+    match: Match, template_type: TemplateType, records: Records, source: Source
+) -> report_pb2.Detection:
+    """The report of one match, with every input that was supplied."""
+    record = records[match.row : match.row + 1]
+    sequence = source.first + match.row
+    instance = match.instance
+    inputs = decode(template_type, record)
+    return report_pb2.Detection(
+        id=f"{source.epoch}-{template_type.number}-{sequence}-{instance.id}",
+        time_unix_ns=int(record["time_ns"][0]) + source.boot_to_unix_ns,
+        template_type=template_type.number,
+        sequence=sequence,
+        instance_id=instance.id,
+        channel_file_version=match.channel_file.version,
+        disposition=instance.disposition.value,
+        severity=instance.severity.value,
+        title=instance.title,
+        attack_techniques=instance.attack_techniques,
+        rung=int(record["rung"][0]),
+        inputs=[
+            channel_file_pb2.FieldInput(
+                field=number, value=value_to_proto(template_type.field(number), value)
+            )
+            for number, value in inputs.items()
+        ],
+        truncated_fields=_bits(int(record["truncated"][0])),
+    )
+
+
+def verdict(match: Match, template_type: TemplateType, records: Records) -> Mapping[str, int | str]:
+    """Who is to be stopped: pid and start time, which the supervisor checks again."""
+    record = records[match.row]
+    return {
+        "pid": int(record["pid"]),
+        "start_time": int(record["start_time"]),
+        "instance": match.instance.id,
+        "template_type": template_type.number,
+    }
+
+
+def frames(
+    matches: Sequence[Match],
+    template_type: TemplateType,
+    records: Records,
+    source: Source,
+    payload_limit: int,
+) -> Iterator[Frame]:
+    """Pack the matches of a batch, in row order, into frames below a size in bytes."""
+    batch = report_pb2.DetectionBatch()
+    verdicts: list[Mapping[str, int | str]] = []
+    size, last_row = 0, 0
+    for match in sorted(matches, key=lambda match: match.row):
+        found = detection(match, template_type, records, source)
+        added = found.ByteSize() + 8
+        if batch.detections and size + added > payload_limit:
+            yield _frame(batch, verdicts, last_row, complete=match.row != last_row)
+            batch, verdicts, size = report_pb2.DetectionBatch(), [], 0
+        batch.detections.append(found)
+        if match.instance.disposition is Disposition.PREVENT:
+            verdicts.append(verdict(match, template_type, records))
+        size, last_row = size + added, match.row
+    if batch.detections:
+        yield _frame(batch, verdicts, last_row, complete=True)
+
+
+def can_be_stopped(template_type: TemplateType) -> bool:
+    """Whether events of this type name a process for good (pid and start time)."""
+    names = {field.name for field in template_type.fields if field.kind is Kind.UNSIGNED}
+    return {"pid", "start_time"} <= names
+
+
+def _frame(
+    batch: report_pb2.DetectionBatch,
+    verdicts: list[Mapping[str, int | str]],
+    last_row: int,
+    *,
+    complete: bool,
+) -> Frame:
+    return Frame(
+        last_row, complete, batch.SerializeToString(), len(batch.detections), tuple(verdicts)
+    )
+
+
+def _bits(mask: int) -> list[int]:
+    return [number for number in range(64) if mask >> number & 1]

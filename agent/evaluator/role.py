@@ -1,0 +1,234 @@
+"""The evaluator role: acquire → warm up → lock down → load → trial → ready → work.
+
+One evaluator loads one set of Channel Files for life: new content is a new evaluator. It gets all
+that it needs as descriptors in the first message (attribution record, rings, payloads), gives up
+every right, and only then looks at content. It ends when the channel closes.
+"""
+
+import argparse
+import gc
+import mmap
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.attribution import Attribution, Phase
+from agent.channel import Message, ProtocolViolationError, Sender, receive, send
+from agent.evaluator.loop import Cursor, EventLoop
+from agent.evaluator.trial import Trial
+from agent.sandbox import EVALUATOR, lock_down
+from content.channel_file import ChannelFile, load
+from content.definitions import Rung, TemplateType, load_definitions
+from content.interpreter import Engine, Interpreter
+from content.problems import ContentError, Problem
+from content.reasons import Reason
+from content.supply import Supply
+from probes.ring import Ring
+
+Note = Callable[[int, int], None]
+EngineBuilder = Callable[[Sequence[ChannelFile], Mapping[int, TemplateType], Note], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One Channel File as the supervisor handed it over."""
+
+    hash: str
+    template_type: int
+    trial: bool
+    active_version: int
+    data: bytes
+
+
+class RefusedError(Exception):
+    """A Channel File of this evaluator's set can't be used."""
+
+    def __init__(self, content_hash: str, problems: Sequence[Problem]) -> None:
+        self.content_hash = content_hash
+        self.problems = tuple(problems)
+        super().__init__(f"{content_hash}: {self.problems[0].reason}")
+
+
+def product_engine(
+    files: Sequence[ChannelFile], types: Mapping[int, TemplateType], note: Note
+) -> Engine:
+    """The Content Interpreter, as shipped."""
+    return Interpreter(files, types, note=note)
+
+
+def run(
+    arguments: Sequence[str], build: EngineBuilder = product_engine, *, lenient: bool = False
+) -> int:
+    """Be the evaluator until the supervisor has no more use for it; returns the exit status.
+
+    build and lenient are for the laboratory, which puts an unchecked interpreter in on purpose.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle.
+    started = time.monotonic()
+    channel = socket.socket(fileno=_parse(arguments).channel_fd)
+    types = load_definitions()
+    order = receive(channel, Sender.SUPERVISOR)
+    if order is None:
+        return 0
+    attribution, cursors, payloads = _acquire(order, types)
+    _warm_up(types, build)
+    sandbox = lock_down(EVALUATOR)
+    trial = Trial(types, Supply.of(types, Rung(order["rung"])), attribution, lenient=lenient)
+    try:
+        files = _load(payloads, trial, build)
+        engine = build(files, types, attribution.note)
+        _finish_trial(payloads, trial, engine, cursors)
+    except RefusedError as refused:
+        problems = [_plain(problem) for problem in refused.problems]
+        send(channel, "rejected", hash=refused.content_hash, problems=problems)
+        return 0
+    attribution.name_instances([one.id for file in files for one in file.instances])
+    attribution.phase(Phase.IDLE)
+    gc.freeze()
+    milliseconds = int((time.monotonic() - started) * 1000)
+    send(
+        channel,
+        "ready",
+        files=_facts(payloads, files),
+        milliseconds=milliseconds,
+        sandbox=sandbox,
+    )
+    hashes = {payload.template_type: payload.hash for payload in payloads}
+    return _work(EventLoop(channel, engine, attribution, cursors, order["epoch"], hashes))
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="agent.evaluator", allow_abbrev=False)
+    parser.add_argument("--channel-fd", type=int, required=True)
+    return parser.parse_args(arguments)
+
+
+def _acquire(
+    order: Message, types: Mapping[int, TemplateType]
+) -> tuple[Attribution, dict[int, Cursor], list[Payload]]:
+    """Map what the descriptors stand for, and close them."""
+    if order.kind != "load":
+        raise ProtocolViolationError(f"expected load, got {order.kind}")
+    record, *others = order.descriptors
+    ring_descriptors = others[: len(order["rings"])]
+    file_descriptors = others[len(order["rings"]) :]
+    cursors = {}
+    for ring, descriptor in zip(order["rings"], ring_descriptors, strict=True):
+        template_type = types[ring["template_type"]]
+        mapped = Ring(descriptor, ring["stride"], ring["bytes"], ring["kind"], template_type)
+        cursors[template_type.number] = Cursor(mapped, template_type)
+    payloads = []
+    for file, descriptor in zip(order["files"], file_descriptors, strict=True):
+        payloads.append(
+            Payload(
+                file["hash"],
+                file["template_type"],
+                bool(file["trial"]),
+                file["active_version"],
+                _read_all(descriptor),
+            )
+        )
+    attribution = Attribution(record)
+    for descriptor in order.descriptors:
+        os.close(descriptor)
+    return attribution, cursors, payloads
+
+
+def _read_all(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        return b""
+    with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as mapped:
+        return mapped[:]
+
+
+def _warm_up(types: Mapping[int, TemplateType], build: EngineBuilder) -> None:
+    """Make everything import and initialise what it needs while files can still be opened."""
+    build([], types, lambda _row, _instance: None)
+    str(time.localtime())
+    "".encode("idna")
+
+
+def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> list[ChannelFile]:
+    """Trial steps 1 to 3; files that were tried before are loaded as strictly, not tried again."""
+
+    def factory(files: Sequence[ChannelFile], types: Mapping[int, TemplateType]) -> Engine:
+        return build(files, types, trial.attribution.note)
+
+    files = []
+    for payload in payloads:
+        trial.attribution.phase(Phase.LOADING)
+        try:
+            file = load(payload.data)
+        except ContentError as error:
+            raise RefusedError(payload.hash, error.problems) from error
+        problems = _wrong_type(payload, file)
+        if payload.trial and not problems:
+            problems = trial.check(file, payload.active_version, factory)
+        if problems:
+            raise RefusedError(payload.hash, problems)
+        files.append(file)
+    return files
+
+
+def _wrong_type(payload: Payload, file: ChannelFile) -> list[Problem]:
+    found = file.template_type.number
+    if found == payload.template_type:
+        return []
+    return [
+        Problem(
+            reason=Reason.UNKNOWN_TEMPLATE_TYPE,
+            place="template_type.number",
+            found=f"Template Type {found}",
+            expected=f"Template Type {payload.template_type}, as it was announced",
+        )
+    ]
+
+
+def _finish_trial(
+    payloads: Sequence[Payload], trial: Trial, engine: Engine, cursors: Mapping[int, Cursor]
+) -> None:
+    tried = [payload.hash for payload in payloads if payload.trial]
+    if not tried:
+        return
+    problems = trial.shadow(engine, cursors.values())
+    if problems:
+        raise RefusedError(tried[0], problems)
+
+
+def _facts(payloads: Sequence[Payload], files: Sequence[ChannelFile]) -> list[dict[str, object]]:
+    return [
+        {
+            "hash": payload.hash,
+            "template_type": file.template_type.number,
+            "version": file.version,
+            "instances": len(file.instances),
+        }
+        for payload, file in zip(payloads, files, strict=True)
+    ]
+
+
+def _plain(problem: Problem) -> dict[str, str]:
+    return {
+        "reason": str(problem.reason),
+        "place": problem.place,
+        "found": problem.found,
+        "expected": problem.expected,
+    }
+
+
+def _work(loop: EventLoop) -> int:
+    """Wait for the word to go, then evaluate; a peer that is gone is the end."""
+    try:
+        while True:
+            message = receive(loop.channel, Sender.SUPERVISOR)
+            if message is None or message.kind == "stop":
+                return 0
+            if message.kind == "go":
+                loop.run(message)
+                return 0
+    except (BrokenPipeError, ConnectionResetError):
+        return 0
