@@ -7,7 +7,7 @@ the `TemplateType` that it returns; nothing is mirrored by hand.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -81,7 +81,7 @@ class Field:
     rungs: frozenset[Rung]
     capacity: int = 0
     arguments: bool = False
-    values: Mapping[str, int] = MappingProxyType({})
+    values: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
 
 @dataclass(frozen=True, slots=True)
