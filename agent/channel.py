@@ -96,11 +96,13 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "revoke": _kind(_L, hash=str, key_id=str, signature=str, reason=str),
         # The link has stored everything up to this report number durably.
         "stored": _kind(_L, report=int),
-        # supervisor → link.
-        "identity": _kind(_S, agent=str, rung=str, boot_id=str, active=list),
+        # supervisor → link. identity comes first, and again when the rung changes; `run` is random
+        # per run of the supervisor, so that (run, report) names a report for good.
+        "identity": _kind(_S, agent=str, run=str, rung=str, boot_id=str, active=list),
         "outcome": _kind(_S, hash=str, state=str, problems=list),
         "state": _kind(_S, facts=dict, active=list),
-        # Numbered reports; detections carry a DetectionBatch as payload.
+        # Numbered reports, sent in rising order; detections carry a DetectionBatch as payload. After
+        # a restart of the link, those that were not yet `stored` are sent again.
         "detections": _kind(_S, report=int),
         "crash": _kind(_S, report=int, facts=dict),
         "loss": _kind(_S, report=int, facts=dict),
