@@ -1,0 +1,167 @@
+"""One child process: its pidfd, its channel, what it prints, and how it ended.
+
+Started with a clean environment, under its own user, with no new privileges and with the order to
+die if the supervisor does. It is known by its pidfd from start to end, so that no signal ever
+reaches a stranger that got the same pid.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent import channel
+from agent.channel import Message, ProtocolViolationError, Sender
+from agent.supervisor.limits import LIMITS
+from agent.supervisor.roles import Role, RoleEntry, command, ids
+
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_SENDERS = {
+    Role.COLLECTOR: Sender.COLLECTOR,
+    Role.EVALUATOR: Sender.EVALUATOR,
+    Role.LINK: Sender.LINK,
+}
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_SEND_BUFFER_BYTES = 4 * 1024 * 1024
+_SO_SNDBUFFORCE = 32
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a child ended: by a signal (0 if none) or with an exit status."""
+
+    signal: int
+    exit_code: int
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A running role, and what we keep of it."""
+
+    role: Role
+    process: subprocess.Popen[bytes]
+    pidfd: int
+    channel: socket.socket
+    stderr: int
+    started: float
+    killed_by_us: bool = False
+    closed: bool = False
+    end: End | None = None
+    _log_window: float = field(default=0.0)
+    _log_bytes: int = field(default=0)
+    log_dropped: int = 0
+
+    @property
+    def pid(self) -> int:
+        """Process id; only for showing, never for signalling."""
+        return self.process.pid
+
+    def send(self, kind: str, *, payload: bytes = b"", descriptors: Sequence[int] = (), **fields: Any) -> bool:
+        """Send a message; False where its queue is full or it is gone (its end will be seen)."""
+        try:
+            channel.send(self.channel, kind, payload=payload, descriptors=descriptors, **fields)
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def messages(self) -> Iterator[Message]:
+        """What it has sent, up to a turn's worth; ProtocolViolationError if it isn't a message."""
+        for _ in range(LIMITS.messages_per_turn):
+            try:
+                message = channel.receive(self.channel, _SENDERS[self.role])
+            except (BlockingIOError, ConnectionResetError):
+                return
+            if message is None:
+                self.closed = True
+                return
+            yield message
+
+    def kill(self) -> None:
+        """End it now; its end is noticed through the pidfd."""
+        self.killed_by_us = True
+        if self.end is None:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def reap(self) -> End:
+        """Collect the exit status of a child that has ended, once."""
+        if self.end is None:
+            status = self.process.wait()
+            self.end = End(-status, 0) if status < 0 else End(0, status)
+        return self.end
+
+    def output(self, now: float) -> str:
+        """What it printed since the last call, within its budget; the rest is dropped, counted."""
+        try:
+            data = os.read(self.stderr, LIMITS.log_bytes_per_second)
+        except BlockingIOError:
+            return ""
+        if now - self._log_window >= 1.0:
+            self._log_window, self._log_bytes = now, 0
+        room = LIMITS.log_bytes_per_second - self._log_bytes
+        self._log_bytes += len(data)
+        self.log_dropped += max(0, len(data) - room)
+        return data[: max(0, room)].decode("utf-8", "surrogateescape")
+
+    def close(self) -> None:
+        """Release the descriptors of a child that has been reaped."""
+        self.channel.close()
+        os.close(self.pidfd)
+        os.close(self.stderr)
+
+
+def start(role: Role, entry: RoleEntry, arguments: Sequence[str] = ()) -> Child:
+    """Start a role; OSError where the system can't (no memory, too many processes)."""
+    ours, theirs = channel.pair()
+    _enlarge(theirs)
+    _enlarge(ours)
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(writing, True)  # noqa: FBT003 — the standard library's signature
+    user, group = ids(entry) or (None, None)
+    try:
+        process = subprocess.Popen(  # noqa: S603 — the role table is ours
+            command(entry, "--channel-fd", str(theirs.fileno()), *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            pass_fds=(theirs.fileno(),),
+            env=ENVIRONMENT,
+            cwd="/",
+            user=user,
+            group=group,
+            extra_groups=[] if user is not None else None,
+            umask=0o077,
+            preexec_fn=_before_exec,  # noqa: PLW1509 — the supervisor has no threads
+        )
+    except OSError:
+        ours.close()
+        os.close(reading)
+        raise
+    finally:
+        theirs.close()
+        os.close(writing)
+    return Child(role, process, os.pidfd_open(process.pid), ours, reading, time.monotonic())
+
+
+def violation(child: Child, error: ProtocolViolationError) -> str:
+    """What a peer did that ends it, in words for the log."""
+    return f"{child.role} {child.pid} broke the protocol: {error}"
+
+
+def _before_exec() -> None:
+    # After the change of user, which would clear the parent-death signal.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _enlarge(sock: socket.socket) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER_BYTES)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)

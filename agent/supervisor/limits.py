@@ -1,0 +1,40 @@
+"""Every limit of the supervisor in one table."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorLimits:
+    """Counts, bytes and seconds; named with their unit."""
+
+    payload_bytes: int = 32 * 1024 * 1024
+    pending_content: int = 64
+    # Evaluators: how long each phase may last, and how long a silence means death.
+    load_seconds: float = 30.0
+    trial_seconds: float = 20.0
+    heartbeat_seconds: float = 2.0
+    drain_seconds: float = 1.0
+    stop_seconds: float = 2.0
+    # A role that lived this long is not in a crash loop.
+    stable_seconds: float = 10.0
+    restart_first_seconds: float = 0.1
+    restart_cap_seconds: float = 5.0
+    collector_deaths_per_rung: int = 3
+    collector_seconds: float = 60.0
+    # How often a message channel is read before others get their turn.
+    messages_per_turn: int = 256
+    tick_seconds: float = 0.1
+    state_seconds: float = 1.0
+    losses_seconds: float = 0.5
+    # Reports that the link has not stored yet.
+    reports: int = 100_000
+    report_bytes: int = 64 * 1024 * 1024
+    # What a role writes on standard error, per second; more is dropped and counted.
+    log_bytes_per_second: int = 64 * 1024
+    control_connections: int = 16
+    control_seconds: float = 1.0
+    previous_versions: int = 2
+    quarantined: int = 1024
+
+
+LIMITS = SupervisorLimits()

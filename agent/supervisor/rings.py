@@ -1,0 +1,163 @@
+"""The rings and attachments of the running collection: descriptors that outlive every role.
+
+The supervisor holds them and never reads an event. From the collector's message it knows how long
+each ring and record is; from the ring's own pages how many records were produced; from frames, up
+to which position events are accounted for. The counters map holds what the kernel had to drop.
+"""
+
+import mmap
+import os
+import secrets
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.channel import Message, ProtocolViolationError
+
+PAGE = mmap.PAGESIZE
+_WORD = struct.Struct("<Q")
+_KINDS = ("bpf", "memfd")
+MAX_RING_BYTES = 1 << 32
+
+
+@dataclass(slots=True)
+class RingFacts:
+    """One ring: what the collector said of it, and the position that is accounted for."""
+
+    template_type: int
+    size: int
+    stride: int
+    kind: str
+    descriptor: int
+    position: int = 0
+    _producer: mmap.mmap | None = field(default=None)
+
+    def produced(self) -> int:
+        """Position up to which events were written, in bytes."""
+        if self._producer is None:
+            self._producer = mmap.mmap(self.descriptor, PAGE, offset=PAGE, prot=mmap.PROT_READ)
+        (position,) = _WORD.unpack_from(self._producer, 0)
+        return int(position)
+
+    def document(self) -> dict[str, Any]:
+        """The ring as an evaluator is told of it."""
+        return {
+            "template_type": self.template_type,
+            "bytes": self.size,
+            "stride": self.stride,
+            "kind": self.kind,
+        }
+
+    def close(self) -> None:
+        """Give the ring up."""
+        if self._producer is not None:
+            self._producer.close()
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One slot of the counters map."""
+
+    cause: str
+    template_type: int
+
+
+@dataclass(slots=True)
+class Collection:
+    """Everything that a collector handed over, under a random name (epoch)."""
+
+    rung: str
+    rings: Mapping[int, RingFacts]
+    counters: tuple[Counter, ...]
+    probes: tuple[str, ...]
+    counters_map: mmap.mmap | None
+    attachments: list[int]
+    awaited: int
+    epoch: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all descriptors have arrived."""
+        return self.awaited == 0
+
+    def add_attachments(self, message: Message) -> None:
+        """Further descriptors, which keep programs attached."""
+        self.attachments.extend(message.descriptors)
+        if len(message.descriptors) > self.awaited or not message.descriptors:
+            raise ProtocolViolationError(f"{self.awaited} descriptors awaited")
+        self.awaited -= len(message.descriptors)
+
+    def lost(self) -> Iterator[tuple[Counter, int]]:
+        """Every counter with its count since collection began."""
+        if self.counters_map is None:
+            return
+        for slot, counter in enumerate(self.counters):
+            (count,) = _WORD.unpack_from(self.counters_map, slot * _WORD.size)
+            yield counter, int(count)
+
+    def produced_events(self) -> int:
+        """Events that were written to all rings."""
+        return sum(ring.produced() // ring.stride for ring in self.rings.values())
+
+    def backlog_events(self) -> int:
+        """Events that were written and not accounted for yet."""
+        return sum(
+            max(0, ring.produced() - ring.position) // ring.stride for ring in self.rings.values()
+        )
+
+    def close(self) -> None:
+        """Detach everything and give up the rings."""
+        for descriptor in self.attachments:
+            os.close(descriptor)
+        self.attachments.clear()
+        for ring in self.rings.values():
+            ring.close()
+        if self.counters_map is not None:
+            self.counters_map.close()
+
+
+def from_message(message: Message) -> Collection:
+    """What an `attached` message hands over; ProtocolViolationError if it doesn't add up."""
+    try:
+        return _collection(message)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        for descriptor in message.descriptors:
+            os.close(descriptor)
+        raise ProtocolViolationError(f"attached: {error!r:.200}") from error
+
+
+def _collection(message: Message) -> Collection:
+    documents = message["rings"]
+    counters = tuple(Counter(str(c["cause"]), int(c["template_type"])) for c in message["counters"])
+    expected = len(documents) + bool(counters)
+    if not documents or len(message.descriptors) < expected:
+        raise ValueError(f"{len(message.descriptors)} descriptors for {len(documents)} rings")
+    checked = [_ring(*pair) for pair in zip(documents, message.descriptors, strict=False)]
+    counters_map = None
+    if counters:
+        descriptor = message.descriptors[len(documents)]
+        size = -(-len(counters) * _WORD.size // PAGE) * PAGE
+        counters_map = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+        os.close(descriptor)
+    return Collection(
+        rung=str(message["rung"]),
+        rings={ring.template_type: ring for ring in checked},
+        counters=counters,
+        probes=tuple(map(str, message["probes"])),
+        counters_map=counters_map,
+        attachments=list(message.descriptors[expected:]),
+        awaited=int(message["more"]),
+    )
+
+
+def _ring(document: Mapping[str, Any], descriptor: int) -> RingFacts:
+    size, stride, kind = document["bytes"], document["stride"], document["kind"]
+    number = document["template_type"]
+    for value in (size, stride, number):
+        if type(value) is not int or value <= 0:
+            raise ValueError(f"ring {document!r:.120}")
+    if kind not in _KINDS or stride % 8 or size < stride or size > MAX_RING_BYTES:
+        raise ValueError(f"ring {document!r:.120}")
+    return RingFacts(number, size, stride, kind, descriptor)

@@ -1,0 +1,63 @@
+"""Acting on a verdict: stop a process, if it still is the process that the verdict is about.
+
+The evaluator is not trusted: pid 1, our own processes and kernel threads are never touched, and a
+pid counts only together with the start time that the event carried.
+"""
+
+import os
+import signal
+from collections.abc import Collection
+from enum import StrEnum
+from pathlib import Path
+
+NANOSECONDS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_START_TIME_FIELD = 22
+_PARENT_FIELD = 4
+_KERNEL_THREADD = 2
+
+
+class Outcome(StrEnum):
+    """What became of a verdict."""
+
+    STOPPED = "STOPPED"
+    ALREADY_GONE = "ALREADY_GONE"
+    ANOTHER_PROCESS = "ANOTHER_PROCESS"
+    PROTECTED = "PROTECTED"
+
+
+def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
+    """Kill a process by pidfd after its identity was checked again.
+
+    start_time_ns: since boot, in whole clock ticks, as events carry it.
+    """
+    if pid <= _KERNEL_THREADD or pid in protected:
+        return Outcome.PROTECTED
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (ProcessLookupError, OSError, ValueError, OverflowError):
+        return Outcome.ALREADY_GONE
+    try:
+        # The pidfd names whoever has the pid now; only then is its start time worth reading.
+        fields = _stat(pid)
+        if fields is None:
+            return Outcome.ALREADY_GONE
+        if int(fields[_PARENT_FIELD - 1]) == _KERNEL_THREADD:
+            return Outcome.PROTECTED
+        if int(fields[_START_TIME_FIELD - 1]) * NANOSECONDS_PER_TICK != start_time_ns:
+            return Outcome.ANOTHER_PROCESS
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    except ProcessLookupError:
+        return Outcome.ALREADY_GONE
+    else:
+        return Outcome.STOPPED
+    finally:
+        os.close(descriptor)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat; the second, a name with any bytes in it, is left blank."""
+    try:
+        line = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return ["", "", *line[line.rindex(b")") + 2 :].decode("ascii").split()]
