@@ -74,8 +74,7 @@ def prctl(option: int, *arguments: int) -> int:
 def system_call(name: str, number: int, *arguments: object) -> int:
     """A raw system call; arguments are ints (as C long) or ctypes objects. OSError on failure."""
     converted = [
-        ctypes.c_long(argument) if isinstance(argument, int) else argument
-        for argument in arguments
+        ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments
     ]
     return _checked(int(_libc.syscall(ctypes.c_long(number), *converted)), name)
 

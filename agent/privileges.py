@@ -69,7 +69,9 @@ def become(
     """Turn a forked child into a role that is about to be executed.
 
     descriptors: stay open and are made inheritable; all others are closed.
-    keep: what a role that stays root may have after exec; others end with nothing.
+    keep: what a role that stays root has after exec, even if the supervisor doesn't use it itself:
+    an exec as root is given the bounding set. Such a role sets no_new_privs when it locks itself
+    down; for the others it is set here, and they end with nothing.
     supervisor: its pid, to notice that it died before the death signal was armed; 0: unchecked.
 
     Raises OSError where a step is refused and ProcessLookupError where the supervisor is gone; the
@@ -82,8 +84,9 @@ def become(
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
-    narrow(keep if os.geteuid() == 0 else ())
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if os.geteuid() != 0:
+        narrow(())
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
     # After the change of user, which clears it.
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if supervisor and os.getppid() != supervisor:
@@ -91,11 +94,12 @@ def become(
 
 
 def supervisor_capabilities(keep: Collection[Capability] = SUPERVISOR_OWN) -> None:
-    """Keep only these in the supervisor itself; an exec as root gets what the bounding set holds.
+    """Keep only these in the supervisor, and beyond them only the collector's in what it starts.
 
     No_new_privs must stay off in the supervisor: with it, the collector that is executed could
     not have more than the supervisor keeps.
     """
+    drop_bounding({*keep, *COLLECTOR_BPF, *COLLECTOR_PSUTIL})
     narrow(keep)
 
 
