@@ -62,13 +62,14 @@ def become(
     uid: int,
     gid: int,
     *,
-    descriptors: Collection[int] = (0, 1, 2),
+    descriptors: Collection[int] | None = None,
     keep: Collection[Capability] = (),
     supervisor: int = 0,
 ) -> None:
     """Turn a forked child into a role that is about to be executed.
 
-    descriptors: stay open and are made inheritable; all others are closed.
+    descriptors: stay open and are made inheritable, all others are closed; None leaves them to
+    the caller (as preexec_fn of subprocess, which closes them itself).
     keep: what a role that stays root has after exec, even if the supervisor doesn't use it itself:
     an exec as root is given the bounding set. Such a role sets no_new_privs when it locks itself
     down; for the others it is set here, and they end with nothing.
@@ -77,7 +78,8 @@ def become(
     Raises OSError where a step is refused and ProcessLookupError where the supervisor is gone; the
     child must then end by os._exit. Without root the user stays as it is.
     """
-    _keep_only(descriptors)
+    if descriptors is not None:
+        _keep_only(descriptors)
     os.umask(ROLE_UMASK)
     if os.geteuid() == 0:
         drop_bounding(keep)

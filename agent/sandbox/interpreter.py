@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -27,10 +28,18 @@ LAZY_MODULES = MappingProxyType(
             "numpy._core._methods",
             "numpy._core._dtype",
             "numpy._core._internal",
-        )
+        ),
+        "grpc": (
+            "grpc._channel",
+            "grpc._auth",
+            "grpc._plugin_wrapping",
+            "grpc._interceptor",
+            "grpc._utilities",
+            "grpc.experimental",
+        ),
     }
 )
-"""What a library imports only when something goes wrong."""
+"""What a library imports only when it is first used, or when something goes wrong."""
 
 LAZY_CODECS = ("ascii", "latin-1", "utf-8", "unicode_escape", "idna")
 
@@ -63,7 +72,7 @@ class _NothingNew:
 
 
 def _require_single_thread() -> None:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+    with Path("/proc/self/status").open(encoding="ascii", errors="replace") as status:
         threads = next(int(line.split()[1]) for line in status if line.startswith("Threads:"))
     if threads != 1:
         raise SandboxError(
@@ -72,7 +81,8 @@ def _require_single_thread() -> None:
         )
 
 
-def _no_source(_filename: str, _module_globals: dict[str, Any] | None = None) -> list[str]:
+def _no_source(filename: str, module_globals: dict[str, Any] | None = None) -> list[str]:
+    del filename, module_globals
     return []
 
 

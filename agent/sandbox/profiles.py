@@ -117,7 +117,7 @@ LINK = Profile(
             resource.RLIMIT_MSGQUEUE: 0,
         }
     ),
-    readable=(*RESOLVER_FILES, Path("/sys/devices/system/cpu")),
+    readable=(*RESOLVER_FILES, Path("/dev/urandom"), Path("/sys/devices/system/cpu")),
     connect_ports=(DNS_PORT,),
     bind_ports=(ANY_FREE_PORT,),
 )

@@ -60,11 +60,11 @@ def names(calls: Iterable[Call]) -> frozenset[str]:
 
 
 # From the kernel's headers; Python doesn't name them.
-FIONBIO, FIOCLEX, FIONCLEX, TCGETS = 0x5421, 0x5451, 0x5450, 0x5401
+FIONBIO, FIOCLEX, FIONCLEX, TCGETS, FIONREAD = 0x5421, 0x5451, 0x5450, 0x5401, 0x541B
 F_DUPFD_CLOEXEC, F_GET_SEALS = 1030, 1034
 F_GETFD, F_SETFD, F_GETFL, F_SETFL = 1, 2, 3, 4
 AT_EMPTY_PATH = 0x1000
-PR_SET_NAME = 15
+PR_SET_NAME, PR_SET_VMA = 15, 0x53564D41
 NETLINK_ROUTE = 0
 THREAD_FLAGS = 0x00010000 | 0x00000800 | 0x00000100  # CLONE_THREAD, CLONE_SIGHAND, CLONE_VM
 NAMESPACE_FLAGS = 0x7E020000  # CLONE_NEW* for mount, cgroup, uts, ipc, user, pid, net
@@ -200,13 +200,16 @@ PYTHON = (
         "reads a limit of its own; setting is not permitted",
         (Condition(0, INT, 0), Condition(2, POINTER, 0)),
     ),
-    Call("prctl", "the name of a thread", (Condition(0, INT, PR_SET_NAME),)),
+    *_one_of(
+        "prctl",
+        0,
+        {PR_SET_NAME: "the name of a thread", PR_SET_VMA: "the name of a piece of memory"},
+    ),
     *_fails(
         errno.ENOSYS,
         {
             "clone3": "glibc then tries clone, whose flags can be checked",
             "statx": "libraries then use fstat",
-            "rseq": "glibc does without",
             "membarrier": "libraries do without",
         },
     ),
@@ -221,39 +224,52 @@ THREADS = (
         (Condition(0, THREAD_FLAGS | NAMESPACE_FLAGS, THREAD_FLAGS),),
     ),
     Call("set_robust_list", "glibc starts a thread"),
+    Call("rseq", "glibc starts a thread, and aborts where the main thread had it and this can't"),
 )
 
-STATE_FOLDER = _plain(
-    {
-        "openat": "the state folder and the resolver's files; Landlock denies all others",
-        "open": "the same in older C libraries",
-        "newfstatat": "SQLite looks for its files",
-        "stat": "the same in older C libraries",
-        "lstat": "the same in older C libraries",
-        "access": "SQLite looks for its files",
-        "faccessat": "the same on architectures without access",
-        "faccessat2": "the same, newer",
-        "getcwd": "SQLite makes its path absolute",
-        "readlink": "SQLite resolves its path",
-        "readlinkat": "the same on architectures without readlink",
-        "getdents64": "lists the state folder",
-        "pwrite64": "SQLite's pages",
-        "fsync": "SQLite's durability",
-        "fdatasync": "SQLite's durability",
-        "ftruncate": "SQLite's journal; memfds for content",
-        "fallocate": "SQLite enlarges its file",
-        "unlink": "SQLite's journal",
-        "unlinkat": "the same on architectures without unlink",
-        "rename": "files are replaced by rename",
-        "renameat": "the same on architectures without rename",
-        "umask": "SQLite opens its files",
-        "fchmod": "SQLite gives its journal the mode of its database",
-        "utimensat": "SQLite's lock files",
-        "fcntl": "SQLite's locks; seals on memfds",
-        "memfd_create": "content on its way to the supervisor",
-        "flock": "lock files of the state folder",
-        "dup": "Python's file objects",
-    }
+STATE_FOLDER = (
+    *_fails(errno.EPERM, {"fchown": "SQLite as root gives its journal the owner of its database"}),
+    *_plain(
+        {
+            "openat": "the state folder and the resolver's files; Landlock denies all others",
+            "open": "the same in older C libraries",
+            "newfstatat": "SQLite looks for its files",
+            "stat": "the same in older C libraries",
+            "lstat": "the same in older C libraries",
+            "access": "SQLite looks for its files",
+            "faccessat": "the same on architectures without access",
+            "faccessat2": "the same, newer",
+            "getcwd": "SQLite makes its path absolute",
+            "readlink": "SQLite resolves its path",
+            "readlinkat": "the same on architectures without readlink",
+            "getdents64": "lists the state folder",
+            "pwrite64": "SQLite's pages",
+            "fsync": "SQLite's durability",
+            "fdatasync": "SQLite's durability",
+            "ftruncate": "SQLite's journal; memfds for content",
+            "fallocate": "SQLite enlarges its file",
+            "unlink": "SQLite's journal",
+            "unlinkat": "the same on architectures without unlink",
+            "rename": "files are replaced by rename",
+            "renameat": "the same on architectures without rename",
+            "umask": "SQLite opens its files",
+            "fchmod": "SQLite gives its journal the mode of its database",
+            "utimensat": "SQLite's lock files",
+            "fcntl": "SQLite's locks; seals on memfds",
+            "memfd_create": "content on its way to the supervisor",
+            "flock": "lock files of the state folder",
+            "dup": "Python's file objects",
+        }
+    ),
+)
+
+NO_CACHE_DAEMON = (
+    Call(
+        "socket",
+        "the C library looks for a cache daemon of names and users, and does without",
+        (Condition(0, INT, socket.AF_UNIX),),
+        errno.EACCES,
+    ),
 )
 
 NETWORK_CLIENT = (
@@ -267,12 +283,8 @@ NETWORK_CLIENT = (
         "the resolver asks which addresses this host has",
         (Condition(0, INT, socket.AF_NETLINK), Condition(2, INT, NETLINK_ROUTE)),
     ),
-    Call(
-        "socket",
-        "the resolver tries its cache daemon and does without",
-        (Condition(0, INT, socket.AF_UNIX),),
-        errno.EACCES,
-    ),
+    *NO_CACHE_DAEMON,
+    Call("ioctl", "the resolver asks how long an answer is", (Condition(1, INT, FIONREAD),)),
     Call("socketpair", "wakes an event loop", (Condition(0, INT, socket.AF_UNIX),)),
     *_plain(
         {
@@ -282,23 +294,17 @@ NETWORK_CLIENT = (
             "getpeername": "gRPC says whom it is connected to",
             "sendto": "the resolver",
             "sendmmsg": "the resolver asks for both address families at once",
-            "recvmmsg": "the same, answers",
             "eventfd2": "gRPC wakes its threads",
-            "pipe2": "gRPC wakes its threads, where there is no eventfd",
-            "timerfd_create": "event loops",
-            "timerfd_settime": "event loops",
             "uname": "gRPC names its platform; the resolver's own host name",
-            "ioctl": "how much is left to read in a socket; none of ours reaches a device",
-            "sched_setscheduler": "gRPC's threads ask for the normal class",
             "sched_getparam": "gRPC's threads ask for the normal class",
             "sched_getscheduler": "gRPC's threads ask for the normal class",
-            "getcpu": "gRPC spreads its work over processors",
         }
     ),
 )
 
 WRITING_FLAGS = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 READ_FILES = (
+    *NO_CACHE_DAEMON,
     Call("openat", "/proc, to read and never to write", (Condition(2, WRITING_FLAGS, 0),)),
     Call("open", "the same in older C libraries", (Condition(1, WRITING_FLAGS, 0),)),
     *_plain(
