@@ -7,6 +7,7 @@ reaches a stranger that got the same pid.
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -63,7 +64,9 @@ class Child:
         """Process id; only for showing, never for signalling."""
         return self.process.pid
 
-    def send(self, kind: str, *, payload: bytes = b"", descriptors: Sequence[int] = (), **fields: Any) -> bool:
+    def send(
+        self, kind: str, *, payload: bytes = b"", descriptors: Sequence[int] = (), **fields: Any
+    ) -> bool:
         """Send a message; False where its queue is full or it is gone (its end will be seen)."""
         try:
             channel.send(self.channel, kind, payload=payload, descriptors=descriptors, **fields)
@@ -82,6 +85,12 @@ class Child:
                 self.closed = True
                 return
             yield message
+
+    def pending(self) -> bool:
+        """Whether it has sent something that was not read yet."""
+        if self.closed:
+            return False
+        return bool(select.select([self.channel], [], [], 0)[0])
 
     def kill(self) -> None:
         """End it now; its end is noticed through the pidfd."""

@@ -36,7 +36,9 @@ class ControlSocket:
             self._socket.listen(16)
         except OSError as error:
             self._socket.close()
-            raise ControlError(f"{path}: {error.strerror or error}; expected a place for the control socket") from error
+            raise ControlError(
+                f"{path}: {error.strerror or error}; expected a place for the control socket"
+            ) from error
 
     def fileno(self) -> int:
         """For the selector."""

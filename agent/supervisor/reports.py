@@ -38,7 +38,9 @@ class Reports:
     _sent: int = 0
     _bytes: int = 0
 
-    def add(self, kind: str, facts: Mapping[str, Any], payload: bytes = b"", weight: int = 1) -> bool:
+    def add(
+        self, kind: str, facts: Mapping[str, Any], payload: bytes = b"", weight: int = 1
+    ) -> bool:
         """Queue a report; False where there is no room, which is counted by `weight`."""
         size = len(payload) + 512
         if len(self._waiting) >= LIMITS.reports or self._bytes + size > LIMITS.report_bytes:

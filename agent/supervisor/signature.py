@@ -60,7 +60,9 @@ class TrustedKey:
             with path.open("rb") as file:
                 pem = file.read(MAX_KEY_FILE_BYTES + 1)
         except OSError as error:
-            raise TrustError(f"{path}: {error.strerror}; expected a public key in PEM form") from error
+            raise TrustError(
+                f"{path}: {error.strerror}; expected a public key in PEM form"
+            ) from error
         raw = _raw_public_key(pem) if len(pem) <= MAX_KEY_FILE_BYTES else None
         if raw is None:
             raise TrustError(f"{path}: found no Ed25519 public key in PEM form")
@@ -83,7 +85,9 @@ class TrustedKey:
             if not key or _crypto.EVP_DigestVerifyInit(context, None, None, None, key) != 1:
                 return False
             size = len(signature)
-            return bool(_crypto.EVP_DigestVerify(context, signature, size, message, len(message)) == 1)
+            return bool(
+                _crypto.EVP_DigestVerify(context, signature, size, message, len(message)) == 1
+            )
         finally:
             _crypto.EVP_MD_CTX_free(context)
             _crypto.EVP_PKEY_free(key)

@@ -46,7 +46,9 @@ class Store:
             self._payloads.chmod(0o700)
             self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"{error.filename}: {error.strerror}; expected a writable state folder") from error
+            raise StoreError(
+                f"{error.filename}: {error.strerror}; expected a writable state folder"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -92,13 +94,16 @@ class Store:
         """Keep a payload; it has no effect until a manifest names it."""
         _replace(self._payloads / content_hash, data)
 
-    def commit(self, manifest: Manifest) -> None:
-        """Make a manifest the one in force, then drop payloads that nothing names any more."""
+    def commit(self, manifest: Manifest, keep: frozenset[str] = frozenset()) -> None:
+        """Make a manifest the one in force, then drop payloads that nothing names any more.
+
+        keep: hashes of payloads that wait for a manifest that will name them.
+        """
         document = json.dumps(to_document(manifest), indent=1).encode()
         _replace(self.folder / MANIFEST, document)
         self.manifest = manifest
         for path in self._stored():
-            if path.name not in manifest.hashes():
+            if path.name not in manifest.hashes() | keep:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -1,0 +1,33 @@
+"""What can go wrong in the link."""
+
+
+class LinkError(Exception):
+    """Root of the link's errors. `reason` is a stable code for people and programs."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {text}")
+
+
+class ConfigurationError(LinkError):
+    """The role can't start as it was told to: folder, credentials or address."""
+
+
+class StoreError(LinkError):
+    """Outbox or detection log could not be written now; nothing of the batch was stored."""
+
+
+class ReportError(LinkError):
+    """A message of the supervisor does not say what its kind has to say."""
+
+
+class CloudError(LinkError):
+    """The cloud broke the session's rules; the session ends and another one is tried."""
+
+
+class FetchRefusedError(LinkError):
+    """What was fetched is not what was offered: says where, what was found and expected."""
+
+    def __init__(self, reason: str, place: str, found: str, expected: str) -> None:
+        self.place, self.found, self.expected = place, found, expected
+        super().__init__(reason, f"{place}: found {found}, expected {expected}")

@@ -1,0 +1,52 @@
+"""Every limit of the link in one table."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """Counts, bytes, seconds and milliseconds; named with their unit."""
+
+    # The outbox. The reserve is kept for reports about the sensor itself, so that detections
+    # that find no room can't push out the news that the sensor crashed or lost events.
+    outbox_rows: int = 200_000
+    outbox_bytes: int = 64 * 1024 * 1024
+    reserve_rows: int = 10_000
+    reserve_bytes: int = 2 * 1024 * 1024
+    # What an outbox row costs beside its message.
+    row_bytes: int = 64
+    refusal_report_seconds: float = 10.0
+    # One transaction.
+    batch_messages: int = 256
+    batch_bytes: int = 8 * 1024 * 1024
+    store_retry_seconds: float = 1.0
+    # The local detection log: this file and one predecessor.
+    log_bytes: int = 32 * 1024 * 1024
+    # The supervisor's channel.
+    heartbeat_seconds: float = 0.5
+    farewell_seconds: float = 0.3
+    # A session: what may be on its way without a receipt, and how long a silence means the end.
+    window_deliveries: int = 512
+    window_bytes: int = 4 * 1024 * 1024
+    read_rows: int = 128
+    welcome_seconds: float = 5.0
+    receipt_seconds: float = 30.0
+    keepalive_milliseconds: int = 2_000
+    keepalive_timeout_milliseconds: int = 2_000
+    response_bytes: int = 4 * 1024 * 1024
+    # Reconnecting; a session that lived this long was a good one.
+    reconnect_first_seconds: float = 0.2
+    reconnect_cap_seconds: float = 10.0
+    stable_seconds: float = 5.0
+    # Fetching a Channel File.
+    pending_offers: int = 64
+    fetch_bytes: int = 32 * 1024 * 1024
+    fetch_seconds: float = 60.0
+    fetch_tries: int = 3
+    known_outcomes: int = 1024
+    # Texts in acknowledgements, crash and loss reports.
+    text_characters: int = 1024
+    problems: int = 100
+
+
+LIMITS = LinkLimits()

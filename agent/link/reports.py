@@ -1,0 +1,172 @@
+"""From the supervisor's facts to messages of the wire. Pure.
+
+Facts are JSON objects whose keys are the names of the message's fields: numbers and booleans as
+such, enum values as lower-case names without their prefix, bytes as hexadecimal digits, texts as
+strings. Whatever is not that raises `ReportError`, naming the field.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from agent.link.errors import ReportError
+from agent.link.limits import LIMITS
+from agent.link.wire_enums import names, number_of
+from bulkhead.v1 import report_pb2
+
+MALFORMED_REPORT = "MALFORMED_REPORT"
+"""Reason code, and cause of loss, of a report that can't be read."""
+
+HASH_BYTES = 32
+
+_M = TypeVar("_M", bound=Message)
+_TRUTH = {FieldDescriptor.CPPTYPE_BOOL}
+_TEXT_OR_BYTES = {FieldDescriptor.CPPTYPE_STRING}
+_ENUM = {FieldDescriptor.CPPTYPE_ENUM}
+
+
+def from_facts(message: _M, facts: Mapping[str, Any]) -> _M:
+    """The message, filled in; ReportError for unknown keys and for values of another kind."""
+    fields = message.DESCRIPTOR.fields_by_name
+    for name, value in facts.items():
+        if name not in fields:
+            raise _malformed(name, value, f"one of {', '.join(sorted(fields))}")
+        try:
+            setattr(message, name, _value(fields[name], value))
+        except (TypeError, ValueError) as error:
+            raise _malformed(name, value, str(error)) from error
+    return message
+
+
+def heartbeat(
+    facts: Mapping[str, Any],
+    rung: str,
+    active: Iterable[report_pb2.ActiveChannelFile],
+    now_unix_ns: int,
+) -> report_pb2.Heartbeat:
+    """The cloud's share of the supervisor's state: facts that the wire has no field for are not."""
+    fields = report_pb2.Heartbeat.DESCRIPTOR.fields_by_name
+    shared = {name: value for name, value in facts.items() if name in fields}
+    message = from_facts(report_pb2.Heartbeat(), {"rung": rung, **shared})
+    message.time_unix_ns = now_unix_ns
+    message.active.extend(active)
+    return message
+
+
+def active_files(entries: Sequence[Any]) -> tuple[report_pb2.ActiveChannelFile, ...]:
+    """`[{"template_type", "version", "hash", "state"}]` as the wire has it."""
+    return tuple(
+        report_pb2.ActiveChannelFile(
+            template_type=_natural(entry, "template_type"),
+            version=_natural(entry, "version"),
+            content_hash=content_hash(_member(entry, "hash")),
+            state=_state(_member(entry, "state")),
+        )
+        for entry in entries
+    )
+
+
+def acknowledgement(
+    digest: str, state: str, problems: Sequence[Any]
+) -> report_pb2.ContentAcknowledgement:
+    """Where a Channel File stands; at most `LIMITS.problems` problems, each text capped."""
+    return report_pb2.ContentAcknowledgement(
+        content_hash=content_hash(digest),
+        state=_state(state),
+        problems=[
+            report_pb2.Problem(
+                reason_code=text(_member(problem, "reason")),
+                place=text(_member(problem, "place")),
+                found=text(_member(problem, "found")),
+                expected=text(_member(problem, "expected")),
+            )
+            for problem in problems[: LIMITS.problems]
+        ],
+    )
+
+
+def detections(payload: bytes) -> report_pb2.DetectionBatch:
+    """The evaluator's batch; ReportError if it is none or empty."""
+    try:
+        batch = report_pb2.DetectionBatch.FromString(payload)
+    except DecodeError as error:
+        raise _malformed("payload", f"{len(payload)} bytes", "a DetectionBatch") from error
+    if not batch.detections:
+        raise _malformed("payload", "no detection", "at least one")
+    return batch
+
+
+def rung(name: str) -> report_pb2.Rung:
+    """The wire's rung of that name."""
+    return report_pb2.Rung.ValueType(_named(report_pb2.Rung.DESCRIPTOR, name, "rung"))
+
+
+def content_hash(value: Any) -> bytes:
+    """A SHA-256 from its 64 hexadecimal digits."""
+    try:
+        digest = bytes.fromhex(value)
+    except (TypeError, ValueError):
+        digest = b""
+    if len(digest) != HASH_BYTES:
+        raise _malformed("hash", value, "64 hexadecimal digits")
+    return digest
+
+
+def text(value: Any) -> str:
+    """A string that protobuf can hold, no longer than `LIMITS.text_characters`."""
+    if not isinstance(value, str):
+        raise _malformed("text", value, "a string")
+    return value[: LIMITS.text_characters].encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _value(field: FieldDescriptor, value: Any) -> object:
+    if field.is_repeated or field.message_type is not None:
+        raise ValueError("a plain field")
+    if field.cpp_type in _ENUM:
+        return _named(field.enum_type, value, field.name)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return bytes.fromhex(value)
+    if field.cpp_type in _TEXT_OR_BYTES:
+        return text(value)
+    if field.cpp_type in _TRUTH:
+        return _truth(value)
+    if type(value) is not int:
+        raise TypeError("an integer")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if value not in (0, 1):
+        raise ValueError("true or false")
+    return bool(value)
+
+
+def _named(enum: EnumDescriptor, name: Any, place: str) -> int:
+    number = number_of(enum, name) if isinstance(name, str) else None
+    if number is None:
+        raise _malformed(place, name, f"one of {', '.join(names(enum))}")
+    return number
+
+
+def _state(name: Any) -> report_pb2.ContentState:
+    number = _named(report_pb2.ContentState.DESCRIPTOR, name, "state")
+    return report_pb2.ContentState.ValueType(number)
+
+
+def _natural(entry: Any, name: str) -> int:
+    value = _member(entry, name)
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise _malformed(name, value, "a count")
+    return value
+
+
+def _member(entry: Any, name: str) -> Any:
+    if not isinstance(entry, dict) or name not in entry:
+        raise _malformed(name, entry, f"an object with {name}")
+    return entry[name]
+
+
+def _malformed(place: str, found: Any, expected: str) -> ReportError:
+    return ReportError(MALFORMED_REPORT, f"{place}: found {found!r:.80}, expected {expected}")

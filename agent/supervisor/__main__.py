@@ -1,0 +1,28 @@
+"""`python -m agent.supervisor`: the sensor's first process."""
+
+import sys
+
+from agent.supervisor.control import ControlError
+from agent.supervisor.roles import RoleTableError
+from agent.supervisor.settings import parse
+from agent.supervisor.signature import TrustError
+from agent.supervisor.store import StoreError
+from agent.supervisor.supervisor import Supervisor
+
+PREREQUISITE_MISSING = 3
+
+
+def main() -> int:
+    """Run the supervisor; a user's mistake is one line on standard error and status 3."""
+    settings = parse()
+    try:
+        supervisor = Supervisor(settings)
+    except (ControlError, RoleTableError, StoreError, TrustError) as error:
+        reason = type(error).__name__.removesuffix("Error")
+        sys.stderr.write(f"error {reason}: {error}\n")
+        return PREREQUISITE_MISSING
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

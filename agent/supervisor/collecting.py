@@ -1,0 +1,135 @@
+"""Keeping collection going: start a collector, keep what it hands over, go down a rung loudly.
+
+In the BPF rung the collector is gone as soon as everything is attached: the descriptors that we
+hold keep programs attached and rings alive, and nobody is left who could be attacked. In the psutil
+rung it stays, and a new one takes its place when it dies.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from agent.backoff import Backoff
+from agent.channel import Message, ProtocolViolationError
+from agent.supervisor.child import Child
+from agent.supervisor.ledger import Ledger
+from agent.supervisor.limits import LIMITS
+from agent.supervisor.log import Log
+from agent.supervisor.rings import Collection, from_message
+
+
+@dataclass(slots=True)
+class Collecting:
+    """The collection of events: at most one collector, and what it has attached."""
+
+    rungs: Sequence[str]
+    start: Callable[[str], Child]
+    ledger: Ledger
+    log: Log
+    backoff: Backoff
+    changed: Callable[[], None]
+    clock: Callable[[], float] = time.monotonic
+    child: Child | None = None
+    collection: Collection | None = None
+    said: str = ""
+    _level: int = 0
+    _deaths: int = 0
+    _not_before: float = 0.0
+    _arriving: Collection | None = field(default=None)
+
+    @property
+    def rung(self) -> str:
+        """The rung in use, or the one that is being tried."""
+        return self.collection.rung if self.collection else self.rungs[self._level]
+
+    @property
+    def lowered(self) -> bool:
+        """Whether this is less than the best rung."""
+        return self.rung != "bpf_btf"
+
+    def reconcile(self) -> None:
+        """Start a collector where one is missing; end one that takes too long."""
+        now = self.clock()
+        if self.child is not None:
+            if self.collection is None and now - self.child.started > LIMITS.collector_seconds:
+                self.child.kill()
+            return
+        held = self.collection is not None and self.collection.rung.startswith("bpf")
+        if not held and now >= self._not_before:
+            self.child = self.start(self.rungs[self._level])
+
+    def attached(self, child: Child, message: Message) -> None:
+        """First message of a collector that has succeeded; more descriptors may follow."""
+        if self._arriving is not None:
+            raise ProtocolViolationError("attached twice")
+        self._arriving = from_message(message)
+        self._arrived(child)
+
+    def attachments(self, child: Child, message: Message) -> None:
+        """Further descriptors."""
+        if self._arriving is None:
+            raise ProtocolViolationError("attachments before attached")
+        self._arriving.add_attachments(message)
+        self._arrived(child)
+
+    def failed(self, message: Message) -> None:
+        """The rung can't be had here: the next one, loudly."""
+        self.said = f"{message['reason']}: {message['detail']}"
+        self.log.say(
+            "rung failed", rung=message["rung"], reason=message["reason"], detail=message["detail"]
+        )
+        self._next_rung()
+
+    def ended(self, child: Child) -> None:
+        """The collector is gone; with everything attached and in BPF, that is as it should be."""
+        self.child = None
+        end = child.reap()
+        if self._arriving is not None:
+            self._arriving.close()
+            self._arriving = None
+        collection = self.collection
+        if collection is not None and collection.rung.startswith("bpf"):
+            self.log.say("collector gone", pid=child.pid, attachments=len(collection.attachments))
+            return
+        self._deaths += 1
+        self._not_before = self.clock() + self.backoff.next_delay()
+        self.log.say("collector died", pid=child.pid, signal=end.signal, status=end.exit_code)
+        if collection is None and self._deaths >= LIMITS.collector_deaths_per_rung:
+            self._next_rung()
+
+    def close(self) -> None:
+        """Detach everything."""
+        self._replace(None)
+
+    def _arrived(self, child: Child) -> None:
+        arriving = self._arriving
+        if arriving is None or not arriving.complete:
+            return
+        self._arriving = None
+        self._deaths = 0
+        self.backoff.reset()
+        self._replace(arriving)
+        self.log.say(
+            "collection",
+            rung=arriving.rung,
+            probes=len(arriving.probes),
+            attachments=len(arriving.attachments),
+            collector=child.pid,
+        )
+
+    def _replace(self, new: Collection | None) -> None:
+        old, self.collection = self.collection, new
+        if old is not None:
+            self.ledger.watch(old)
+            for number, ring in old.rings.items():
+                behind = max(0, ring.produced() - ring.position) // ring.stride
+                self.ledger.add("COLLECTION_ENDED", number, behind)
+            self.ledger.collection_ended()
+            old.close()
+        self.changed()
+
+    def _next_rung(self) -> None:
+        self._deaths = 0
+        if self._level + 1 < len(self.rungs):
+            self._level += 1
+            self.log.say("REDUCED FUNCTIONALITY", rung=self.rungs[self._level], because=self.said)

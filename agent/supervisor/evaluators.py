@@ -1,0 +1,290 @@
+"""The evaluators: one works, one stands by, one may be on trial. Level-triggered.
+
+`wanted` is the set of Channel Files that should be in force. `reconcile` compares it with what is
+there and takes the next step, whatever happened before:
+
+    nobody works, somebody ready with the wanted set  → it goes, at the positions of the rings
+    the worker has another set, a successor is ready  → the worker drains, then the successor goes
+    nobody ready or loading with the wanted set       → a stand-by is started
+
+So a crash, a promotion, a rollback and a change of the rings are all the same to it. The stand-by
+has loaded its content and waits: taking over is one message.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from agent import attribution
+from agent.attribution import Progress
+from agent.backoff import Backoff
+from agent.deaths import Cause, Death
+from agent.supervisor.child import Child
+from agent.supervisor.limits import LIMITS
+from agent.supervisor.rings import Collection
+
+
+class LoadedFile(NamedTuple):
+    """A Channel File as an evaluator is given it: what is running, whatever its state."""
+
+    hash: str
+    template_type: int
+
+
+FileSet = frozenset[LoadedFile]
+
+
+class Stage(StrEnum):
+    """Where an evaluator is in its short life."""
+
+    LOADING = "loading"
+    READY = "ready"
+    RUNNING = "running"
+    DRAINING = "draining"
+
+
+@dataclass(slots=True, eq=False)
+class Evaluator:
+    """One evaluator process and what it was given."""
+
+    child: Child
+    files: FileSet
+    candidate: LoadedFile | None
+    attribution: int
+    stage: Stage
+    since: float
+    heard: float
+    cause: Cause | None = None
+    # It has done what it was there for, or is no longer wanted: its end is no death.
+    finished: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def enter(self, stage: Stage, now: float) -> None:
+        """Move on to another stage."""
+        self.stage, self.since, self.heard = stage, now, now
+
+    def overdue(self, now: float) -> Cause | None:
+        """Why it should be ended now, if so."""
+        if self.stage is Stage.LOADING:
+            limit = LIMITS.trial_seconds if self.candidate else LIMITS.load_seconds
+            return Cause.DEADLINE_EXCEEDED if now - self.since > limit else None
+        if self.stage is Stage.RUNNING and now - self.heard > LIMITS.heartbeat_seconds:
+            return Cause.HEARTBEAT_MISSED
+        if self.stage is Stage.DRAINING and now - self.since > LIMITS.drain_seconds:
+            return Cause.HEARTBEAT_MISSED
+        return None
+
+    def progress(self) -> Progress:
+        """What it was doing last, from the memory that outlives it."""
+        return attribution.read(self.attribution)
+
+    def death(self, probation: frozenset[str]) -> Death:
+        """Its end, as the rules want to know it."""
+        end = self.child.reap()
+        foreign = end.signal == 9 and not self.child.killed_by_us
+        return Death(
+            cause=self.cause or (Cause.SIGNAL if end.signal else Cause.EXIT),
+            signal=end.signal,
+            on_trial=self.candidate is not None and self.stage is Stage.LOADING,
+            running=self.stage in (Stage.RUNNING, Stage.DRAINING),
+            foreign_kill=foreign,
+            progress=self.progress(),
+            files={file.template_type: file.hash for file in self.files},
+            probation=probation,
+        )
+
+
+class Launcher(Protocol):
+    """What the pool needs from the outside: a process, and payloads as sealed descriptors."""
+
+    def start_evaluator(self) -> Child:
+        """Start the evaluator's executable."""
+
+    def payload_descriptor(self, content_hash: str) -> int:
+        """A sealed memfd with a stored payload, owned by the caller."""
+
+
+@dataclass(slots=True)
+class TakeOver:
+    """What the next worker must know about events that earlier ones died on."""
+
+    careful: dict[int, int] = field(default_factory=dict)
+    aside: dict[int, set[int]] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, dict[str, Any]]:
+        """As the `go` message carries it."""
+        return {
+            "careful": {str(ring): until for ring, until in self.careful.items()},
+            "aside": {str(ring): sorted(at) for ring, at in self.aside.items()},
+        }
+
+    def prune(self, collection: Collection) -> None:
+        """Forget what lies behind the positions."""
+        for number, ring in collection.rings.items():
+            if self.careful.get(number, 0) <= ring.position:
+                self.careful.pop(number, None)
+            ahead = {at for at in self.aside.get(number, ()) if at >= ring.position}
+            self.aside[number] = ahead
+
+
+@dataclass(slots=True)
+class Evaluators:
+    """All evaluators of this sensor."""
+
+    launcher: Launcher
+    backoff: Backoff
+    clock: Callable[[], float] = time.monotonic
+    collection: Collection | None = None
+    wanted: FileSet = frozenset()
+    members: list[Evaluator] = field(default_factory=list)
+    take_over: TakeOver = field(default_factory=TakeOver)
+    _not_before: float = 0.0
+
+    @property
+    def worker(self) -> Evaluator | None:
+        """The one that has the rings."""
+        at_work = (Stage.RUNNING, Stage.DRAINING)
+        return next((one for one in self.members if one.stage in at_work), None)
+
+    @property
+    def on_trial(self) -> Evaluator | None:
+        """The one with a file that has not passed yet."""
+        return next((one for one in self.members if one.candidate is not None), None)
+
+    def by_child(self, child: Child) -> Evaluator | None:
+        """The evaluator that a process is."""
+        return next((one for one in self.members if one.child is child), None)
+
+    def reconcile(self) -> None:
+        """Take the next step towards the wanted set."""
+        now = self.clock()
+        self._end_overdue(now)
+        if self.collection is None or not self.collection.complete:
+            return
+        worker = self.worker
+        successor = self._ready()
+        if worker is None and successor is not None:
+            self._go(successor, self.collection, now)
+        elif worker is not None and successor is not None and worker.files != self.wanted:
+            self._drain(worker, now)
+        self._end_obsolete()
+        if not self._standing_by() and now >= self._not_before:
+            self.start(self.wanted, None)
+
+    def start(
+        self, files: FileSet, candidate: LoadedFile | None, active_version: int = 0
+    ) -> Evaluator:
+        """Start an evaluator on a set; a candidate is tried, and must be newer than a version."""
+        if self.collection is None:
+            raise RuntimeError("no rings to evaluate")
+        child = self.launcher.start_evaluator()
+        now = self.clock()
+        record = attribution.create()
+        one = Evaluator(child, files, candidate, record, Stage.LOADING, now, now)
+        self.members.append(one)
+        if not self._send_load(one, self.collection, active_version):
+            child.kill()
+        return one
+
+    def remove(self, one: Evaluator) -> None:
+        """Forget an evaluator that has ended."""
+        self.members.remove(one)
+        os.close(one.attribution)
+
+    def slow_down(self, one: Evaluator) -> None:
+        """An evaluator died: a crash loop is slowed down, never stopped."""
+        now = self.clock()
+        if one.stage is Stage.RUNNING and now - one.since > LIMITS.stable_seconds:
+            self.backoff.reset()
+        self._not_before = now + self.backoff.next_delay()
+
+    def blame_protocol(self, one: Evaluator) -> None:
+        """It said what it may not say."""
+        one.cause = Cause.PROTOCOL_VIOLATION
+        one.child.kill()
+
+    def dismiss(self, one: Evaluator) -> None:
+        """End an evaluator that is no longer wanted."""
+        one.finished = True
+        one.child.kill()
+
+    def dismiss_all(self) -> None:
+        """The rings change, or the sensor stops: everybody ends."""
+        for one in self.members:
+            self.dismiss(one)
+
+    def _ready(self) -> Evaluator | None:
+        fitting = (
+            one
+            for one in self.members
+            if one.stage is Stage.READY
+            and not one.finished
+            and one.candidate is None
+            and one.files == self.wanted
+        )
+        return next(fitting, None)
+
+    def _standing_by(self) -> bool:
+        return any(
+            not one.finished
+            and one.candidate is None
+            and one.files == self.wanted
+            and one.stage in (Stage.LOADING, Stage.READY)
+            for one in self.members
+        )
+
+    def _end_obsolete(self) -> None:
+        for one in self.members:
+            waiting = one.stage in (Stage.LOADING, Stage.READY) and one.candidate is None
+            if waiting and one.files != self.wanted and not one.finished:
+                self.dismiss(one)
+
+    def _end_overdue(self, now: float) -> None:
+        for one in self.members:
+            cause = one.overdue(now)
+            if cause is not None and one.cause is None and not one.finished:
+                one.cause = cause
+                one.child.kill()
+
+    def _go(self, one: Evaluator, collection: Collection, now: float) -> None:
+        self.take_over.prune(collection)
+        positions = {str(number): ring.position for number, ring in collection.rings.items()}
+        if one.child.send("go", positions=positions, **self.take_over.fields()):
+            one.enter(Stage.RUNNING, now)
+        else:
+            one.child.kill()
+
+    def _drain(self, worker: Evaluator, now: float) -> None:
+        if worker.stage is Stage.RUNNING:
+            worker.child.send("drain")
+            worker.enter(Stage.DRAINING, now)
+
+    def _send_load(self, one: Evaluator, collection: Collection, active_version: int) -> bool:
+        files = sorted(one.files, key=lambda file: file.template_type)
+        payloads = [self.launcher.payload_descriptor(file.hash) for file in files]
+        rings = list(collection.rings.values())
+        try:
+            return one.child.send(
+                "load",
+                descriptors=[one.attribution, *(ring.descriptor for ring in rings), *payloads],
+                rung=collection.rung,
+                rings=[ring.document() for ring in rings],
+                files=[_document(file, one, active_version) for file in files],
+                epoch=collection.epoch,
+            )
+        finally:
+            for descriptor in payloads:
+                os.close(descriptor)
+
+
+def _document(file: LoadedFile, one: Evaluator, active_version: int) -> dict[str, Any]:
+    trial = file == one.candidate
+    return {
+        "hash": file.hash,
+        "template_type": file.template_type,
+        "trial": int(trial),
+        "active_version": active_version if trial else 0,
+    }

@@ -1,0 +1,221 @@
+"""What evaluators say, and what is done when one of them ends.
+
+Every message is checked against what its sender may say in its stage; whoever breaks that is
+ended. A frame moves the position of its ring and passes its detections on; a verdict is acted on
+after the target was checked again. The end of an evaluator is put to `agent.deaths`, and what that
+decides is done here.
+"""
+
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.channel import Message, ProtocolViolationError, checksum
+from agent.deaths import Action, Death, DeathHistory, Decision, decide
+from agent.supervisor.child import Child
+from agent.supervisor.content_flow import ContentFlow, problem
+from agent.supervisor.evaluators import Evaluator, Evaluators, Stage
+from agent.supervisor.ledger import Ledger
+from agent.supervisor.log import Log
+from agent.supervisor.reports import Reports
+from agent.supervisor.rings import RingFacts
+from agent.supervisor.verdicts import stop
+
+KEPT_DEATHS = 50
+"""How many deaths the status shows."""
+
+
+@dataclass(slots=True)
+class Judging:
+    """The supervisor's dealings with its evaluators."""
+
+    run: str
+    evaluators: Evaluators
+    flow: ContentFlow
+    reports: Reports
+    ledger: Ledger
+    log: Log
+    protected: Callable[[], Collection[int]]
+    history: DeathHistory = field(default_factory=DeathHistory)
+    evaluated: int = 0
+    detections: int = 0
+    deaths: int = 0
+    recent: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_DEATHS))
+    verdicts: Counter[str] = field(default_factory=Counter)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def message(self, child: Child, message: Message) -> None:
+        """One message of an evaluator; ProtocolViolationError if it may not say that now."""
+        one = self.evaluators.by_child(child)
+        if one is None:
+            return
+        one.heard = self.evaluators.clock()
+        permitted: Mapping[str, tuple[tuple[Stage, ...], Callable[[Evaluator, Message], None]]] = {
+            "ready": ((Stage.LOADING,), self._ready),
+            "rejected": ((Stage.LOADING,), self._rejected),
+            "frame": ((Stage.RUNNING, Stage.DRAINING), self._frame),
+            "fault": ((Stage.RUNNING, Stage.DRAINING), self._fault),
+            "drained": ((Stage.RUNNING, Stage.DRAINING), self._drained),
+            "heartbeat": ((Stage.RUNNING, Stage.DRAINING), self._heartbeat),
+        }
+        stages, handler = permitted[message.kind]
+        if one.stage not in stages:
+            raise ProtocolViolationError(f"{message.kind} while {one.stage}")
+        handler(one, message)
+
+    def ended(self, one: Evaluator) -> None:
+        """An evaluator's process is gone and all that it said has been read."""
+        end = one.child.reap()
+        if one.finished:
+            self.evaluators.remove(one)
+            return
+        death = one.death(self.flow.manifest.probation())
+        self.evaluators.slow_down(one)
+        self.evaluators.remove(one)
+        decision = decide(death, self.history, self._stride(death.progress.ring))
+        self.deaths += 1
+        facts = self._crash_facts(one, death, decision, end.exit_code)
+        self.recent.append(facts)
+        self.reports.add("crash", facts)
+        self.log.say("evaluator died", pid=one.child.pid, **_told(facts))
+        self._act(decision, death, one)
+
+    def _ready(self, one: Evaluator, message: Message) -> None:
+        one.facts = dict(message.fields)
+        one.enter(Stage.READY, self.evaluators.clock())
+        candidate, one.candidate = one.candidate, None
+        if candidate is None:
+            return
+        if self.flow.on_trial is None or self.flow.on_trial.hash != candidate.hash:
+            self.evaluators.dismiss(one)  # Revoked meanwhile.
+            return
+        versions = {file["hash"]: file["version"] for file in message["files"]}
+        version = versions.get(candidate.hash)
+        if type(version) is not int or version <= 0:
+            raise ProtocolViolationError("ready without the version of the file on trial")
+        self.flow.passed(version)
+        self.history.forget()
+        self.evaluators.backoff.reset()
+        self.log.say("trial passed", hash=candidate.hash, version=version)
+
+    def _rejected(self, one: Evaluator, message: Message) -> None:
+        self.evaluators.dismiss(one)
+        problems = [_problem(entry) for entry in message["problems"][:100]]
+        content_hash = str(message["hash"])
+        self.log.say("content rejected", hash=content_hash, problems=problems)
+        if one.candidate is not None:
+            self.flow.rejected(problems)
+            return
+        # A file that was fine before can't be loaded any more: go back behind it.
+        decision = Decision(Action.QUARANTINE, hashes=(content_hash,), suspect_hash=content_hash)
+        self.flow.blame(decision, problems[0]["reason"] if problems else "REJECTED")
+
+    def _frame(self, one: Evaluator, message: Message) -> None:
+        ring = self._ring(message["ring"])
+        position, evaluated = message["position"], message["evaluated"]
+        if position < ring.position or position > ring.produced() or position % ring.stride:
+            raise ProtocolViolationError(f"position {position} of ring {ring.template_type}")
+        if not 0 <= evaluated <= (position - ring.position) // ring.stride:
+            raise ProtocolViolationError(f"{evaluated} events up to position {position}")
+        if message["crc32"] != checksum(message.payload):
+            raise ProtocolViolationError("checksum of a frame")
+        ring.position = position
+        self.evaluated += evaluated
+        if message.payload:
+            count = message["detections"]
+            self.detections += count
+            if not self.reports.add("detections", {}, message.payload, weight=count):
+                self.ledger.add("REPORTS_FULL", ring.template_type, count)
+        for verdict in message["verdicts"]:
+            self._verdict(one, verdict)
+
+    def _verdict(self, one: Evaluator, verdict: Any) -> None:
+        try:
+            pid, start_time = verdict["pid"], verdict["start_time"]
+            instance = str(verdict["instance"])
+        except (KeyError, TypeError) as error:
+            raise ProtocolViolationError("malformed verdict") from error
+        if type(pid) is not int or type(start_time) is not int:
+            raise ProtocolViolationError("malformed verdict")
+        outcome = stop(pid, start_time, self.protected())
+        self.verdicts[outcome] += 1
+        self.log.say("prevent", pid=pid, instance=instance, outcome=outcome, by=one.child.pid)
+
+    def _fault(self, _one: Evaluator, message: Message) -> None:
+        self.log.say("instance fault", **message.fields)
+
+    def _drained(self, one: Evaluator, _message: Message) -> None:
+        one.finished = True
+
+    def _heartbeat(self, one: Evaluator, message: Message) -> None:
+        one.facts = {**one.facts, **message["facts"]}
+
+    def _act(self, decision: Decision, death: Death, one: Evaluator) -> None:
+        take_over = self.evaluators.take_over
+        if decision.action is Action.REJECT_CANDIDATE:
+            found = f"{death.cause} {death.signal or ''}".strip()
+            self.flow.rejected(
+                [problem("TRIAL_DIED", str(death.progress.phase.name), found, "a trial that ends")]
+            )
+        elif decision.action in (Action.ROLL_BACK, Action.QUARANTINE):
+            self.flow.blame(decision, f"{death.cause} {death.signal}")
+            self.history.forget()
+        elif decision.action is Action.SET_ASIDE:
+            take_over.aside.setdefault(decision.ring, set()).add(decision.position)
+            self.ledger.add("SUSPECT_EVENT", decision.ring, 1)
+        elif decision.action is Action.RETRY_WITH_CARE:
+            take_over.careful[decision.ring] = decision.position
+        elif decision.action is Action.DEGRADE:
+            self.flow.degrade()
+            self.log.say("REDUCED FUNCTIONALITY", because="evaluators die without a suspect")
+        if one.child.log_dropped:
+            self.log.say("output dropped", pid=one.child.pid, bytes=one.child.log_dropped)
+
+    def _crash_facts(
+        self, one: Evaluator, death: Death, decision: Decision, exit_code: int
+    ) -> dict[str, Any]:
+        progress = death.progress
+        candidate = one.candidate.hash if one.candidate else ""
+        return {
+            "id": f"{self.run}-crash-{next(self._numbers)}",
+            "time_unix_ns": time.time_ns(),
+            "role": "evaluator",
+            "signal": death.signal,
+            "exit_code": exit_code,
+            "cause": str(death.cause),
+            "suspect_content_hash": decision.suspect_hash or candidate,
+            "suspect_template_type": progress.ring,
+            "suspect_instance_id": decision.suspect_instance,
+            "suspect_sequence": progress.position // self._stride(progress.ring)
+            + (progress.row or 0),
+            "action": str(decision.action),
+            "in_trial": death.on_trial,
+        }
+
+    def _ring(self, number: int) -> RingFacts:
+        collection = self.evaluators.collection
+        if collection is None or number not in collection.rings:
+            raise ProtocolViolationError(f"there is no ring {number}")
+        return collection.rings[number]
+
+    def _stride(self, number: int) -> int:
+        collection = self.evaluators.collection
+        ring = collection.rings.get(number) if collection else None
+        return ring.stride if ring else 8
+
+
+def _problem(entry: Any) -> dict[str, str]:
+    names = ("reason", "place", "found", "expected")
+    fields = entry if isinstance(entry, dict) else {}
+    return {name: str(fields.get(name, ""))[:500] for name in names}
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = ("cause", "signal", "exit_code", "action", "suspect_content_hash")
+    told = {name: facts[name] for name in wanted if facts[name]}
+    if facts["suspect_instance_id"]:
+        told["instance"] = facts["suspect_instance_id"]
+    return told

@@ -1,0 +1,123 @@
+"""Keeping the link going: start it, tell it who we are, pass reports and outcomes on.
+
+The link may die or be slow at any time: reports wait in a bounded queue until it has stored them,
+outcomes of content are kept by hash with their latest state, and a new link is told everything
+again.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.backoff import Backoff
+from agent.channel import Message, ProtocolViolationError
+from agent.lifecycle import State
+from agent.supervisor.child import Child
+from agent.supervisor.content_flow import ContentFlow, Problem
+from agent.supervisor.limits import LIMITS
+from agent.supervisor.log import Log
+from agent.supervisor.reports import Report, Reports
+
+KEPT_OUTCOMES = 1000
+
+
+@dataclass(slots=True)
+class Linking:
+    """The link's process and what it is told.
+
+    identity: the fields of the first message; state: facts and active files, told each second.
+    """
+
+    start: Callable[[], Child]
+    identity: Callable[[], Mapping[str, Any]]
+    state: Callable[[], Mapping[str, Any]]
+    reports: Reports
+    log: Log
+    backoff: Backoff
+    clock: Callable[[], float] = time.monotonic
+    child: Child | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    _heard: float = 0.0
+    _not_before: float = 0.0
+    _told_state: float = 0.0
+    _introduced: bool = False
+    _outcomes: OrderedDict[str, Mapping[str, Any]] = field(default_factory=OrderedDict)
+    _untold: set[str] = field(default_factory=set)
+
+    def say(self, content_hash: str, state: State, problems: Sequence[Problem]) -> None:
+        """A payload's new state, for the cloud and for the log."""
+        fields = {"hash": content_hash, "state": str(state), "problems": list(problems)[:50]}
+        self.log.say("content", **fields)
+        self._outcomes[content_hash] = fields
+        self._outcomes.move_to_end(content_hash)
+        self._untold.add(content_hash)
+        if len(self._outcomes) > KEPT_OUTCOMES:
+            oldest, _ = self._outcomes.popitem(last=False)
+            self._untold.discard(oldest)
+        self.flush()
+
+    def reconcile(self) -> None:
+        """Start a link where none is; end one that is silent; tell it what is new."""
+        now = self.clock()
+        if self.child is None:
+            if now >= self._not_before:
+                self.child = self.start()
+                self._heard, self._introduced, self._told_state = now, False, 0.0
+                self._untold = set(self._outcomes)
+                self.reports.resend()
+            return
+        if now - self._heard > LIMITS.load_seconds:
+            self.child.kill()
+        if now - self._told_state >= LIMITS.state_seconds and self._introduced:
+            self._told_state = now
+            self.child.send("state", **self.state())
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the link takes it."""
+        child = self.child
+        if child is None:
+            return
+        if not self._introduced:
+            self._introduced = child.send("identity", **self.identity())
+            if not self._introduced:
+                return
+        for content_hash in [one for one in self._outcomes if one in self._untold]:
+            if not child.send("outcome", **self._outcomes[content_hash]):
+                return
+            self._untold.discard(content_hash)
+        self.reports.flush(lambda report: _send_report(child, report))
+
+    def message(self, message: Message, flow: ContentFlow) -> None:
+        """One message of the link."""
+        self._heard = self.clock()
+        if message.kind == "heartbeat":
+            self.facts = dict(message["facts"])
+        elif message.kind == "stored":
+            if not self.reports.confirm(message["report"]):
+                raise ProtocolViolationError(f"stored report {message['report']}")
+        elif message.kind == "content":
+            flow.receive(message)
+        elif message.kind == "revoke":
+            flow.revoke(message)
+
+    def introduce_again(self) -> None:
+        """The rung has changed: the link and the cloud must know."""
+        self._introduced = False
+
+    def ended(self, child: Child) -> None:
+        """The link is gone; another one follows."""
+        self.child, self.facts = None, {}
+        end = child.reap()
+        if self.clock() - child.started > LIMITS.stable_seconds:
+            self.backoff.reset()
+        self._not_before = self.clock() + self.backoff.next_delay()
+        self.log.say("link died", pid=child.pid, signal=end.signal, status=end.exit_code)
+
+
+def _send_report(child: Child, report: Report) -> bool:
+    if report.kind == "detections":
+        return child.send("detections", payload=report.payload, report=report.number)
+    return child.send(report.kind, report=report.number, facts=dict(report.facts))

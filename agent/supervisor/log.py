@@ -1,0 +1,37 @@
+"""The supervisor's log: one line per happening, escaped, on standard error.
+
+Standard error is where a service manager or a terminal looks; with `as_json` each line is a JSON
+object. What a role prints passes through here too, so nobody can write a line of somebody else's.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TextIO
+
+from content.escape import safe
+
+
+@dataclass(slots=True)
+class Log:
+    """Writes lines; a broken standard error is no reason to stop protecting."""
+
+    as_json: bool = False
+    stream: TextIO = sys.stderr
+
+    def say(self, happening: str, **facts: object) -> None:
+        """Log one happening; facts are shown escaped, in the order given."""
+        now = time.time()
+        if self.as_json:
+            line = json.dumps({"time": round(now, 6), "happening": happening, **facts}, default=str)
+        else:
+            stamp = datetime.fromtimestamp(now, UTC).strftime("%H:%M:%S.%f")[:-3]
+            shown = "  ".join(f"{name}={safe(str(value), 2000)}" for name, value in facts.items())
+            line = f"{stamp}  {happening:<22}  {shown}".rstrip()
+        # The other end of standard error may be gone.
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(line + "\n")
+            self.stream.flush()

@@ -1,0 +1,92 @@
+"""What the supervisor is told at start: folders, the cloud, the trusted keys, the rung."""
+
+import argparse
+import os
+import platform
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RUNGS = ("bpf_btf", "psutil")
+"""Rungs of the kernel dependency ladder that a collector exists for, best first."""
+
+DEFAULT_STATE = Path("/var/lib/bulkhead")
+DEFAULT_CONTROL = Path("/run/bulkhead/control.sock")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The supervisor's settings, checked as far as that is possible without acting."""
+
+    state: Path
+    control: Path
+    cloud: str
+    tls: Path | None
+    trust: tuple[Path, ...]
+    agent_id: str
+    roles: Path | None
+    rungs: tuple[str, ...]
+    ring_bytes: int
+    probation_seconds: float
+    json_log: bool
+    ready_fd: int | None
+
+    @property
+    def link_folder(self) -> Path:
+        """Where the link keeps its outbox and the detection log."""
+        return self.state / "link"
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings from a command line; ends with status 2 and usage if they don't fit."""
+    parser = argparse.ArgumentParser(
+        prog="agent.supervisor", description="Bulkhead's supervisor.", allow_abbrev=False
+    )
+    parser.add_argument("--state", type=Path, default=DEFAULT_STATE)
+    parser.add_argument("--control", type=Path, default=DEFAULT_CONTROL)
+    parser.add_argument("--cloud", default="", metavar="HOST:PORT")
+    parser.add_argument("--tls", type=Path, metavar="FOLDER")
+    parser.add_argument("--trust", type=Path, action="append", default=[], metavar="FILE")
+    parser.add_argument("--agent-id", default="")
+    parser.add_argument("--roles", type=Path, metavar="FILE")
+    parser.add_argument("--rung", choices=RUNGS, help="start at this rung (default: the best)")
+    parser.add_argument("--ring-bytes", type=int, default=0)
+    parser.add_argument("--probation-seconds", type=float, default=30.0)
+    parser.add_argument("--json-log", action="store_true")
+    parser.add_argument("--ready-fd", type=int)
+    chosen = parser.parse_args(arguments)
+    if bool(chosen.cloud) != (chosen.tls is not None):
+        parser.error("--cloud and --tls go together")
+    return Settings(
+        state=chosen.state.absolute(),
+        control=chosen.control.absolute(),
+        cloud=chosen.cloud,
+        tls=chosen.tls.absolute() if chosen.tls else None,
+        trust=tuple(chosen.trust),
+        agent_id=chosen.agent_id or host_id(),
+        roles=chosen.roles,
+        rungs=RUNGS[RUNGS.index(chosen.rung) :] if chosen.rung else _usable_rungs(),
+        ring_bytes=chosen.ring_bytes,
+        probation_seconds=chosen.probation_seconds,
+        json_log=chosen.json_log,
+        ready_fd=chosen.ready_fd,
+    )
+
+
+def host_id() -> str:
+    """A name for this host that stays and gives nothing away: derived from the machine id."""
+    try:
+        seed = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except OSError:
+        seed = platform.node()
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"bulkhead agent {seed}"))
+
+
+def boot_id() -> str:
+    """The kernel's random id of this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _usable_rungs() -> tuple[str, ...]:
+    return RUNGS if os.geteuid() == 0 else ("psutil",)

@@ -1,0 +1,146 @@
+"""The status document: how the sensor is, verified now, for people and programs. Pure reading."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from agent.supervisor.collecting import Collecting
+from agent.supervisor.content_flow import ContentFlow, active_documents
+from agent.supervisor.evaluators import Evaluator, Evaluators, Stage
+from agent.supervisor.judging import Judging
+from agent.supervisor.ledger import Ledger
+from agent.supervisor.linking import Linking
+from agent.supervisor.manifest import Quarantined
+from agent.supervisor.reports import Reports
+from agent.supervisor.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSources:
+    """The parts that the status is read from."""
+
+    settings: Settings
+    run: str
+    boot_id: str
+    uptime_seconds: float
+    flow: ContentFlow
+    evaluators: Evaluators
+    collecting: Collecting
+    linking: Linking
+    judging: Judging
+    ledger: Ledger
+    reports: Reports
+
+
+def snapshot(sources: StatusSources) -> dict[str, Any]:
+    """One JSON document; docs/command-line.md describes its members."""
+    reasons = reduced(sources)
+    return {
+        "agent_id": sources.settings.agent_id,
+        "version": version("bulkhead"),
+        "run": sources.run,
+        "boot_id": sources.boot_id,
+        "uptime_ms": int(sources.uptime_seconds * 1000),
+        "rung": sources.collecting.rung,
+        "protecting": sources.evaluators.worker is not None,
+        "reduced_functionality": bool(reasons),
+        "reduced_because": reasons,
+        "roles": _roles(sources),
+        "collection": _collection(sources),
+        "content": {
+            "active": active_documents(sources.flow.manifest),
+            "waiting": len(sources.flow.waiting),
+            "on_trial": sources.flow.on_trial.hash if sources.flow.on_trial else "",
+            "quarantine": [_quarantined(one) for one in sources.flow.manifest.quarantine],
+        },
+        "events": _events(sources),
+        "losses": sources.ledger.documents(),
+        "deaths": [dict(facts) for facts in sources.judging.recent],
+        "verdicts": dict(sources.judging.verdicts),
+        "reports": {"waiting": sources.reports.waiting, "dropped": sources.reports.dropped},
+    }
+
+
+def reduced(sources: StatusSources) -> list[str]:
+    """Why the sensor does less than it could; empty if it does all."""
+    reasons = []
+    collecting = sources.collecting
+    if collecting.collection is None:
+        reasons.append("NO_COLLECTION")
+    elif collecting.lowered:
+        reasons.append(f"RUNG_{collecting.rung.upper()}")
+    if sources.evaluators.worker is None:
+        reasons.append("NO_EVALUATOR")
+    if sources.flow.degraded:
+        reasons.append("CONTENT_OFF")
+    if os.geteuid() != 0:
+        reasons.append("NOT_ROOT")
+    return reasons
+
+
+def _roles(sources: StatusSources) -> dict[str, Any]:
+    members = sources.evaluators.members
+    standby = [one for one in members if one.stage in (Stage.LOADING, Stage.READY)]
+    link = sources.linking.child
+    collector = sources.collecting.child
+    worker = sources.evaluators.worker
+    return {
+        "supervisor": {"pid": os.getpid()},
+        "collector": {"pid": collector.pid if collector else None},
+        "evaluator": _evaluator(worker) if worker else None,
+        "standby": [_evaluator(one) for one in standby],
+        "link": {"pid": link.pid, **sources.linking.facts} if link else None,
+    }
+
+
+def _evaluator(one: Evaluator) -> dict[str, Any]:
+    return {
+        "pid": one.child.pid,
+        "stage": str(one.stage),
+        "files": sorted(file.hash for file in one.files),
+        "sandbox": one.facts.get("sandbox", {}),
+        "on_trial": one.candidate is not None,
+    }
+
+
+def _collection(sources: StatusSources) -> dict[str, Any] | None:
+    collection = sources.collecting.collection
+    if collection is None:
+        return None
+    return {
+        "epoch": collection.epoch,
+        "probes": list(collection.probes),
+        "attachments": len(collection.attachments),
+        "rings": {
+            str(number): {
+                "produced": ring.produced() // ring.stride,
+                "accounted": ring.position // ring.stride,
+                "bytes": ring.size,
+            }
+            for number, ring in collection.rings.items()
+        },
+    }
+
+
+def _events(sources: StatusSources) -> Mapping[str, int]:
+    collection = sources.collecting.collection
+    return {
+        "produced": collection.produced_events() if collection else 0,
+        "evaluated": sources.judging.evaluated,
+        "backlog": collection.backlog_events() if collection else 0,
+        "lost": sources.ledger.events,
+        "detections": sources.judging.detections,
+    }
+
+
+def _quarantined(one: Quarantined) -> dict[str, Any]:
+    return {
+        "hash": one.hash,
+        "template_type": one.template_type,
+        "version": one.version,
+        "state": str(one.state),
+        "reason": one.reason,
+        "instance": one.instance,
+    }
