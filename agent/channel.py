@@ -65,8 +65,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
     {
         # collector → supervisor. attached: descriptors are one per ring, then the counters map,
         # then attachments; `more` says that further descriptors follow in another message.
-        # rings: [{"template_type": 1, "bytes": 67108864, "stride": 5416, "kind": "bpf"}]
-        # counters: [{"cause": "RING_FULL", "template_type": 1}], one per slot of 8 bytes.
+        # A ring has template_type, bytes, stride and kind (bpf or memfd); a counter, which is one
+        # slot of 8 bytes in the counters map, has cause and template_type.
         "attached": _kind(_C, rung=str, rings=list, counters=list, probes=list, more=int),
         "attachments": _kind(_C, more=int),
         "failed": _kind(_C, rung=str, reason=str, detail=str),
@@ -101,8 +101,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "identity": _kind(_S, agent=str, run=str, rung=str, boot_id=str, active=list),
         "outcome": _kind(_S, hash=str, state=str, problems=list),
         "state": _kind(_S, facts=dict, active=list),
-        # Numbered reports, sent in rising order; detections carry a DetectionBatch as payload. After
-        # a restart of the link, those that were not yet `stored` are sent again.
+        # Numbered reports, sent in rising order; detections carry a DetectionBatch as payload.
+        # After a restart of the link, those that were not yet `stored` are sent again.
         "detections": _kind(_S, report=int),
         "crash": _kind(_S, report=int, facts=dict),
         "loss": _kind(_S, report=int, facts=dict),

@@ -47,14 +47,12 @@ class Action(StrEnum):
 UNEXPLAINED_DEATHS_BEFORE_DEGRADING = 3
 """Deaths in a row without a suspect before fewer Channel Files are tried."""
 
-SIGKILL = 9
-
 
 @dataclass(frozen=True, slots=True)
 class Death:
     """The end of an evaluator.
 
-    foreign_kill: SIGKILL that the supervisor didn't send (an operator, or the out-of-memory killer).
+    foreign_kill: a SIGKILL that is not ours (an operator's, or the out-of-memory killer's).
     files: Template Type number → content hash of what it had loaded.
     """
 

@@ -131,10 +131,10 @@ def start(role: Role, entry: RoleEntry, arguments: Sequence[str] = ()) -> Child:
     _enlarge(theirs)
     _enlarge(ours)
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    os.set_blocking(writing, True)  # noqa: FBT003 — the standard library's signature
+    os.set_blocking(writing, True)
     user, group = ids(entry) or (None, None)
     try:
-        process = subprocess.Popen(  # noqa: S603 — the role table is ours
+        process = subprocess.Popen(
             command(entry, "--channel-fd", str(theirs.fileno()), *arguments),
             stdin=subprocess.DEVNULL,
             stdout=writing,

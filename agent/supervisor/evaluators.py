@@ -12,6 +12,7 @@ has loaded its content and waits: taking over is one message.
 """
 
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ class Evaluator:
     def death(self, probation: frozenset[str]) -> Death:
         """Its end, as the rules want to know it."""
         end = self.child.reap()
-        foreign = end.signal == 9 and not self.child.killed_by_us
+        foreign = end.signal == signal.SIGKILL and not self.child.killed_by_us
         return Death(
             cause=self.cause or (Cause.SIGNAL if end.signal else Cause.EXIT),
             signal=end.signal,

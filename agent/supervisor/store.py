@@ -69,14 +69,10 @@ class Store:
             (self.folder / MANIFEST).replace(self.folder / (MANIFEST + ".damaged"))
             _sync_folder(self.folder)
             return [f"{self.folder / MANIFEST}: {error}; kept aside, starting with no content"]
-        said = []
-        for file in [f for fs in self.manifest.previous.values() for f in fs]:
-            if not self._whole(file, trusted):
-                said.append(self._leave_out(file))
-        for file in list(self.manifest.active.values()):
-            if not self._whole(file, trusted):
-                said.append(self._leave_out(file))
-        return said
+        previous = [file for files in self.manifest.previous.values() for file in files]
+        files = [*previous, *self.manifest.active.values()]
+        damaged = [file for file in files if not self._whole(file, trusted)]
+        return [self._leave_out(file) for file in damaged]
 
     def payload(self, content_hash: str) -> bytes:
         """The payload with that hash; StoreError if it is gone or not what its name says."""

@@ -1,0 +1,149 @@
+"""`bulkhead agent run|status`: the sensor on this host.
+
+`run` checks what it was given and then becomes the supervisor (the process is replaced, so that
+nothing of the command line stays in memory). `status` asks the running supervisor, so what it says
+is true now; it never reads a file that somebody may have left.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.supervisor.control import ask
+from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
+from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
+
+application = typer.Typer(no_args_is_help=True)
+
+Control = Annotated[Path, typer.Option(help="Socket on which the supervisor answers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+@application.command()
+def run(
+    *,
+    state: Annotated[
+        Path, typer.Option(help="Folder for content, outbox and detection log.")
+    ] = DEFAULT_STATE,
+    control: Control = DEFAULT_CONTROL,
+    cloud: Annotated[
+        str, typer.Option(help="HOST:PORT of the cloud; without it, local only.")
+    ] = "",
+    tls: Annotated[
+        Path | None, typer.Option(help="Folder with ca.pem, agent.pem, agent.key.")
+    ] = None,
+    trust: Annotated[
+        list[Path] | None, typer.Option(help="Public key (PEM) whose content is accepted.")
+    ] = None,
+    agent_id: Annotated[
+        str, typer.Option(help="Name of this sensor (default: from the machine id).")
+    ] = "",
+    rung: Annotated[
+        str, typer.Option(help=f"Start at this rung: {', '.join(RUNGS)} (default: the best).")
+    ] = "",
+    roles: Annotated[Path | None, typer.Option(help="The laboratory's role table.")] = None,
+    probation_seconds: Annotated[
+        float, typer.Option(help="How long new content is watched.")
+    ] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Log one JSON object a line.")] = False,
+) -> None:
+    """Run the sensor in the foreground until SIGTERM or Ctrl-C.
+
+    Logs to standard error. As root it loads BPF probes and gives each role its own user; as
+    anybody else it polls with psutil (reduced functionality), and says so.
+    """
+    if rung and rung not in RUNGS:
+        fail("UNKNOWN_RUNG", f"{rung}; expected one of {', '.join(RUNGS)}", ExitCode.USAGE)
+    if os.geteuid() != 0:
+        errors.print("not root: no BPF, no users of their own for the roles; polling with psutil")
+    options = {
+        "--state": state,
+        "--control": control,
+        "--cloud": cloud,
+        "--tls": tls,
+        "--agent-id": agent_id,
+        "--rung": rung,
+        "--roles": roles,
+        "--probation-seconds": probation_seconds,
+    }
+    arguments = [part for name, value in options.items() if value for part in (name, str(value))]
+    arguments += [part for path in trust or [] for part in ("--trust", str(path))]
+    arguments += ["--json-log"] if as_json else []
+    command = [sys.executable, "-I", "-m", "agent.supervisor", *arguments]
+    os.execv(sys.executable, command)  # noqa: S606 — our own interpreter, our own module
+
+
+@application.command()
+def status(*, control: Control = DEFAULT_CONTROL, as_json: AsJson = False) -> None:
+    """How the sensor on this host is; exit status 0 only if it is protecting, fully.
+
+    1: it runs with reduced functionality. 4: no sensor answers.
+    """
+    try:
+        document = ask(control)
+    except (OSError, ValueError) as error:
+        fail("NO_AGENT", f"{control}: {error}", ExitCode.UNREACHABLE, as_json=as_json)
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+    raise SystemExit(ExitCode.REFUSED if document["reduced_functionality"] else ExitCode.OK)
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    reduced = document["reduced_because"]
+    condition = (
+        f"[yellow]reduced: {', '.join(reduced)}[/yellow]" if reduced else "[green]full[/green]"
+    )
+    screen.print(
+        f"agent {shown(document['agent_id'])}  rung [bold]{document['rung']}[/bold]  "
+        f"functionality {condition}  up {document['uptime_ms'] / 1000:.0f} s"
+    )
+    table("Roles", ["role", "pid", "state"], _role_rows(document["roles"]))
+    collection = document["collection"]
+    if collection is not None:
+        rows = [
+            [number, str(ring["produced"]), str(ring["accounted"])]
+            for number, ring in collection["rings"].items()
+        ]
+        title = (
+            f"Rings ({len(collection['probes'])} probes, {collection['attachments']} attachments)"
+        )
+        table(title, ["Template Type", "produced", "accounted for"], rows)
+    content = document["content"]
+    rows = [
+        [str(f["template_type"]), str(f["version"]), f["state"], f["hash"][:16]]
+        for f in content["active"]
+    ]
+    table("Content in force", ["Template Type", "version", "state", "hash"], rows)
+    _show_if("Quarantine", ["hash", "reason", "instance"], content["quarantine"])
+    _show_if("Losses", ["cause", "template_type", "count"], document["losses"])
+    _show_if("Deaths", ["role", "cause", "signal", "action"], document["deaths"])
+    events = document["events"]
+    screen.print("events " + "  ".join(f"{name} {count}" for name, count in events.items()))
+
+
+def _role_rows(roles: Mapping[str, Any]) -> list[list[str]]:
+    rows = [["supervisor", str(roles["supervisor"]["pid"]), "runs"]]
+    collector = roles["collector"]["pid"]
+    rows.append(["collector", str(collector or "-"), "runs" if collector else "attached and gone"])
+    evaluator = roles["evaluator"]
+    rows.append(
+        ["evaluator", str(evaluator["pid"]), evaluator["stage"]]
+        if evaluator
+        else ["evaluator", "-", "missing"]
+    )
+    rows += [["stand-by", str(one["pid"]), one["stage"]] for one in roles["standby"]]
+    link = roles["link"]
+    connected = "connected" if link and link.get("connected") else "not connected"
+    rows.append(["link", str(link["pid"]) if link else "-", connected if link else "missing"])
+    return rows
+
+
+def _show_if(title: str, names: list[str], entries: list[Mapping[str, Any]]) -> None:
+    if entries:
+        table(title, names, [[shown(str(entry[name])) for name in names] for entry in entries])
