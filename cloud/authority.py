@@ -1,0 +1,152 @@
+"""The development authority: certificates for the cloud's server and for each agent.
+
+One EC P-256 key per certificate. The server's certificate names localhost; an agent's carries its
+id as a URI (SPIFFE) name, and the cloud believes nothing else about who speaks.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from cloud.errors import CloudReason, KeyFileError
+
+SPIFFE_PREFIX = "spiffe://bulkhead/agent/"
+AGENT_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+AUTHORITY_DAYS = 3650
+CERTIFICATE_DAYS = 365
+CLOCK_SKEW = timedelta(hours=1)
+"""A certificate counts from an hour ago, because hosts' clocks differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A certificate and its private key, both in PEM form; never shown in a representation."""
+
+    certificate_pem: bytes
+    key_pem: bytes
+
+    def __repr__(self) -> str:
+        return "Identity(…)"
+
+
+def require_agent_id(agent_id: str) -> str:
+    """The id itself; KeyFileError unless it is 1 to 63 of a-z, 0-9, dot, underscore, hyphen."""
+    if not AGENT_ID.fullmatch(agent_id):
+        raise KeyFileError(
+            CloudReason.AGENT_ID_INVALID,
+            f"agent id {agent_id!r:.100}; expected 1 to 63 of a-z 0-9 . _ -, a letter or digit "
+            "first",
+        )
+    return agent_id
+
+
+def agent_id_of(spiffe_id: str) -> str | None:
+    """The agent's id in a SPIFFE id of ours, or None."""
+    agent_id = spiffe_id.removeprefix(SPIFFE_PREFIX)
+    if agent_id == spiffe_id or not AGENT_ID.fullmatch(agent_id):
+        return None
+    return agent_id
+
+
+def create_authority(now: datetime) -> Identity:
+    """A new certificate authority, valid from `now` (aware) for ten years."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("Bulkhead development authority")
+    builder = _builder(name, name, key, now, AUTHORITY_DAYS)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_usage(certificates=True), critical=True)
+    return _identity(builder.sign(key, hashes.SHA256()), key)
+
+
+def issue_server(authority: Identity, now: datetime) -> Identity:
+    """A certificate for localhost, 127.0.0.1 and ::1."""
+    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
+    names += [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", "::1")]
+    return _issue(authority, "bulkhead-cloud", names, ExtendedKeyUsageOID.SERVER_AUTH, now)
+
+
+def issue_agent(authority: Identity, agent_id: str, now: datetime) -> Identity:
+    """A certificate with which an agent speaks for itself; KeyFileError for a malformed id."""
+    name = x509.UniformResourceIdentifier(SPIFFE_PREFIX + require_agent_id(agent_id))
+    return _issue(authority, agent_id, [name], ExtendedKeyUsageOID.CLIENT_AUTH, now)
+
+
+def _issue(
+    authority: Identity,
+    common_name: str,
+    names: Sequence[x509.GeneralName],
+    purpose: x509.ObjectIdentifier,
+    now: datetime,
+) -> Identity:
+    issuer, issuer_key = _load(authority)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(_name(common_name), issuer.subject, key, now, CERTIFICATE_DAYS)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+    builder = builder.add_extension(_usage(certificates=False), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return _identity(builder.sign(issuer_key, hashes.SHA256()), key)
+
+
+def _load(authority: Identity) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    try:
+        certificate = x509.load_pem_x509_certificate(authority.certificate_pem)
+        key = serialization.load_pem_private_key(authority.key_pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise KeyFileError(
+            CloudReason.CERTIFICATE_INVALID,
+            "the authority's certificate or key is not in PEM form",
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise KeyFileError(
+            CloudReason.CERTIFICATE_INVALID, "the authority's key is not an elliptic-curve key"
+        )
+    return certificate, key
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    now: datetime,
+    days: int,
+) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer)
+    builder = builder.public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - CLOCK_SKEW)
+    return builder.not_valid_after(now + timedelta(days=days))
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _identity(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Identity:
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return Identity(certificate.public_bytes(serialization.Encoding.PEM), key_pem)

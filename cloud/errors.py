@@ -1,0 +1,91 @@
+"""What can go wrong in the cloud: one root error, a stable reason code on each.
+
+Messages name the file or the agent, what was found and what was expected; never a key.
+"""
+
+from enum import StrEnum
+
+
+class CloudReason(StrEnum):
+    """Why the cloud refused or could not go on. Codes are never renamed or reused.
+
+    Reasons for refused content are `content.reasons.Reason`; the last group below adds those that
+    only the cloud can find.
+    """
+
+    # Folder and database
+    FOLDER_MISSING = "FOLDER_MISSING"
+    FOLDER_EXISTS = "FOLDER_EXISTS"
+    FOLDER_IN_USE = "FOLDER_IN_USE"
+    FILE_UNREADABLE = "FILE_UNREADABLE"
+    FILE_UNWRITABLE = "FILE_UNWRITABLE"
+    DATABASE_MISSING = "DATABASE_MISSING"
+    DATABASE_LOCKED = "DATABASE_LOCKED"
+    DATABASE_CORRUPT = "DATABASE_CORRUPT"
+    DATABASE_VERSION = "DATABASE_VERSION"
+    DATABASE_ERROR = "DATABASE_ERROR"
+    DISK_FULL = "DISK_FULL"
+    # Keys and certificates
+    KEY_MISSING = "KEY_MISSING"
+    KEY_INVALID = "KEY_INVALID"
+    KEY_EXPOSED = "KEY_EXPOSED"
+    KEY_NOT_TRUSTED = "KEY_NOT_TRUSTED"
+    CERTIFICATE_INVALID = "CERTIFICATE_INVALID"
+    # Serving
+    ADDRESS_INVALID = "ADDRESS_INVALID"
+    ADDRESS_IN_USE = "ADDRESS_IN_USE"
+    NOT_SERVING = "NOT_SERVING"
+    NO_ANSWER = "NO_ANSWER"
+    # Session
+    AGENT_ID_INVALID = "AGENT_ID_INVALID"
+    AGENT_ID_MISMATCH = "AGENT_ID_MISMATCH"
+    CERTIFICATE_WITHOUT_AGENT_ID = "CERTIFICATE_WITHOUT_AGENT_ID"
+    HELLO_MISSING = "HELLO_MISSING"
+    HELLO_LATE = "HELLO_LATE"
+    MESSAGE_INVALID = "MESSAGE_INVALID"
+    UNKNOWN_PROTOBUF_FIELD = "UNKNOWN_PROTOBUF_FIELD"
+    SESSION_REPLACED = "SESSION_REPLACED"
+    TOO_MANY_SESSIONS = "TOO_MANY_SESSIONS"
+    TOO_MANY_FETCHES = "TOO_MANY_FETCHES"
+    OUTGOING_QUEUE_FULL = "OUTGOING_QUEUE_FULL"
+    WRITE_STALLED = "WRITE_STALLED"
+    CLOUD_STOPPING = "CLOUD_STOPPING"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+    # Content
+    CONTENT_UNKNOWN = "CONTENT_UNKNOWN"
+    CONTENT_AMBIGUOUS = "CONTENT_AMBIGUOUS"
+    CONTENT_REVOKED = "CONTENT_REVOKED"
+    NOT_OFFERED = "NOT_OFFERED"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+
+
+class CloudError(Exception):
+    """Root of the cloud's errors; `reason` is stable, the message is for people."""
+
+    def __init__(self, reason: CloudReason, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class FolderError(CloudError):
+    """The cloud's folder or a file in it is missing, in use or unreadable."""
+
+
+class KeyFileError(CloudError):
+    """A key or certificate can't be used."""
+
+
+class StoreError(CloudError):
+    """The database refused; nothing of the transaction was stored."""
+
+
+class AddressError(CloudError):
+    """The cloud can't listen where it was told to."""
+
+
+class ContentStateError(CloudError):
+    """Stored content is not what the operator takes it for: unknown, ambiguous or revoked."""
+
+
+class SessionError(CloudError):
+    """A session or fetch of one agent has to end; nobody else is affected."""

@@ -1,0 +1,46 @@
+"""Every limit of the cloud, with its unit."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CloudLimits:
+    """Caps and deadlines; a test may pass its own."""
+
+    # Wire, in bytes.
+    receive_bytes: int = 1024 * 1024
+    chunk_bytes: int = 64 * 1024
+    metadata_bytes: int = 16 * 1024
+    streams_per_connection: int = 8
+
+    # Sessions.
+    sessions: int = 20_000
+    fetches_per_agent: int = 2
+    outgoing_messages: int = 256
+    hello_seconds: float = 5.0
+    write_seconds: float = 30.0
+    keepalive_ms: int = 10_000
+    keepalive_timeout_ms: int = 5_000
+    least_ping_interval_ms: int = 5_000
+    stop_seconds: float = 1.0
+
+    # What an agent says about itself and its content.
+    supplied_types: int = 256
+    active_files: int = 256
+    short_text: int = 256
+    report_id: int = 128
+    problems: int = 100
+    problem_text: int = 1000
+
+    # Store.
+    busy_ms: int = 5_000
+    group_commit: int = 256
+    watch_seconds: float = 0.05
+    held_payloads: int = 8
+
+    # Operator's files, in bytes.
+    key_file_bytes: int = 16 * 1024
+    reason_characters: int = 1000
+
+
+LIMITS = CloudLimits()

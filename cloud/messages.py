@@ -1,0 +1,166 @@
+"""What each message of an open session does to the store: one table of kind and handler.
+
+A handler checks its message (SessionError ends the session) and returns the job that stores it.
+Storing is idempotent: reports are kept once by their ids, states are replaced, so that a message
+that is sent again changes nothing.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+from bulkhead.v1.report_pb2 import (
+    CONTENT_STATE_UNSPECIFIED,
+    ActiveChannelFile,
+    ContentAcknowledgement,
+    ContentState,
+    CrashReport,
+    DetectionBatch,
+    Heartbeat,
+    LossReport,
+)
+from bulkhead.v1.sensor_service_pb2 import SessionRequest
+from cloud import journal
+from cloud.connections import AgentConnection
+from cloud.errors import CloudReason, SessionError
+from cloud.offers import RUNNING, Active, HostContent, Standing
+from cloud.refusals import from_wire
+from cloud.store import hosts, reports
+from cloud.store.tables import CRASHES, DETECTIONS, LOSSES
+from cloud.store.writer import Job
+from cloud.wire import (
+    require_active,
+    require_hash,
+    require_known_fields,
+    require_report_id,
+    require_rung,
+)
+
+STANDINGS: Mapping[int, Standing] = MappingProxyType(
+    {
+        number: Standing(name.removeprefix("CONTENT_STATE_").lower())
+        for name, number in ContentState.items()
+        if number != CONTENT_STATE_UNSPECIFIED
+    }
+)
+"""What an acknowledged state is called in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a message leads to: a job for the store (None: nothing to store)."""
+
+    job: Job | None
+    changes_offers: bool = False
+    """Whether another decision about this host is due once the job is done."""
+
+
+def effect_of(request: SessionRequest, connection: AgentConnection) -> Effect:
+    """What to do about one message after the hello; SessionError for whatever is not one."""
+    require_known_fields(request)
+    kind = request.WhichOneof("message") or "nothing"
+    handler = HANDLERS.get(kind)
+    if handler is None:
+        raise SessionError(
+            CloudReason.MESSAGE_INVALID,
+            f"found {kind} in an open session, expected one of {', '.join(HANDLERS)}",
+        )
+    return handler(getattr(request, kind), connection)
+
+
+def _heartbeat(beat: Heartbeat, connection: AgentConnection) -> Effect:
+    require_rung(beat.rung, "heartbeat.rung")
+    require_active(beat.active, "heartbeat.active")
+    agent_id, now_ns = connection.agent_id, time.time_ns()
+    changed = connection.learn_active(
+        {file.template_type: Active(file.version, file.content_hash) for file in beat.active}
+    )
+    states = connection.learn_states(beat.active)
+
+    def job(store: Connection) -> None:
+        hosts.heartbeat(store, agent_id, beat, now_ns)
+        if states:
+            hosts.set_active(store, agent_id, beat.active)
+
+    return Effect(job, changes_offers=changed)
+
+
+def _acknowledgement(told: ContentAcknowledgement, connection: AgentConnection) -> Effect:
+    require_hash(told.content_hash, "acknowledgement.content_hash")
+    standing = STANDINGS.get(told.state)
+    if standing is None:
+        raise SessionError(
+            CloudReason.MESSAGE_INVALID,
+            f"acknowledgement.state: found {told.state}, expected a ContentState that is set",
+        )
+    release = connection.release(told.content_hash)
+    if release is None:
+        journal.warning(
+            "unknown_content_acknowledged",
+            agent_id=connection.agent_id,
+            content_hash=told.content_hash.hex(),
+            standing=standing,
+        )
+        return Effect(None)
+    push = connection.offered.get(told.content_hash, release.push)
+    connection.learn_standing(told.content_hash, HostContent(standing, push))
+    row = hosts.ContentRow(
+        connection.agent_id,
+        told.content_hash,
+        standing,
+        push,
+        from_wire(told.problems),
+        time.time_ns(),
+    )
+    running = standing in RUNNING and release.template_type
+    file = ActiveChannelFile(
+        template_type=release.template_type,
+        version=release.version,
+        content_hash=release.content_hash,
+        state=told.state,
+    )
+
+    def job(store: Connection) -> None:
+        hosts.set_content(store, [row])
+        if running:
+            hosts.put_active(store, row.agent_id, file)
+
+    return Effect(job, changes_offers=True)
+
+
+def _detections(batch: DetectionBatch, connection: AgentConnection) -> Effect:
+    for index, detection in enumerate(batch.detections):
+        require_report_id(detection.id, f"detections[{index}].id")
+    rows = reports.detection_rows(connection.agent_id, batch.detections, time.time_ns())
+    return Effect(_add(DETECTIONS, rows))
+
+
+def _crash(crash: CrashReport, connection: AgentConnection) -> Effect:
+    require_report_id(crash.id, "crash_report.id")
+    row = reports.crash_row(connection.agent_id, crash, time.time_ns())
+    return Effect(_add(CRASHES, [row]))
+
+
+def _loss(loss: LossReport, connection: AgentConnection) -> Effect:
+    require_report_id(loss.id, "loss_report.id")
+    row = reports.loss_row(connection.agent_id, loss, time.time_ns())
+    return Effect(_add(LOSSES, [row]))
+
+
+def _add(table: Table, rows: list[dict[str, Any]]) -> Job:
+    return lambda store: reports.add(store, table, rows)
+
+
+HANDLERS: Mapping[str, Callable[[Any, AgentConnection], Effect]] = MappingProxyType(
+    {
+        "heartbeat": _heartbeat,
+        "acknowledgement": _acknowledgement,
+        "detections": _detections,
+        "crash_report": _crash,
+        "loss_report": _loss,
+    }
+)

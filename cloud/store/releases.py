@@ -1,0 +1,111 @@
+"""Channel Files as pushed, and the orders to give them up."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from bulkhead.v1.sensor_service_pb2 import Revocation
+from cloud.offers import Release
+from cloud.store.database import insert_once
+from cloud.store.tables import RELEASES, REVOCATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class NewRelease:
+    """A Channel File that is being pushed; `signed` is the serialised SignedChannelFile."""
+
+    content_hash: bytes
+    template_type: int
+    version: int
+    instances: int
+    unsafe: bool
+    signed: bytes
+
+
+def push(connection: Connection, new: NewRelease, now_ns: int) -> int:
+    """Store a release, or offer one that is there already once more; returns its push number."""
+    number = int(connection.execute(select(func.max(RELEASES.c.push))).scalar() or 0) + 1
+    moment = {"push": number, "pushed_unix_ns": now_ns, "unsafe": new.unsafe, "signed": new.signed}
+    known = connection.execute(
+        update(RELEASES).where(RELEASES.c.content_hash == new.content_hash).values(moment)
+    )
+    if not known.rowcount:
+        connection.execute(
+            insert(RELEASES).values(
+                content_hash=new.content_hash,
+                template_type=new.template_type,
+                version=new.version,
+                instances=new.instances,
+                **moment,
+            )
+        )
+    return number
+
+
+def all_releases(connection: Connection) -> tuple[Release, ...]:
+    """Every release, in the order of its last push, without its content."""
+    found = connection.execute(
+        select(
+            RELEASES.c.content_hash,
+            RELEASES.c.template_type,
+            RELEASES.c.version,
+            func.length(RELEASES.c.signed).label("size_bytes"),
+            RELEASES.c.push,
+            RELEASES.c.unsafe,
+            REVOCATIONS.c.revoked_unix_ns,
+        )
+        .outerjoin(REVOCATIONS, REVOCATIONS.c.content_hash == RELEASES.c.content_hash)
+        .order_by(RELEASES.c.push)
+    )
+    return tuple(map(_release, found))
+
+
+def generation(connection: Connection) -> tuple[int, int]:
+    """Two numbers of which one changes with every push and every revocation."""
+    pushes = select(func.coalesce(func.max(RELEASES.c.push), 0)).scalar_subquery()
+    revocations = select(func.count()).select_from(REVOCATIONS).scalar_subquery()
+    row = connection.execute(select(pushes, revocations)).one()
+    return int(row[0]), int(row[1])
+
+
+def signed_bytes(connection: Connection, content_hash: bytes) -> bytes | None:
+    """The serialised SignedChannelFile of a release."""
+    found = connection.execute(
+        select(RELEASES.c.signed).where(RELEASES.c.content_hash == content_hash)
+    ).scalar()
+    return None if found is None else bytes(found)
+
+
+def instance_counts(connection: Connection) -> dict[bytes, tuple[int, int]]:
+    """By content hash: how many Template Instances, and when it was pushed (ns since the epoch)."""
+    columns = (RELEASES.c.content_hash, RELEASES.c.instances, RELEASES.c.pushed_unix_ns)
+    return {row[0]: (row[1], row[2]) for row in connection.execute(select(*columns))}
+
+
+def revoke(connection: Connection, revocation: Revocation, now_ns: int) -> bool:
+    """Store an order to give a release up; False if there was one already."""
+    row = {
+        "content_hash": revocation.content_hash,
+        "revoked_unix_ns": now_ns,
+        "revocation": revocation.SerializeToString(),
+    }
+    return insert_once(connection, REVOCATIONS, [row]) == 1
+
+
+def revocations(connection: Connection) -> dict[bytes, Revocation]:
+    """All orders, by content hash."""
+    rows = connection.execute(select(REVOCATIONS.c.content_hash, REVOCATIONS.c.revocation))
+    return {content_hash: Revocation.FromString(order) for content_hash, order in rows}
+
+
+def _release(row: Row[tuple[bytes, int, int, int, int, bool, int | None]]) -> Release:
+    content_hash, template_type, version, size_bytes, number, unsafe, revoked = row
+    return Release(
+        content_hash=content_hash,
+        template_type=template_type,
+        version=version,
+        size_bytes=size_bytes,
+        push=number,
+        unsafe=unsafe,
+        revoked=revoked is not None,
+    )

@@ -1,0 +1,101 @@
+"""Detections, crash reports and loss reports: each stored once, however often it is sent.
+
+A report is named by its agent and the id that the agent gave it. It is kept as it was sent.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Float, Table, cast, func, select
+
+from bulkhead.v1.report_pb2 import CrashReport, Detection, LossReport
+from cloud.store.database import insert_once
+from cloud.store.tables import CRASHES, DETECTIONS, LOSSES
+
+LARGEST_COUNT = 2**63 - 1
+"""A loss count beyond what the column holds is an agent's nonsense; the report keeps it as sent."""
+
+Report = TypeVar("Report", CrashReport, Detection, LossReport)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[Report]):
+    """A report and where it came from; `number` rises in the order of storing."""
+
+    number: int
+    agent_id: str
+    received_unix_ns: int
+    report: Report
+
+
+def detection_rows(
+    agent_id: str, detections: Iterable[Detection], now_ns: int
+) -> list[dict[str, Any]]:
+    """Detections as rows."""
+    return [_row(agent_id, one, one.time_unix_ns, 1, now_ns) for one in detections]
+
+
+def crash_row(agent_id: str, crash: CrashReport, now_ns: int) -> dict[str, Any]:
+    """A crash report as a row."""
+    return _row(agent_id, crash, crash.time_unix_ns, 1, now_ns)
+
+
+def loss_row(agent_id: str, loss: LossReport, now_ns: int) -> dict[str, Any]:
+    """A loss report as a row."""
+    return _row(agent_id, loss, loss.from_unix_ns, min(loss.count, LARGEST_COUNT), now_ns)
+
+
+def add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Store what is new of the rows; how many were."""
+    return insert_once(connection, table, rows)
+
+
+def latest_detections(
+    connection: Connection, limit: int, after: int = 0
+) -> list[Stored[Detection]]:
+    """The newest `limit` detections with a number above `after`, oldest first."""
+    return _latest(connection, DETECTIONS, Detection, limit, after)
+
+
+def latest_crashes(connection: Connection, limit: int) -> list[Stored[CrashReport]]:
+    """The newest crash reports, oldest first."""
+    return _latest(connection, CRASHES, CrashReport, limit)
+
+
+def latest_losses(connection: Connection, limit: int) -> list[Stored[LossReport]]:
+    """The newest loss reports, oldest first."""
+    return _latest(connection, LOSSES, LossReport, limit)
+
+
+def totals(connection: Connection, table: Table) -> dict[str, int]:
+    """By agent id: the sum of `count`, exact up to 2**53."""
+    total = func.sum(cast(table.c.count, Float))
+    rows = connection.execute(select(table.c.agent_id, total).group_by(table.c.agent_id))
+    return {agent_id: int(count) for agent_id, count in rows}
+
+
+def _row(
+    agent_id: str,
+    report: CrashReport | Detection | LossReport,
+    time_unix_ns: int,
+    count: int,
+    now_ns: int,
+) -> dict[str, Any]:
+    return {
+        "agent_id": agent_id,
+        "report_id": report.id,
+        "time_unix_ns": time_unix_ns,
+        "received_unix_ns": now_ns,
+        "count": count,
+        "report": report.SerializeToString(),
+    }
+
+
+def _latest(
+    connection: Connection, table: Table, kind: type[Report], limit: int, after: int = 0
+) -> list[Stored[Report]]:
+    query = select(table.c.number, table.c.agent_id, table.c.received_unix_ns, table.c.report)
+    query = query.where(table.c.number > after).order_by(table.c.number.desc()).limit(limit)
+    rows = connection.execute(query).all()
+    return [Stored(row[0], row[1], row[2], kind.FromString(row[3])) for row in reversed(rows)]
