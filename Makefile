@@ -1,0 +1,54 @@
+# What people run, and CI runs the same. `make help` lists the targets.
+#
+# Every target that needs the environment goes through scripts/setup first, which takes a fraction
+# of a second when there is nothing to do. Commands are called by their place in .venv, whose
+# scripts name the interpreter at a path that unprivileged roles can reach.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+
+.PHONY: help setup demo test kernel-test lint fix bench bench-quick docs proto lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: ## Install what is missing: Debian packages, system users, the environment
+	@scripts/setup
+
+demo: setup ## Show and verify what Bulkhead exists for, on real kernel events
+	@scripts/as-root $(BIN)/bulkhead demo
+
+test: setup ## Run all tests: unit, process, kernel and journeys
+	@scripts/as-root $(BIN)/pytest $(PYTEST_ARGUMENTS)
+
+kernel-test: setup ## Run the tests of the probes on this kernel
+	@scripts/as-root $(BIN)/pytest tests/kernel $(PYTEST_ARGUMENTS)
+
+lint: setup ## Check style, types, import directions, the wire and generated files
+	@scripts/lint
+
+fix: setup ## Format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix . || true
+	@$(BIN)/ruff format .
+
+bench: setup ## Measure everything, and write the figures' pages
+	@scripts/bench
+
+bench-quick: setup ## Measure everything briefly, as CI does
+	@scripts/bench --quick
+
+docs: setup ## Write the pages that are generated: figures, Template Types
+	@scripts/docs
+
+proto: setup ## Generate the wire's Python from its .proto files
+	@scripts/proto
+
+lock: setup ## Pin the dependencies of pyproject.toml (newest: scripts/lock --upgrade)
+	@scripts/lock
+
+clean: ## Remove everything made here, and prove that nothing is left running
+	@scripts/clean

@@ -1,0 +1,81 @@
+"""How long does set-up take on an empty environment, and when there is nothing to do?
+
+A copy of the checkout is set up in a scratch folder with no environment and no download cache; the
+Debian packages are on the machine already. The peer is pip, installing the same pins into an empty
+environment with the same cache setting.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.harness import CHECKOUT, Figure, NotMeasurableError, Peer, from_samples, run
+
+SECOND_RUNS = 10
+QUICK_SECOND_RUNS = 3
+LOCKS = ("requirements/bootstrap.lock", "requirements/runtime.lock", "requirements/development.lock")
+WITHOUT_CACHES = {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """Seconds of a first set-up, of the same work by pip, and of further set-ups."""
+    with _copied_checkout() as copy:
+        first = _timed(["scripts/setup"], copy)
+        runs = QUICK_SECOND_RUNS if quick else SECOND_RUNS
+        further = [_timed(["scripts/setup"], copy) for _ in range(runs)]
+        peer = None if quick else Peer("pip alone", _timed_pip(copy))
+    return [
+        Figure("set-up on an empty environment", first, "s", peer=peer, samples=(first,)),
+        from_samples("set-up with nothing to do", further, unit="s", bar="<= 3"),
+        Figure("slowest set-up with nothing to do", max(further), "s", bar="<= 3"),
+    ]
+
+
+def _timed_pip(copy: Path) -> float:
+    """Seconds for venv and pip, as most projects' instructions have it."""
+    folder = copy / "build" / "pip"
+    venv = ["/usr/bin/python3", "-m", "venv", "--system-site-packages", str(folder)]
+    requirements = [word for lock in LOCKS for word in ("-r", lock)]
+    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--no-deps", "--require-hashes"]
+    return _timed(venv, copy) + _timed([*install, *requirements], copy)
+
+
+def _timed(command: Sequence[str], folder: Path) -> float:
+    began = time.monotonic()
+    subprocess.run(
+        command,
+        check=True,
+        cwd=folder,
+        env={**os.environ, **WITHOUT_CACHES},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    return time.monotonic() - began
+
+
+@contextmanager
+def _copied_checkout() -> Iterator[Path]:
+    """The checkout's own files in a scratch folder, removed with everything made for it."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(listing, check=True, cwd=CHECKOUT, capture_output=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NotMeasurableError("needs git and a checkout made by it") from error
+    with tempfile.TemporaryDirectory(prefix="bulkhead-setup-") as scratch:
+        copy = Path(scratch)
+        copy.chmod(0o755)
+        for name in listed.decode().rstrip("\0").split("\0"):
+            if (CHECKOUT / name).exists():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(CHECKOUT / name, copy / name)
+        yield copy
+
+
+if __name__ == "__main__":
+    sys.exit(run(__spec__.name, measure))

@@ -1,0 +1,1 @@
+"""Commands that look after a checkout; `scripts/setup` and `scripts/clean` are the entrances."""

@@ -1,0 +1,109 @@
+"""The Debian packages that Bulkhead stands on: which are missing, what for, and their installation.
+
+`NEEDED` is the whole list. What is installed already is left alone; the package lists are fetched
+only when something is missing.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.machine.progress import SetupError, run, say, step
+from scripts.machine.rights import as_root, can_act_as_root
+
+LOCK_SECONDS = 120
+"""How long apt may wait for another package manager at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class DebianPackage:
+    """A package, what it is for, and what does not work without it."""
+
+    name: str
+    purpose: str
+    without: str
+
+
+NEEDED = (
+    DebianPackage(
+        "python3-venv", "makes the Python environment", "no environment, unless pip is there"
+    ),
+    DebianPackage(
+        "python3-bpfcc",
+        "BCC: compiles and loads the BPF probes",
+        "no BPF: the sensor polls with psutil, and content that needs more is refused",
+    ),
+    DebianPackage(
+        "linux-libc-dev",
+        "the kernel's public headers that the probes are compiled against",
+        "no BPF: the sensor polls with psutil, and content that needs more is refused",
+    ),
+    DebianPackage(
+        "python3-seccomp",
+        "system call filters of the unprivileged roles",
+        "no sandbox: the sensor does not start its evaluator",
+    ),
+    DebianPackage(
+        "gcc",
+        "compiles the laboratory's unchecked interpreter",
+        "the demo can't show the contained crash",
+    ),
+    DebianPackage(
+        "libc6-dev",
+        "the C library's headers, for the same",
+        "the demo can't show the contained crash",
+    ),
+    DebianPackage("make", "runs the targets of the Makefile", "no make targets"),
+)
+
+FOR_LINT = (
+    DebianPackage("nodejs", "runs buf, the linter of the wire", "`make lint` skips buf"),
+    DebianPackage("npm", "fetches buf at its pinned version", "`make lint` skips buf"),
+)
+
+
+def missing(wanted: Sequence[DebianPackage]) -> list[DebianPackage]:
+    """Those that are not installed; all of them where this is not a Debian."""
+    if shutil.which("dpkg-query") is None:
+        return list(wanted)
+    # An unknown name makes dpkg-query fail, so the whole list is asked for and compared.
+    listed = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"])
+    installed = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
+    return [package for package in wanted if package.name not in installed]
+
+
+def install(wanted: Sequence[DebianPackage]) -> list[DebianPackage]:
+    """Install what is missing and return what is missing still, which has been said then."""
+    absent = missing(wanted)
+    if not absent:
+        return []
+    if shutil.which("apt-get") is None or not can_act_as_root():
+        _tell_what_is_missing(absent)
+        return absent
+    for package in absent:
+        say(f"Debian package {package.name}: {package.purpose}")
+    with step("fetching Debian's package lists"):
+        _apt("update")
+    with step(f"installing {len(absent)} Debian packages"):
+        _apt("install", "--no-install-recommends", "--yes", *(p.name for p in absent))
+    return []
+
+
+def _apt(*arguments: str) -> None:
+    settings = ["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]
+    command = ["env", *settings, "apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}"]
+    try:
+        run(as_root([*command, *arguments]))
+    except SetupError as error:
+        # An earlier installation that was interrupted stops every later one until it is finished.
+        if "dpkg --configure -a" not in str(error):
+            raise
+        run(as_root(["env", *settings, "dpkg", "--configure", "-a"]))
+        run(as_root([*command, *arguments]))
+
+
+def _tell_what_is_missing(absent: Sequence[DebianPackage]) -> None:
+    say("neither root nor sudo: these Debian packages stay missing")
+    for package in absent:
+        say(f"  {package.name} ({package.purpose}): {package.without}")
+    say(f"  an administrator can run: apt-get install {' '.join(p.name for p in absent)}")
