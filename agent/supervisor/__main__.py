@@ -3,6 +3,7 @@
 import sys
 
 from agent.supervisor.control import ControlError
+from agent.supervisor.link_folder import LinkFolderError
 from agent.supervisor.roles import RoleTableError
 from agent.supervisor.settings import parse
 from agent.supervisor.signature import TrustError
@@ -10,6 +11,7 @@ from agent.supervisor.store import StoreError
 from agent.supervisor.supervisor import Supervisor
 
 PREREQUISITE_MISSING = 3
+_MISTAKES = (ControlError, LinkFolderError, RoleTableError, StoreError, TrustError)
 
 
 def main() -> int:
@@ -17,7 +19,7 @@ def main() -> int:
     settings = parse()
     try:
         supervisor = Supervisor(settings)
-    except (ControlError, RoleTableError, StoreError, TrustError) as error:
+    except _MISTAKES as error:
         reason = type(error).__name__.removesuffix("Error")
         sys.stderr.write(f"error {reason}: {error}\n")
         return PREREQUISITE_MISSING

@@ -115,12 +115,13 @@ class TakeOver:
     careful: dict[int, int] = field(default_factory=dict)
     aside: dict[int, set[int]] = field(default_factory=dict)
 
-    def fields(self) -> dict[str, dict[str, Any]]:
+    def careful_field(self) -> dict[str, int]:
         """As the `go` message carries it."""
-        return {
-            "careful": {str(ring): until for ring, until in self.careful.items()},
-            "aside": {str(ring): sorted(at) for ring, at in self.aside.items()},
-        }
+        return {str(ring): until for ring, until in self.careful.items()}
+
+    def aside_field(self) -> dict[str, list[int]]:
+        """As the `go` message carries it."""
+        return {str(ring): sorted(at) for ring, at in self.aside.items()}
 
     def prune(self, collection: Collection) -> None:
         """Forget what lies behind the positions."""
@@ -253,7 +254,13 @@ class Evaluators:
     def _go(self, one: Evaluator, collection: Collection, now: float) -> None:
         self.take_over.prune(collection)
         positions = {str(number): ring.position for number, ring in collection.rings.items()}
-        if one.child.send("go", positions=positions, **self.take_over.fields()):
+        told = one.child.send(
+            "go",
+            positions=positions,
+            careful=self.take_over.careful_field(),
+            aside=self.take_over.aside_field(),
+        )
+        if told:
             one.enter(Stage.RUNNING, now)
         else:
             one.child.kill()

@@ -26,6 +26,7 @@ from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.limits import LIMITS
+from agent.supervisor.link_folder import prepare
 from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
 from agent.supervisor.reports import Reports
@@ -63,6 +64,8 @@ class Supervisor:
         self.roles = load_roles(settings.roles)
         keys = [TrustedKey.from_file(path) for path in settings.trust]
         self.store = Store(settings.state)
+        owner = ids(self.roles[Role.LINK])
+        self.link_tls = prepare(settings.link_folder, settings.tls, owner)
         self.selector = selectors.DefaultSelector()
         self.children: dict[int, Child] = {}
         self.reports = Reports()
@@ -137,7 +140,6 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         self._watch(reading, lambda: _discard(reading))
         self._watch(self.control.fileno(), self.control.answer)
-        self._make_link_folder()
         for sentence in self.flow.open():
             self.log.say("store", left_out=sentence)
         self.evaluators.wanted = self.flow.wanted()
@@ -265,15 +267,8 @@ class Supervisor:
             self.settings.agent_id,
         ]
         if self.settings.cloud:
-            arguments += ["--cloud", self.settings.cloud, "--tls", str(self.settings.tls)]
+            arguments += ["--cloud", self.settings.cloud, "--tls", str(self.link_tls)]
         return self.spawn(Role.LINK, *arguments)
-
-    def _make_link_folder(self) -> None:
-        folder = self.settings.link_folder
-        folder.mkdir(mode=0o700, exist_ok=True)
-        owner = ids(self.roles[Role.LINK])
-        if owner is not None:
-            os.chown(folder, *owner)
 
     def _collection_changed(self) -> None:
         self.evaluators.dismiss_all()

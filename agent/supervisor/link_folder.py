@@ -1,0 +1,53 @@
+"""The link's folder: its outbox and log, and a copy of the certificates that it may read.
+
+The operator's files stay readable by root alone; the link, which has no right to open them, gets
+copies that belong to its own user. Symbolic links are not followed, sizes are capped.
+"""
+
+import os
+from pathlib import Path
+
+CERTIFICATES = ("ca.pem", "agent.pem", "agent.key")
+MAX_BYTES = 64 * 1024
+
+
+class LinkFolderError(Exception):
+    """A file that the link needs is missing or not fit; names it."""
+
+
+def prepare(folder: Path, tls: Path | None, owner: tuple[int, int] | None) -> Path | None:
+    """Make the folder for its owner (user and group id); returns where the certificates are."""
+    _make(folder, owner)
+    if tls is None:
+        return None
+    target = folder / "tls"
+    _make(target, owner)
+    for name in CERTIFICATES:
+        _copy(tls / name, target / name, owner)
+    return target
+
+
+def _make(folder: Path, owner: tuple[int, int] | None) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink():
+        raise LinkFolderError(f"{folder}: a symbolic link; expected a folder of ours")
+    if owner is not None:
+        os.chown(folder, *owner, follow_symlinks=False)
+
+
+def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise LinkFolderError(f"{source}: {error.strerror}; expected a PEM file") from error
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise LinkFolderError(f"{source}: larger than {MAX_BYTES} bytes; expected a PEM file")
+    # The folder belongs to the link: whatever it put there is removed, never written through.
+    target.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(target, flags, 0o400), "wb") as copy:
+        copy.write(data)
+        if owner is not None:
+            os.fchown(copy.fileno(), *owner)

@@ -1,0 +1,105 @@
+"""Processes of the demonstration: started by us, ended by us, by pidfd, whatever happens."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab.demo.claims import ClaimError
+
+Found = TypeVar("Found")
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+COMMAND_SECONDS = 60.0
+"""A command of ours that takes longer hangs."""
+
+
+@dataclass(slots=True)
+class Service:
+    """A long-running process and the file that holds what it printed."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self, seconds: float = 10.0) -> int:
+        """SIGTERM, then SIGKILL; the exit status (negative: the signal)."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        return self.process.wait()
+
+    def tail(self, lines: int = 5) -> str:
+        """What it printed last."""
+        return "\n".join(self.log.read_text(errors="backslashreplace").splitlines()[-lines:])
+
+
+def bulkhead(*arguments: str) -> list[str]:
+    """The command line of one of our own commands, by the interpreter that runs this."""
+    return [sys.executable, "-I", "-m", "cli.main", *arguments]
+
+
+def start_service(name: str, arguments: Sequence[str], log: Path) -> Service:
+    """Start one of our commands; what it prints goes to a file."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 — our own command line
+            bulkhead(*arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 — the demonstration has one thread
+            start_new_session=True,
+        )
+    return Service(name, process, log)
+
+
+def run_json(*arguments: str, allowed: Sequence[int] = (0,)) -> tuple[int, Any, str]:
+    """Run one of our commands with --json: exit status, its document, its standard error."""
+    result = subprocess.run(  # noqa: S603 — our own command line
+        bulkhead(*arguments, "--json"),
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    said = result.stderr.decode(errors="backslashreplace").strip()
+    if result.returncode not in allowed:
+        shown = " ".join(arguments[:2])
+        raise ClaimError(f"bulkhead {shown} ended with {result.returncode}: {said[-400:]}")
+    document = json.loads(result.stdout) if result.stdout.strip() else None
+    return result.returncode, document, said
+
+
+def wait_for(
+    what: str, look: Callable[[], Found | None], seconds: float, pause: float = 0.02
+) -> Found:
+    """Look until there is something; ClaimError names what never came."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        if time.monotonic() > deadline:
+            raise ClaimError(f"after {seconds:.0f} s still no {what}")
+        time.sleep(pause)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process with this id exists."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    os.umask(0o022)

@@ -1,0 +1,136 @@
+"""The demonstration's small world: a folder of its own, a cloud, an agent.
+
+Everything lives in a temporary folder that other users may pass through (roles run under their own
+users), and is gone at the end; logs and the report are kept in the output folder.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.supervisor.control import ask
+from lab.demo.claims import ClaimError
+from lab.demo.processes import Service, run_json, start_service, wait_for
+
+AGENT_ID = "demo-host"
+PROBATION_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class World:
+    """Folders, the two services, and what they say."""
+
+    output: Path
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bulkhead-demo-")))
+    cloud: Service | None = None
+    agent: Service | None = None
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        """Let the roles' users pass."""
+        self.folder.chmod(0o711)
+        self.output.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def cloud_folder(self) -> Path:
+        """The cloud's database and certificates."""
+        return self.folder / "cloud"
+
+    @property
+    def operator_folder(self) -> Path:
+        """The signing key, which the serving process doesn't hold."""
+        return self.folder / "operator"
+
+    @property
+    def state(self) -> Path:
+        """The agent's state folder."""
+        return self.folder / "state"
+
+    @property
+    def control(self) -> Path:
+        """The agent's control socket."""
+        return self.folder / "control.sock"
+
+    def start_cloud(self, *options: str) -> None:
+        """Serve; returns when the port is open."""
+        ready = self.folder / "cloud.ready"
+        ready.unlink(missing_ok=True)
+        listen = self.address or "127.0.0.1:0"
+        arguments = ["cloud", "run", "--folder", str(self.cloud_folder), "--listen", listen]
+        arguments += ["--ready-file", str(ready), *options]
+        self.cloud = start_service("cloud", arguments, self.output / "cloud.log")
+        self.address = wait_for("open port of the cloud", lambda: _content_of(ready), 20.0)
+
+    def start_agent(self, *options: str) -> None:
+        """Run the sensor; returns when its supervisor answers."""
+        arguments = ["agent", "run", "--state", str(self.state), "--control", str(self.control)]
+        arguments += ["--cloud", self.address, "--tls", str(self.folder / "tls")]
+        arguments += ["--trust", str(self.operator_folder / "signing.pub")]
+        arguments += ["--agent-id", AGENT_ID, "--probation-seconds", str(PROBATION_SECONDS)]
+        self.agent = start_service("agent", [*arguments, *options], self.output / "agent.log")
+        self.wait("supervisor that answers", lambda _status: True, 20.0)
+
+    def status(self) -> Mapping[str, Any] | None:
+        """What the supervisor says now; None if nobody answers."""
+        try:
+            return ask(self.control)
+        except (OSError, ValueError):
+            return None
+
+    def wait(
+        self, what: str, fits: Callable[[Mapping[str, Any]], bool], seconds: float
+    ) -> Mapping[str, Any]:
+        """Wait until the agent's status fits."""
+
+        def look() -> Mapping[str, Any] | None:
+            if self.agent is not None and self.agent.process.poll() is not None:
+                raise ClaimError(f"the agent has ended: {self.agent.tail()}")
+            status = self.status()
+            return status if status is not None and fits(status) else None
+
+        return wait_for(what, look, seconds)
+
+    def detections(self) -> list[dict[str, Any]]:
+        """The agent's own detection log."""
+        return list(_json_lines(self.state / "link" / "detections.jsonl"))
+
+    def cloud_json(self, command: str, *arguments: str) -> Any:
+        """What `bulkhead cloud COMMAND --json` says."""
+        return run_json("cloud", command, "--folder", str(self.cloud_folder), *arguments)[1]
+
+    def stop(self) -> None:
+        """End both services; what remains is for the caller to look at."""
+        for service in (self.agent, self.cloud):
+            if service is not None:
+                service.stop()
+
+    def remove(self) -> None:
+        """Remove the temporary folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def is_root() -> bool:
+    """Whether BPF, users of their own and so on can be had."""
+    return os.geteuid() == 0
+
+
+def _content_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return
+    for line in lines:
+        if line.endswith(b"\n"):
+            yield json.loads(line)
