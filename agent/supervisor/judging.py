@@ -6,7 +6,6 @@ after the target was checked again. The end of an evaluator is put to `agent.dea
 decides is done here.
 """
 
-import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
@@ -45,7 +44,6 @@ class Judging:
     deaths: int = 0
     recent: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_DEATHS))
     verdicts: Counter[str] = field(default_factory=Counter)
-    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def message(self, child: Child, message: Message) -> None:
         """One message of an evaluator; ProtocolViolationError if it may not say that now."""
@@ -180,7 +178,7 @@ class Judging:
         progress = death.progress
         candidate = one.candidate.hash if one.candidate else ""
         return {
-            "id": f"{self.run}-crash-{next(self._numbers)}",
+            "id": f"{self.run}-crash-{self.deaths}",
             "time_unix_ns": time.time_ns(),
             "role": "evaluator",
             "signal": death.signal,

@@ -53,7 +53,7 @@ def bulkhead(*arguments: str) -> list[str]:
 def start_service(name: str, arguments: Sequence[str], log: Path) -> Service:
     """Start one of our commands; what it prints goes to a file."""
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 — our own command line
+        process = subprocess.Popen(
             bulkhead(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -66,7 +66,7 @@ def start_service(name: str, arguments: Sequence[str], log: Path) -> Service:
 
 def run_json(*arguments: str, allowed: Sequence[int] = (0,)) -> tuple[int, Any, str]:
     """Run one of our commands with --json: exit status, its document, its standard error."""
-    result = subprocess.run(  # noqa: S603 — our own command line
+    result = subprocess.run(
         bulkhead(*arguments, "--json"),
         capture_output=True,
         timeout=COMMAND_SECONDS,
