@@ -1,0 +1,180 @@
+/* What every BPF program of the sensor shares: records, texts, loss counters.
+ *
+ * Compiled by BCC without kernel headers. Before this file come, all generated at start:
+ * the records (probes/layout.py), the offsets of kernel structs (probes/btf.py) as
+ * OFFSET_struct_member, and the sizes of maps. Kernel memory is only read through helpers, so
+ * nothing here depends on how a kernel was built.
+ *
+ * A field is supplied through NUMBER, TEXT, ARGUMENTS or ADDRESS and through nothing else:
+ * probes/supply.py reads these words in the sources and compares them with the Definitions. Each
+ * of them needs the field's KIND_… constant, so that a wrong kind does not compile.
+ */
+
+#define RUNG_BPF_BTF 1
+
+#define MODE_BITS 07777
+#define NOTHING 0
+
+/* A text's length is a u32; this bit above it says that the source was longer. */
+#define TRUNCATED (1LL << 32)
+
+/* Returned instead of a length where nobody knows the text; a failed read is any other negative. */
+#define UNKNOWN (-1000LL)
+
+/* Keeps the compiler from moving a bound to another register, where the verifier loses it. */
+#define BOUND(variable) asm volatile("" : "+r"(variable))
+
+struct syscall_enter {
+    u64 common;
+    u32 number;
+    u32 padding;
+    u64 arguments[6];
+};
+
+struct syscall_exit {
+    u64 common;
+    u32 number;
+    u32 padding;
+    s64 result;
+};
+
+BPF_F_TABLE("array", u32, u64, loss_counters, COUNTER_SLOTS, BPF_F_MMAPABLE);
+
+static __always_inline void count_loss(u32 slot)
+{
+    u64 *counter = loss_counters.lookup(&slot);
+    if (counter)
+        __sync_fetch_and_add(counter, 1);
+}
+
+static __always_inline u64 read_u64(u64 address)
+{
+    u64 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    return value;
+}
+
+static __always_inline u32 read_u32(u64 address)
+{
+    u32 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    return value;
+}
+
+static __always_inline u16 read_u16(u64 address)
+{
+    u16 value = 0;
+    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    return value;
+}
+
+/* The string helpers end what they copy with a NUL, and so hold one byte less than the record.
+ * Where the string may be longer, the last byte and the one after it are read by themselves.
+ * `read` and `read_string` are the helpers for user or for kernel memory.
+ */
+#define COPY_STRING(read_string, read, destination, capacity, source)                        \
+    ({                                                                                       \
+        u8 tail = 0;                                                                         \
+        s64 taken = read_string(destination, capacity, (void *)(source));                    \
+        if (taken > 0)                                                                       \
+            taken -= 1;                                                                      \
+        if (taken == (capacity) - 1 && !read(&tail, 1, (void *)((source) + (capacity) - 1))  \
+            && tail) {                                                                       \
+            (destination)[(capacity) - 1] = tail;                                            \
+            taken = (capacity);                                                              \
+            if (read(&tail, 1, (void *)((source) + (capacity))) || tail)                     \
+                taken |= TRUNCATED;                                                          \
+        }                                                                                    \
+        taken;                                                                               \
+    })
+
+static __always_inline s64 copy_user_string(u8 *destination, u64 capacity, u64 source)
+{
+    return COPY_STRING(bpf_probe_read_user_str, bpf_probe_read_user, destination, capacity, source);
+}
+
+static __always_inline s64 copy_kernel_string(u8 *destination, u64 capacity, u64 source)
+{
+    return COPY_STRING(
+        bpf_probe_read_kernel_str, bpf_probe_read_kernel, destination, capacity, source);
+}
+
+static __always_inline s64 copy_user_bytes(u8 *destination, u64 capacity, u64 source, u64 length)
+{
+    s64 longer = length > capacity ? TRUNCATED : 0;
+    BOUND(length);
+    if (length > capacity)
+        length = capacity;
+    if (bpf_probe_read_user(destination, length, (void *)source))
+        return -1;
+    return length | longer;
+}
+
+static __always_inline s64 copy_kernel_bytes(u8 *destination, u64 capacity, void *source, u64 length)
+{
+    s64 longer = length > capacity ? TRUNCATED : 0;
+    BOUND(length);
+    if (length > capacity)
+        length = capacity;
+    if (bpf_probe_read_kernel(destination, length, source))
+        return -1;
+    return length | longer;
+}
+
+/* Begin a record that was just reserved: its header, and nothing present yet. */
+#define BEGIN(type, record)                                                                  \
+    do {                                                                                     \
+        (record)->template_type = TEMPLATE_TYPE_##type;                                      \
+        (record)->schema_major = SCHEMA_MAJOR_##type;                                        \
+        (record)->schema_minor = SCHEMA_MINOR_##type;                                        \
+        (record)->arity = ARITY_##type;                                                      \
+        (record)->rung = RUNG_BPF_BTF;                                                       \
+        (record)->processor = bpf_get_smp_processor_id();                                    \
+        (record)->time_ns = bpf_ktime_get_boot_ns();                                         \
+        (record)->present = 0;                                                               \
+        (record)->truncated = 0;                                                             \
+    } while (NOTHING)
+
+#define NUMBER(type, record, field, value)                                                   \
+    do {                                                                                     \
+        enum { kind = KIND_NUMBER_##type##_##field };                                        \
+        (record)->field = (value);                                                           \
+        (record)->present |= PRESENT_##type##_##field;                                       \
+    } while (NOTHING)
+
+/* `taken` is what one of the copy functions returned for that field. */
+#define TAKE(type, record, field, taken)                                                     \
+    do {                                                                                     \
+        s64 got = (taken);                                                                   \
+        if (got >= 0) {                                                                      \
+            (record)->field##_length = (u32)got;                                             \
+            (record)->present |= PRESENT_##type##_##field;                                   \
+            if (got & TRUNCATED)                                                             \
+                (record)->truncated |= PRESENT_##type##_##field;                             \
+        } else {                                                                             \
+            (record)->field##_length = 0;                                                    \
+            if (got != UNKNOWN)                                                              \
+                count_loss(COUNTER_READ_FAULT_##type);                                       \
+        }                                                                                    \
+    } while (NOTHING)
+
+#define TEXT(type, record, field, copy, ...)                                                 \
+    do {                                                                                     \
+        enum { kind = KIND_TEXT_##type##_##field };                                          \
+        TAKE(type, record, field,                                                            \
+             copy((record)->field, CAPACITY_##type##_##field, __VA_ARGS__));                 \
+    } while (NOTHING)
+
+#define ARGUMENTS(type, record, field, copy, ...)                                            \
+    do {                                                                                     \
+        enum { kind = KIND_ARGUMENTS_##type##_##field };                                     \
+        TAKE(type, record, field,                                                            \
+             copy((record)->field, CAPACITY_##type##_##field, __VA_ARGS__));                 \
+    } while (NOTHING)
+
+#define ADDRESS(type, record, field, source)                                                 \
+    do {                                                                                     \
+        enum { kind = KIND_ADDRESS_##type##_##field };                                       \
+        __builtin_memcpy((record)->field, source, CAPACITY_##type##_##field);                \
+        (record)->present |= PRESENT_##type##_##field;                                       \
+    } while (NOTHING)

@@ -1,0 +1,175 @@
+/* Template Type file: opens for writing, creations, removals, renames and changes of mode.
+ *
+ * Opening for reading ends at entry, before anything is stored. Whether an open created the file
+ * is read from the file itself (FMODE_CREATED); O_CREAT alone does not tell.
+ */
+
+BPF_RINGBUF_OUTPUT(file_ring, RING_PAGES_file);
+
+#define OPEN_ACCESS_MODE 03
+#define OPEN_CREATE 0100
+#define OPEN_TRUNCATE 01000
+#define OPEN_PATH_ONLY 010000000
+#define REMOVE_FOLDER 0x200
+#define FILE_MODE_CREATED 0x100000
+
+struct open_request {
+    u64 flags;
+    u64 mode;
+};
+
+static __always_inline int changes_files(u64 flags)
+{
+    return !(flags & OPEN_PATH_ONLY)
+        && (flags & (OPEN_ACCESS_MODE | OPEN_CREATE | OPEN_TRUNCATE));
+}
+
+static __always_inline int remember_open(u32 number, u64 path, u64 flags, u64 mode)
+{
+    if (!changes_files(flags))
+        return 0;
+    struct call call = {
+        .number = number, .operation = file_operation_open_write,
+        .path = path, .flags = (u32)flags, .mode = mode,
+    };
+    return remember(&call, COUNTER_PENDING_FULL_file);
+}
+
+static __always_inline int remember_change(
+    u32 number, u32 operation, u64 path, u64 target_path, u64 flags, u64 mode)
+{
+    struct call call = {
+        .number = number, .operation = operation, .path = path, .target_path = target_path,
+        .flags = (u32)flags, .mode = mode,
+    };
+    return remember(&call, COUNTER_PENDING_FULL_file);
+}
+
+int enter_open(struct syscall_enter *ctx)
+{
+    return remember_open(
+        ctx->number, ctx->arguments[0], ctx->arguments[1], ctx->arguments[2]);
+}
+
+int enter_openat(struct syscall_enter *ctx)
+{
+    return remember_open(
+        ctx->number, ctx->arguments[1], ctx->arguments[2], ctx->arguments[3]);
+}
+
+int enter_openat2(struct syscall_enter *ctx)
+{
+    struct open_request request = {};
+    u64 address = ctx->arguments[2];
+    if (bpf_probe_read_user(&request, sizeof(request), (void *)address))
+        count_loss(COUNTER_READ_FAULT_file);
+    return remember_open(ctx->number, ctx->arguments[1], request.flags, request.mode);
+}
+
+int enter_creat(struct syscall_enter *ctx)
+{
+    u64 flags = OPEN_CREATE | OPEN_TRUNCATE | 1;
+    return remember_open(ctx->number, ctx->arguments[0], flags, ctx->arguments[1]);
+}
+
+int enter_unlink(struct syscall_enter *ctx)
+{
+    return remember_change(
+        ctx->number, file_operation_unlink, ctx->arguments[0], NOTHING, NOTHING, NOTHING);
+}
+
+int enter_unlinkat(struct syscall_enter *ctx)
+{
+    u64 flags = ctx->arguments[2];
+    if (flags & REMOVE_FOLDER)
+        return 0;
+    return remember_change(
+        ctx->number, file_operation_unlink, ctx->arguments[1], NOTHING, flags, NOTHING);
+}
+
+int enter_rename(struct syscall_enter *ctx)
+{
+    return remember_change(ctx->number, file_operation_rename, ctx->arguments[0],
+                           ctx->arguments[1], NOTHING, NOTHING);
+}
+
+int enter_renameat(struct syscall_enter *ctx)
+{
+    return remember_change(ctx->number, file_operation_rename, ctx->arguments[1],
+                           ctx->arguments[3], NOTHING, NOTHING);
+}
+
+int enter_renameat2(struct syscall_enter *ctx)
+{
+    return remember_change(ctx->number, file_operation_rename, ctx->arguments[1],
+                           ctx->arguments[3], ctx->arguments[4], NOTHING);
+}
+
+int enter_chmod(struct syscall_enter *ctx)
+{
+    return remember_change(ctx->number, file_operation_chmod, ctx->arguments[0], NOTHING, NOTHING,
+                           ctx->arguments[1]);
+}
+
+int enter_fchmod(struct syscall_enter *ctx)
+{
+    return remember_change(ctx->number, file_operation_chmod, NOTHING, NOTHING, NOTHING,
+                           ctx->arguments[1]);
+}
+
+int enter_fchmodat(struct syscall_enter *ctx)
+{
+    return remember_change(ctx->number, file_operation_chmod, ctx->arguments[1], NOTHING, NOTHING,
+                           ctx->arguments[2]);
+}
+
+int enter_fchmodat2(struct syscall_enter *ctx)
+{
+    return remember_change(ctx->number, file_operation_chmod, ctx->arguments[1], NOTHING,
+                           ctx->arguments[3], ctx->arguments[2]);
+}
+
+static __always_inline u32 final_operation(struct call *call, s64 result)
+{
+    if (call->operation != file_operation_open_write || !(call->flags & OPEN_CREATE) || result < 0)
+        return call->operation;
+    u64 file = file_of_descriptor(result);
+    if (file && read_u32(file + OFFSET_file_f_mode) & FILE_MODE_CREATED)
+        return file_operation_create;
+    return call->operation;
+}
+
+/* Only what the caller gave: a mode without O_CREAT is whatever lay in the register. */
+static __always_inline int has_mode(struct call *call)
+{
+    return call->operation == file_operation_chmod || call->flags & OPEN_CREATE
+        && call->operation == file_operation_open_write;
+}
+
+int exit_file(struct syscall_exit *ctx)
+{
+    struct call call = {};
+    if (!recall(&call, ctx->number))
+        return 0;
+    struct file_record *record = file_ring.ringbuf_reserve(sizeof(struct file_record));
+    if (!record) {
+        count_loss(COUNTER_RING_FULL_file);
+        return 0;
+    }
+    struct actor actor = {};
+    find_actor(&actor);
+    BEGIN(file, record);
+    ACTOR(file, record, &actor);
+    ACTOR_IMAGE(file, record, &actor);
+    NUMBER(file, record, operation, final_operation(&call, ctx->result));
+    NUMBER(file, record, flags, call.flags);
+    NUMBER(file, record, result, ctx->result);
+    if (has_mode(&call))
+        NUMBER(file, record, mode, call.mode & MODE_BITS);
+    if (call.path)
+        TEXT(file, record, path, copy_user_string, call.path);
+    if (call.target_path)
+        TEXT(file, record, target_path, copy_user_string, call.target_path);
+    file_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    return 0;
+}

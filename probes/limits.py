@@ -1,0 +1,44 @@
+"""Every limit of event collection, with its unit."""
+
+import mmap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+MEBIBYTE = 1024 * 1024
+
+NANOSECONDS_PER_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeLimits:
+    """Sizes of maps and rings, and how often the psutil rung looks."""
+
+    # Bytes of ring per Template Type (number); a power of two for the kernel. A ring must hold
+    # what happens while an evaluator is replaced.
+    ring_bytes: Mapping[int, int] = field(
+        default_factory=lambda: MappingProxyType(
+            {1: 32 * MEBIBYTE, 2: 32 * MEBIBYTE, 3: 8 * MEBIBYTE, 4: 8 * MEBIBYTE}
+        )
+    )
+    other_ring_bytes: int = 8 * MEBIBYTE
+    smallest_ring_bytes: int = 4 * mmap.PAGESIZE
+    largest_ring_bytes: int = 1024 * MEBIBYTE
+    # Processes whose image and command line are remembered for their children.
+    lineage_entries: int = 16_384
+    # Threads that are inside a watched system call at one moment.
+    pending_calls: int = 16_384
+    # Passes over /proc that fill the lineage map at start; two are usual.
+    seed_passes: int = 5
+    # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).
+    btf_bytes: int = 64 * MEBIBYTE
+    # Bytes of compiler or verifier output that travel in an error.
+    diagnostic_bytes: int = 16 * 1024
+    # Seconds between two looks of the psutil rung, and between two heartbeats.
+    psutil_interval: float = 0.1
+    heartbeat_interval: float = 0.5
+    # Bytes read of /proc/PID/cmdline.
+    command_line_bytes: int = 8192
+
+
+LIMITS = ProbeLimits()

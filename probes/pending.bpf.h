@@ -1,0 +1,47 @@
+/* System calls under way: what sys_enter saw, kept until sys_exit tells the result.
+ *
+ * Texts are read at exit: the kernel has just used them, so their pages are there. A thread that
+ * shares the memory may change them in between; docs/probes.md says what that means.
+ */
+
+struct call {
+    u32 number;    /* of the system call: an exit only takes what its own entry left */
+    u32 operation; /* of the Template Type */
+    u64 path;      /* or a socket address */
+    u64 target_path;
+    u64 flags;
+    u64 mode;
+    u64 descriptor;
+    u64 length; /* of a socket address */
+};
+
+BPF_HASH(pending, u64, struct call, PENDING_CALLS);
+
+static __always_inline int remember(struct call *call, u32 full_counter)
+{
+    u64 thread = bpf_get_current_pid_tgid();
+    if (pending.update(&thread, call))
+        count_loss(full_counter);
+    return 0;
+}
+
+static __always_inline int recall(struct call *call, u32 number)
+{
+    u64 thread = bpf_get_current_pid_tgid();
+    struct call *found = pending.lookup(&thread);
+    if (!found || found->number != number)
+        return 0;
+    *call = *found;
+    pending.delete(&thread);
+    return 1;
+}
+
+/* struct file behind a descriptor of the current process, or 0. */
+static __always_inline u64 file_of_descriptor(s64 descriptor)
+{
+    u64 files = read_u64(bpf_get_current_task() + OFFSET_task_struct_files);
+    u64 table = read_u64(files + OFFSET_files_struct_fdt);
+    if (descriptor < 0 || descriptor >= read_u32(table + OFFSET_fdtable_max_fds))
+        return 0;
+    return read_u64(read_u64(table + OFFSET_fdtable_fd) + descriptor * sizeof(u64));
+}

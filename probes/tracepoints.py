@@ -1,0 +1,64 @@
+"""Where the BPF programs are attached: one table, by Template Type.
+
+Raw tracepoints keep lineage and report execs. Everything else is a pair of sys_enter and sys_exit
+tracepoints of one system call. A kernel without some system call (arm64 has no `open`, 6.1 no
+`fchmodat2`) has no tracepoint for it either: it is left out and reported as missing.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CATEGORY = "syscalls"
+
+
+@dataclass(frozen=True, slots=True)
+class RawTracepoint:
+    """A raw tracepoint and the BPF function that runs there."""
+
+    event: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCall:
+    """A system call, the functions at its entry and exit, and the Template Types it supplies."""
+
+    name: str
+    enter: str
+    exit: str
+    template_types: frozenset[str]
+
+
+def _calls(names: str, exit_function: str, *template_types: str) -> tuple[SystemCall, ...]:
+    supplied = frozenset(template_types)
+    return tuple(
+        SystemCall(name, f"enter_{name}", exit_function, supplied) for name in names.split()
+    )
+
+
+LINEAGE = (
+    RawTracepoint("sched_process_fork", "on_fork"),
+    RawTracepoint("sched_process_exec", "on_exec"),
+    RawTracepoint("sched_process_exit", "on_exit"),
+)
+
+SYSTEM_CALLS = (
+    *_calls("open openat openat2 creat", "exit_file", "file"),
+    *_calls("unlink unlinkat rename renameat renameat2", "exit_file", "file"),
+    *_calls("chmod fchmod fchmodat fchmodat2", "exit_file", "file"),
+    *_calls("connect bind", "exit_socket", "network", "ipc"),
+    SystemCall("accept", "enter_accept", "exit_socket", frozenset({"network"})),
+    SystemCall("accept4", "enter_accept", "exit_socket", frozenset({"network"})),
+    *_calls("mknod mknodat", "exit_fifo", "ipc"),
+)
+
+
+def wanted_calls(template_types: Collection[str]) -> Iterator[SystemCall]:
+    """The system calls that supply any of these Template Types."""
+    return (call for call in SYSTEM_CALLS if call.template_types.intersection(template_types))
+
+
+def is_known(events: Path, call: SystemCall) -> bool:
+    """Whether this kernel has the tracepoints of a system call, below tracefs' events folder."""
+    return (events / CATEGORY / f"sys_enter_{call.name}" / "id").exists()
