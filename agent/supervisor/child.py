@@ -5,33 +5,35 @@ die if the supervisor does. It is known by its pidfd from start to end, so that 
 reaches a stranger that got the same pid.
 """
 
-import ctypes
 import os
 import select
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent import channel
 from agent.channel import Message, ProtocolViolationError, Sender
+from agent.privileges import COLLECTOR_BPF, COLLECTOR_PSUTIL, become
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.roles import Role, RoleEntry, command, ids
 
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+    # A role locks itself down while it has one thread; numpy would start one per processor.
+    "OPENBLAS_NUM_THREADS": "1",
+}
 _SENDERS = {
     Role.COLLECTOR: Sender.COLLECTOR,
     Role.EVALUATOR: Sender.EVALUATOR,
     Role.LINK: Sender.LINK,
 }
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
 _SEND_BUFFER_BYTES = 4 * 1024 * 1024
 _SO_SNDBUFFORCE = 32
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,6 @@ def start(role: Role, entry: RoleEntry, arguments: Sequence[str] = ()) -> Child:
     _enlarge(ours)
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     os.set_blocking(writing, True)
-    user, group = ids(entry) or (None, None)
     try:
         process = subprocess.Popen(
             command(entry, "--channel-fd", str(theirs.fileno()), *arguments),
@@ -142,11 +143,7 @@ def start(role: Role, entry: RoleEntry, arguments: Sequence[str] = ()) -> Child:
             pass_fds=(theirs.fileno(),),
             env=ENVIRONMENT,
             cwd="/",
-            user=user,
-            group=group,
-            extra_groups=[] if user is not None else None,
-            umask=0o077,
-            preexec_fn=_before_exec,  # noqa: PLW1509 — the supervisor has no threads
+            preexec_fn=_become(entry),  # noqa: PLW1509 — the supervisor has no threads
         )
     except OSError:
         ours.close()
@@ -163,10 +160,11 @@ def violation(child: Child, error: ProtocolViolationError) -> str:
     return f"{child.role} {child.pid} broke the protocol: {error}"
 
 
-def _before_exec() -> None:
-    # After the change of user, which would clear the parent-death signal.
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+def _become(entry: RoleEntry) -> Callable[[], None]:
+    user, group = ids(entry) or (os.getuid(), os.getgid())
+    keep = COLLECTOR_BPF | COLLECTOR_PSUTIL if user == 0 else frozenset()
+    supervisor = os.getpid()
+    return lambda: become(user, group, keep=keep, supervisor=supervisor)
 
 
 def _enlarge(sock: socket.socket) -> None:

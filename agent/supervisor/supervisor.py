@@ -18,6 +18,7 @@ from typing import Any
 
 from agent.backoff import Backoff
 from agent.channel import Message, ProtocolViolationError
+from agent.privileges import supervisor_capabilities
 from agent.supervisor.child import Child, start
 from agent.supervisor.collecting import Collecting
 from agent.supervisor.content_flow import ContentFlow, active_documents
@@ -143,6 +144,8 @@ class Supervisor:
         for sentence in self.flow.open():
             self.log.say("store", left_out=sentence)
         self.evaluators.wanted = self.flow.wanted()
+        if os.geteuid() == 0:
+            supervisor_capabilities()
         self.log.say("supervisor", pid=os.getpid(), agent=self.settings.agent_id, run=self.run_id)
         if self.settings.ready_fd is not None:
             os.write(self.settings.ready_fd, b"ready\n")
