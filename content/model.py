@@ -10,8 +10,8 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
-from content.definitions import SchemaVersion
 from content.record import ADDRESS_BYTES, IPV4_BYTES, IPV4_MAPPED_PREFIX
+from content.template_type import Kind, SchemaVersion
 
 
 class Disposition(IntEnum):
@@ -47,6 +47,31 @@ class Operator(IntEnum):
     GREATER = 10
     GREATER_OR_EQUAL = 11
     EXISTS = 12
+
+
+_COMMON_OPERATORS = frozenset({Operator.EQUALS, Operator.EXISTS})
+ORDER_OPERATORS = frozenset(
+    {Operator.LESS, Operator.LESS_OR_EQUAL, Operator.GREATER, Operator.GREATER_OR_EQUAL}
+)
+"""They take one value, on numbers."""
+
+TEXT_OPERATORS = frozenset(
+    {
+        Operator.STARTS_WITH,
+        Operator.ENDS_WITH,
+        Operator.CONTAINS,
+        Operator.GLOB,
+        Operator.REGEX,
+    }
+)
+OPERATORS: Mapping[Kind, frozenset[Operator]] = {
+    Kind.UNSIGNED: _COMMON_OPERATORS | ORDER_OPERATORS,
+    Kind.SIGNED: _COMMON_OPERATORS | ORDER_OPERATORS,
+    Kind.ENUM: _COMMON_OPERATORS,
+    Kind.ADDRESS: _COMMON_OPERATORS | {Operator.CIDR},
+    Kind.TEXT: _COMMON_OPERATORS | TEXT_OPERATORS,
+}
+"""Which operators a field of each kind can be compared with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,12 @@ A `Problem` names the place, what was found, what was expected and a stable reas
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from content.escape import safe
+from content.limits import LIMITS
 from content.reasons import Reason
+
+SHOWN_CHARACTERS = 80
+"""How much of what was found is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +45,26 @@ class ContentError(Exception):
         super().__init__(
             f"{first.reason}: {first.place}: found {first.found}, expected {first.expected}{more}"
         )
+
+
+class Reporter:
+    """Collects problems, up to the limit; escapes and cuts what was found."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further problems would be dropped."""
+        return len(self.problems) >= LIMITS.problems
+
+    def __call__(self, reason: Reason, place: str, found: object, expected: str) -> None:
+        """Add a problem."""
+        if not self.is_full:
+            shown = safe(found if isinstance(found, bytes) else str(found), SHOWN_CHARACTERS)
+            self.problems.append(Problem(reason, place, shown, expected))
+
+    def count(self, place: str, count: int, limit: int) -> None:
+        """Refuse a count or size over its limit."""
+        if count > limit:
+            self(Reason.LIMIT_EXCEEDED, place, count, f"at most {limit}")

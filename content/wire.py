@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from bulkhead.v1 import channel_file_pb2, report_pb2, template_type_pb2
 from content.definitions import RUNG_NUMBERS, Field, Kind, SchemaVersion
-from content.escape import safe
 from content.limits import LIMITS
 from content.model import (
     AddressPrefix,
@@ -28,7 +27,7 @@ from content.model import (
     Value,
     read_only,
 )
-from content.problems import ContentError, Problem
+from content.problems import ContentError, Problem, Reporter
 from content.reasons import Reason
 from content.supply import SuppliedType, Supply
 
@@ -217,9 +216,14 @@ class _Reader:
     """Reads messages into values; None, or a shorter tuple, always comes with a problem."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self._report = Reporter()
         self._criteria = 0
         self._values = 0
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that was refused so far."""
+        return self._report.problems
 
     def channel_file(self, message: channel_file_pb2.ChannelFile) -> ChannelFile | None:
         reference = message.template_type
@@ -228,7 +232,7 @@ class _Reader:
             (reference.HasField("schema_version"), "template_type.schema_version"),
         ):
             if not present:
-                self._problem(Reason.NOT_A_CHANNEL_FILE, place, "nothing", "a Template Type")
+                self._report(Reason.NOT_A_CHANNEL_FILE, place, "nothing", "a Template Type")
                 return None
         instances = [
             self._instance(one, f"instances[{index}]")
@@ -275,7 +279,7 @@ class _Reader:
     def _clause(self, message: channel_file_pb2.Clause, place: str) -> Clause:
         self._criteria += len(message.criteria)
         if self._criteria > LIMITS.criteria_total:
-            self._too_many(f"{place}.criteria", self._criteria, LIMITS.criteria_total)
+            self._report.count(f"{place}.criteria", self._criteria, LIMITS.criteria_total)
             return Clause(())
         criteria = [
             self._criterion(one, f"{place}.criteria[{index}]")
@@ -289,7 +293,7 @@ class _Reader:
         operator = self._enum(Operator, message.operator, f"{place}.operator")
         self._values += len(message.values)
         if self._values > LIMITS.values_total:
-            self._too_many(f"{place}.values", self._values, LIMITS.values_total)
+            self._report.count(f"{place}.values", self._values, LIMITS.values_total)
             return None
         counted = self._counted(message.values, f"{place}.values", LIMITS.values_per_criterion)
         values = [self._value(one, f"{place}.values[{index}]") for index, one in counted]
@@ -310,7 +314,7 @@ class _Reader:
             value = self._value(one.value, f"{place}.inputs[{index}].value")
             if one.field in inputs:
                 found = f"field {one.field} again"
-                self._problem(
+                self._report(
                     Reason.DUPLICATE_INPUT, f"{place}.inputs[{index}]", found, "each field once"
                 )
             if value is not None:
@@ -320,7 +324,7 @@ class _Reader:
     def _value(self, message: channel_file_pb2.Value, place: str) -> Value | None:
         value = value_from_proto(message)
         if value is None:
-            self._problem(Reason.BLANK_VALUE, place, "no value", "text, a number or a prefix")
+            self._report(Reason.BLANK_VALUE, place, "no value", "text, a number or a prefix")
         return value
 
     def _enum(self, kind: type[_Enum], number: int, place: str) -> _Enum | None:
@@ -329,19 +333,12 @@ class _Reader:
         except ValueError:
             reason = Reason.UNKNOWN_ENUM if number else Reason.UNSET_ENUM
             names = ", ".join(member.name.lower() for member in kind)
-            self._problem(reason, place, str(number), f"one of {names}")
+            self._report(reason, place, str(number), f"one of {names}")
             return None
 
     def _counted(self, items: Sequence[Any], place: str, limit: int) -> Iterable[tuple[int, Any]]:
         """The items with their index, or none at all where there are too many."""
         if len(items) > limit:
-            self._too_many(place, len(items), limit)
+            self._report.count(place, len(items), limit)
             return ()
         return enumerate(items)
-
-    def _too_many(self, place: str, count: int, limit: int) -> None:
-        self._problem(Reason.LIMIT_EXCEEDED, place, str(count), f"at most {limit}")
-
-    def _problem(self, reason: Reason, place: str, found: str, expected: str) -> None:
-        if len(self.problems) < LIMITS.problems:
-            self.problems.append(Problem(reason, place, safe(found), expected))

@@ -11,9 +11,9 @@ from collections.abc import Collection
 
 from content.escape import safe
 from content.limits import LIMITS
-from content.problems import Problem
+from content.problems import SHOWN_CHARACTERS, Problem
 from content.reasons import Reason
-from content.yaml_reader import SHOWN_CHARACTERS, MappingNode, Node, Scalar, SequenceNode
+from content.yaml_reader import MappingNode, Node, Scalar, SequenceNode
 
 _NOT_TEXT = re.compile(
     r"""

@@ -29,10 +29,8 @@ from ruamel.yaml.events import (
 
 from content.escape import safe
 from content.limits import LIMITS
-from content.problems import ContentError, Problem
+from content.problems import SHOWN_CHARACTERS, ContentError, Problem
 from content.reasons import Reason
-
-SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
