@@ -81,7 +81,7 @@ class DetectionLog:
                 size = os.fstat(self._descriptor).st_size
                 return LogPosition(position.inode, min(position.length, size))
             os.ftruncate(self._descriptor, position.length)
-            os.replace(self._folder / FILE, self._folder / PREDECESSOR)
+            (self._folder / FILE).replace(self._folder / PREDECESSOR)
         os.close(self._descriptor)
         opened = self._open()
         rotated_before = _inode(self._folder / PREDECESSOR) == position.inode
@@ -100,7 +100,7 @@ class DetectionLog:
 
 def _inode(path: Path) -> int:
     try:
-        return os.stat(path, follow_symlinks=False).st_ino
+        return path.lstat().st_ino
     except FileNotFoundError:
         return 0
 

@@ -28,7 +28,7 @@ class LinkLimits:
     # A session: what may be on its way without a receipt, and how long a silence means the end.
     window_deliveries: int = 512
     window_bytes: int = 4 * 1024 * 1024
-    read_rows: int = 128
+    read_rows: int = 64
     welcome_seconds: float = 5.0
     receipt_seconds: float = 30.0
     keepalive_milliseconds: int = 2_000
@@ -38,11 +38,14 @@ class LinkLimits:
     reconnect_first_seconds: float = 0.2
     reconnect_cap_seconds: float = 10.0
     stable_seconds: float = 5.0
+    stop_seconds: float = 0.5
     # Fetching a Channel File.
     pending_offers: int = 64
     fetch_bytes: int = 32 * 1024 * 1024
     fetch_seconds: float = 60.0
     fetch_tries: int = 3
+    # Signatures of a revocation that are passed on; the supervisor knows which key it trusts.
+    signatures: int = 8
     known_outcomes: int = 1024
     # Texts in acknowledgements, crash and loss reports.
     text_characters: int = 1024

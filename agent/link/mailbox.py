@@ -29,7 +29,7 @@ class HandOver:
         """It has left, or never will."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
-        if not self.done.cancelled():
+        if self.done.set_running_or_notify_cancel():  # False: the session has ended meanwhile
             self.done.set_result(None)
 
 

@@ -105,7 +105,7 @@ class Outbox:
     def last_report(self, run: str) -> int:
         """Number of the last report of that run of the supervisor; 0 for another run."""
         row = self._row("SELECT report FROM progress WHERE run = ?", run)
-        return int(row[0]) if row else 0
+        return row[0] if row else 0
 
     def set_last_report(self, run: str, report: int) -> None:
         """Remember how far this run of the supervisor was stored; others are forgotten."""
@@ -191,8 +191,8 @@ class Outbox:
         row: tuple[int, ...] = self._connection.execute(query).fetchone()
         return row
 
-    def _row(self, query: str, *values: object) -> tuple[object, ...] | None:
-        row: tuple[object, ...] | None = self._connection.execute(query, values).fetchone()
+    def _row(self, query: str, *values: object) -> tuple[int, ...] | None:
+        row: tuple[int, ...] | None = self._connection.execute(query, values).fetchone()
         return row
 
 

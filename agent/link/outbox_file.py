@@ -115,12 +115,7 @@ def _prepare(path: Path, now_unix_ns: int) -> sqlite3.Connection:
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            first = now_unix_ns // NANOSECONDS_PER_MICROSECOND
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA}"
-                f"INSERT INTO sqlite_sequence VALUES ('outbox', {first});"
-                f"PRAGMA user_version = {FORMAT}; COMMIT;"
-            )
+            _create(connection, now_unix_ns // NANOSECONDS_PER_MICROSECOND)
         elif version != FORMAT:
             raise sqlite3.DatabaseError(f"format {version}, expected {FORMAT}")
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -130,6 +125,13 @@ def _prepare(path: Path, now_unix_ns: int) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _create(connection: sqlite3.Connection, first_delivery: int) -> None:
+    connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}")  # one transaction: all or nothing
+    connection.execute("INSERT INTO sqlite_sequence VALUES ('outbox', ?)", (first_delivery,))
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("COMMIT")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

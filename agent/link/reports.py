@@ -6,9 +6,9 @@ strings. Whatever is not that raises `ReportError`, naming the field.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from agent.link.errors import ReportError
@@ -22,9 +22,6 @@ MALFORMED_REPORT = "MALFORMED_REPORT"
 HASH_BYTES = 32
 
 _M = TypeVar("_M", bound=Message)
-_TRUTH = {FieldDescriptor.CPPTYPE_BOOL}
-_TEXT_OR_BYTES = {FieldDescriptor.CPPTYPE_STRING}
-_ENUM = {FieldDescriptor.CPPTYPE_ENUM}
 
 
 def from_facts(message: _M, facts: Mapping[str, Any]) -> _M:
@@ -34,7 +31,7 @@ def from_facts(message: _M, facts: Mapping[str, Any]) -> _M:
         if name not in fields:
             raise _malformed(name, value, f"one of {', '.join(sorted(fields))}")
         try:
-            setattr(message, name, _value(fields[name], value))
+            setattr(message, name, _value(message, name, value))
         except (TypeError, ValueError) as error:
             raise _malformed(name, value, str(error)) from error
     return message
@@ -98,9 +95,10 @@ def detections(payload: bytes) -> report_pb2.DetectionBatch:
     return batch
 
 
-def rung(name: str) -> report_pb2.Rung:
+def rung(name: str) -> "report_pb2.Rung.ValueType":
     """The wire's rung of that name."""
-    return report_pb2.Rung.ValueType(_named(report_pb2.Rung.DESCRIPTOR, name, "rung"))
+    number = _named(report_pb2.Rung.DESCRIPTOR, name, "rung")
+    return cast("report_pb2.Rung.ValueType", number)
 
 
 def content_hash(value: Any) -> bytes:
@@ -121,17 +119,24 @@ def text(value: Any) -> str:
     return value[: LIMITS.text_characters].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _value(field: FieldDescriptor, value: Any) -> object:
+def _value(message: Message, name: str, value: Any) -> object:
+    field = message.DESCRIPTOR.fields_by_name[name]
     if field.is_repeated or field.message_type is not None:
         raise ValueError("a plain field")
-    if field.cpp_type in _ENUM:
-        return _named(field.enum_type, value, field.name)
-    if field.type == FieldDescriptor.TYPE_BYTES:
-        return bytes.fromhex(value)
-    if field.cpp_type in _TEXT_OR_BYTES:
-        return text(value)
-    if field.cpp_type in _TRUTH:
-        return _truth(value)
+    if field.enum_type is not None:
+        return _named(cast("EnumDescriptor", field.enum_type), value, name)
+    match getattr(message, name):
+        case bool():
+            return _truth(value)
+        case str():
+            return text(value)
+        case bytes():
+            return bytes.fromhex(value)
+        case _:
+            return _whole(value)
+
+
+def _whole(value: Any) -> int:
     if type(value) is not int:
         raise TypeError("an integer")
     return value
@@ -150,9 +155,9 @@ def _named(enum: EnumDescriptor, name: Any, place: str) -> int:
     return number
 
 
-def _state(name: Any) -> report_pb2.ContentState:
+def _state(name: Any) -> "report_pb2.ContentState.ValueType":
     number = _named(report_pb2.ContentState.DESCRIPTOR, name, "state")
-    return report_pb2.ContentState.ValueType(number)
+    return cast("report_pb2.ContentState.ValueType", number)
 
 
 def _natural(entry: Any, name: str) -> int:

@@ -173,8 +173,7 @@ def _refused(batch: report_pb2.DetectionBatch) -> list[Loss]:
     for one in batch.detections:
         times.setdefault(one.template_type, []).append(one.time_unix_ns)
     return [
-        Loss(OUTBOX_FULL, number, min(when), max(when), len(when))
-        for number, when in times.items()
+        Loss(OUTBOX_FULL, number, min(when), max(when), len(when)) for number, when in times.items()
     ]
 
 

@@ -1,0 +1,208 @@
+"""The session's thread: keeps one session with the cloud open, for ever, with pauses in between.
+
+A thread of its own, so that neither a stalled cloud nor a stalled disk holds up the other side. It
+owns the asyncio loop and everything of gRPC; it gets what it sends from the outbox through a
+connection of its own and posts what it receives to the mailbox.
+
+Each try uses a new channel without a shared subchannel, so that the only backoff is ours. Pings
+notice within seconds a cloud that has gone without saying so, or whose process hangs.
+"""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from agent.backoff import Backoff
+from agent.link.conversation import Conversation
+from agent.link.errors import CloudError, ConfigurationError
+from agent.link.limits import LIMITS
+from agent.link.log import say
+from agent.link.mailbox import Mailbox
+from agent.link.outbox import OutboxReader
+from agent.link.sensor import Sensor
+from bulkhead.v1 import sensor_service_pb2_grpc
+
+MAX_CREDENTIAL_BYTES = 256 * 1024
+MAX_PORT = 65535
+OPTIONS = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    # The environment must not redirect a sensor.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.keepalive_time_ms", LIMITS.keepalive_milliseconds),
+    ("grpc.keepalive_timeout_ms", LIMITS.keepalive_timeout_milliseconds),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_receive_message_length", LIMITS.response_bytes),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Where the cloud is, and how both sides know each other (PEM); read before lock-down."""
+
+    host: str
+    port: int
+    authority: bytes
+    certificate: bytes
+    key: bytes
+
+    @property
+    def address(self) -> str:
+        """As gRPC wants it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def read_cloud(address: str, folder: Path) -> Cloud:
+    """The cloud's settings; ConfigurationError where address or files are not as they must be."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= MAX_PORT:
+        raise ConfigurationError("CLOUD_ADDRESS", f"found {address!r:.100}, expected HOST:PORT")
+    return Cloud(
+        host=host.strip("[]"),
+        port=int(port),
+        authority=_pem(folder / "ca.pem"),
+        certificate=_pem(folder / "agent.pem"),
+        key=_pem(folder / "agent.key"),
+    )
+
+
+def _pem(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CREDENTIAL_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError("TLS_FILE", f"{path}: {error.strerror}") from error
+    if len(data) > MAX_CREDENTIAL_BYTES or b"-----BEGIN " not in data:
+        raise ConfigurationError("TLS_FILE", f"{path}: expected PEM, not over 256 KiB")
+    return data
+
+
+class Session:
+    """Runs until `stop`; the other methods may be called from the main thread at any time."""
+
+    def __init__(
+        self, cloud: Cloud, sensor: Sensor, reader: OutboxReader, mailbox: Mailbox
+    ) -> None:
+        self._cloud = cloud
+        self._sensor = sensor
+        self._reader = reader
+        self._mailbox = mailbox
+        self._confirmed = 0
+        self._conversation: Conversation | None = None
+        self._last_said = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._talk: asyncio.Task[None] | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="session", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns once the thread takes orders."""
+        self._thread.start()
+        self._started.wait()
+
+    def wake(self) -> None:
+        """There is something new to send."""
+        self._order(self._wake_now)
+
+    def renew(self) -> None:
+        """What the hello says has changed: begin a new session."""
+        self._order(self._hang_up)
+
+    def stop(self) -> bool:
+        """Hang up and end the thread; False if it did not end in time."""
+        self._order(self._end)
+        self._thread.join(LIMITS.stop_seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; it ends only by `stop` or by a defect."""
+        return self._thread.is_alive()
+
+    def _order(self, call: Callable[[], object]) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            # The loop is closed: the thread has ended, and there is nobody to tell.
+            return
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except asyncio.CancelledError:
+            return
+        finally:
+            self._started.set()
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._started.set()
+        backoff = Backoff(
+            LIMITS.reconnect_first_seconds, LIMITS.reconnect_cap_seconds, random.random
+        )
+        while True:
+            if await self._converse() >= LIMITS.stable_seconds:
+                backoff.reset()
+            await asyncio.sleep(backoff.next_delay())
+
+    async def _converse(self) -> float:
+        """One session; returns for how many seconds it was connected."""
+        credentials = grpc.ssl_channel_credentials(
+            self._cloud.authority, self._cloud.key, self._cloud.certificate
+        )
+        address = self._cloud.address
+        async with grpc.aio.secure_channel(address, credentials, options=OPTIONS) as channel:
+            stub = sensor_service_pb2_grpc.SensorServiceStub(channel)
+            conversation = Conversation(
+                stub, self._sensor, self._reader, self._mailbox, self._confirmed
+            )
+            self._conversation = conversation
+            talk = self._talk = asyncio.create_task(conversation.run())
+            try:
+                await asyncio.wait({talk})
+            finally:
+                talk.cancel()
+                self._conversation = None
+                self._confirmed = conversation.confirmed
+            self._say_end(talk)
+            return conversation.connected_seconds
+
+    def _say_end(self, talk: "asyncio.Task[None]") -> None:
+        """Why it ended, once per reason in a row: a cloud may be away for days."""
+        try:
+            talk.result()
+            why = "the cloud ended it"
+        except asyncio.CancelledError:
+            why = "begun anew because the sensor has changed"
+        except grpc.aio.AioRpcError as error:
+            why = f"{error.code().name}: {error.details()}"
+        except TimeoutError:
+            why = "NO_WELCOME: the cloud did not answer in time"
+        except CloudError as error:
+            why = str(error)
+        if why != self._last_said:
+            self._last_said = why
+            say(f"session with {self._cloud.address} ended: {why}")
+
+    def _wake_now(self) -> None:
+        if self._conversation is not None:
+            self._conversation.wake()
+
+    def _hang_up(self) -> None:
+        if self._talk is not None:
+            self._talk.cancel()
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
