@@ -1,15 +1,16 @@
 # What people run, and CI runs the same. `make help` lists the targets.
 #
 # Every target that needs the environment goes through scripts/setup first, which takes a fraction
-# of a second when there is nothing to do. Commands are called by their place in .venv, whose
-# scripts name the interpreter at a path that unprivileged roles can reach.
+# of a second when there is nothing to do. The environment's commands are called by their real
+# place (.venv may be a link), because what they start in turn has to be within reach of
+# unprivileged roles.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-BIN := .venv/bin
+BIN = $$(realpath .venv)/bin
 
 .PHONY: help setup demo test kernel-test lint fix bench bench-quick docs proto lock clean
 

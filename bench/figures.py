@@ -70,8 +70,6 @@ def is_sealed(text: str) -> bool:
 
 
 def _section(result: dict[str, Any]) -> str:
-    where = result["environment"]
-    machine = "virtual machine" if where["virtual"] else "real machine"
     rows = [_row(figure) for figure in result["figures"]]
     return "\n".join(
         [
@@ -81,11 +79,18 @@ def _section(result: dict[str, Any]) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"{where['measured']}, commit {where['commit']}, {where['distribution']}, kernel "
-            f"{where['kernel']}, {where['cores']} cores of {where['processor']} ({machine}), "
-            f"{where['memory_bytes'] / 2**30:.0f} GiB, Python {where['python']}.",
+            _origin(result["environment"]),
             "",
         ]
+    )
+
+
+def _origin(where: dict[str, Any]) -> str:
+    machine = "virtual machine" if where["virtual"] else "real machine"
+    return (
+        f"{where['measured']}, commit {where['commit']}, {where['distribution']}, kernel "
+        f"{where['kernel']}, {where['cores']} cores of {where['processor']} ({machine}), "
+        f"{where['memory_bytes'] / 2**30:.0f} GiB, Python {where['python']}."
     )
 
 
@@ -101,8 +106,9 @@ def _row(figure: dict[str, Any]) -> str:
 def _check() -> int:
     if not PAGE.exists() or is_sealed(PAGE.read_text(encoding="utf-8")):
         return 0
-    print(f"figures: {PAGE.relative_to(CHECKOUT)} was edited by hand: run make bench",
-          file=sys.stderr)
+    print(
+        f"figures: {PAGE.relative_to(CHECKOUT)} was edited by hand: run make bench", file=sys.stderr
+    )
     return 1
 
 

@@ -19,7 +19,11 @@ from bench.harness import CHECKOUT, Figure, NotMeasurableError, Peer, from_sampl
 
 SECOND_RUNS = 10
 QUICK_SECOND_RUNS = 3
-LOCKS = ("requirements/bootstrap.lock", "requirements/runtime.lock", "requirements/development.lock")
+LOCKS = (
+    "requirements/bootstrap.lock",
+    "requirements/runtime.lock",
+    "requirements/development.lock",
+)
 WITHOUT_CACHES = {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
 
 

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from scripts.machine.place import PACKAGES, shared_folder
@@ -32,8 +33,8 @@ NAMED_PLACES = {
     "network namespaces": (Path("/run/netns"), f"{NAME}*"),
     "control groups": (Path("/sys/fs/cgroup"), f"**/{NAME}*"),
     "folders under /run": (Path("/run"), f"{NAME}*"),
-    "shared memory": (Path("/dev/shm"), f"{NAME}*"),
-    "scratch folders": (Path("/tmp"), f"{NAME}-*"),
+    "shared memory": (Path("/dev/shm"), f"{NAME}*"),  # noqa: S108 - looked at, never written
+    "scratch folders": (Path("/tmp"), f"{NAME}-*"),  # noqa: S108 - the same
 }
 
 
@@ -56,10 +57,9 @@ def checks_of(checkout: Path, *, files: bool) -> dict[str, Callable[[], Iterable
         "processes": lambda: processes(checkout),
         "mounts": lambda: mounts(checkout, Path("/proc/self/mountinfo")),
     }
-    for name, (folder, pattern) in NAMED_PLACES.items():
-        checks[name] = lambda folder=folder, pattern=pattern: named(folder, pattern)
+    checks |= {name: partial(named, *place) for name, place in NAMED_PLACES.items()}
     if files:
-        checks["files"] = lambda: [str(path) for path in made_here(checkout)]
+        checks["files"] = lambda: map(str, made_here(checkout))
     return checks
 
 

@@ -17,11 +17,15 @@ LOCK_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class DebianPackage:
-    """A package, what it is for, and what does not work without it."""
+    """A package, what it is for, and what does not work without it.
+
+    Where a command is named, any package that brings it will do.
+    """
 
     name: str
     purpose: str
     without: str
+    command: str | None = None
 
 
 NEEDED = (
@@ -47,18 +51,19 @@ NEEDED = (
         "gcc",
         "compiles the laboratory's unchecked interpreter",
         "the demo can't show the contained crash",
+        command="gcc",
     ),
     DebianPackage(
         "libc6-dev",
         "the C library's headers, for the same",
         "the demo can't show the contained crash",
     ),
-    DebianPackage("make", "runs the targets of the Makefile", "no make targets"),
+    DebianPackage("make", "runs the targets of the Makefile", "no make targets", "make"),
 )
 
 FOR_LINT = (
-    DebianPackage("nodejs", "runs buf, the linter of the wire", "`make lint` skips buf"),
-    DebianPackage("npm", "fetches buf at its pinned version", "`make lint` skips buf"),
+    DebianPackage("nodejs", "runs buf, the linter of the wire", "`make lint` skips buf", "node"),
+    DebianPackage("npm", "fetches buf at its pinned version", "`make lint` skips buf", "npm"),
 )
 
 
@@ -69,7 +74,7 @@ def missing(wanted: Sequence[DebianPackage]) -> list[DebianPackage]:
     # An unknown name makes dpkg-query fail, so the whole list is asked for and compared.
     listed = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"])
     installed = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
-    return [package for package in wanted if package.name not in installed]
+    return [p for p in wanted if p.name not in installed and not _brought_otherwise(p)]
 
 
 def install(wanted: Sequence[DebianPackage]) -> list[DebianPackage]:
@@ -87,6 +92,10 @@ def install(wanted: Sequence[DebianPackage]) -> list[DebianPackage]:
     with step(f"installing {len(absent)} Debian packages"):
         _apt("install", "--no-install-recommends", "--yes", *(p.name for p in absent))
     return []
+
+
+def _brought_otherwise(package: DebianPackage) -> bool:
+    return package.command is not None and shutil.which(package.command) is not None
 
 
 def _apt(*arguments: str) -> None:
