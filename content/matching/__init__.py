@@ -1,0 +1,1 @@
+"""How texts are searched for many patterns at once; `content.interpreter` puts it together."""

@@ -1,0 +1,68 @@
+"""What a matcher promises, and which one is used.
+
+A matcher is built for a list of patterns and finds them in all texts of a column at once, in time
+that is linear in the texts whatever the patterns say. It never leaves a match out; in rows that it
+names as ambiguous it may report more than there is.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+
+from content.matching.column import Rows, TextColumn
+from content.matching.pattern import Pattern
+
+
+class MatcherError(Exception):
+    """A matcher can't be built for these patterns, or can't be relied upon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Pairs of a row and a pattern that was found in it, by position; pairs may repeat.
+
+    patterns: numbers into the list that the matcher was built for.
+    ambiguous: rows whose hits have to be confirmed.
+    """
+
+    rows: Rows
+    patterns: Rows
+    ambiguous: Rows
+
+
+NO_ROWS: Rows = np.zeros(0, dtype=np.int64)
+NO_HITS = Hits(NO_ROWS, NO_ROWS, NO_ROWS)
+
+
+class Matcher(Protocol):
+    """Finds many patterns in many texts."""
+
+    def search(self, column: TextColumn) -> Hits:
+        """All patterns in all texts of the column."""
+        ...
+
+
+MatcherFactory = Callable[[Sequence[Pattern]], Matcher]
+"""Builds a matcher; no pattern may match the empty text. Raises MatcherError."""
+
+
+@cache
+def default_factory() -> MatcherFactory:
+    """Hyperscan where it can be imported and runs on this processor, else RE2."""
+    from content.matching.re2_matcher import Re2Matcher  # noqa: PLC0415  one of the two is enough
+
+    try:
+        from content.matching.hyperscan_matcher import HyperscanMatcher  # noqa: PLC0415
+
+        HyperscanMatcher([Pattern(b"probe")])
+    except (ImportError, MatcherError):
+        return Re2Matcher
+    return HyperscanMatcher
+
+
+def build_default(patterns: Sequence[Pattern]) -> Matcher:
+    """A matcher of the default kind."""
+    return default_factory()(patterns)
