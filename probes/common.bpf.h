@@ -24,6 +24,18 @@
 /* Keeps the compiler from moving a bound to another register, where the verifier loses it. */
 #define BOUND(variable) asm volatile("" : "+r"(variable))
 
+/* The helpers under names of ours: BCC looks each of its own names up among all symbols of the
+ * kernel while it compiles, which takes longer than everything else together.
+ */
+static long (*read_user)(void *destination, u32 size, const void *source)
+    = (void *)BPF_FUNC_probe_read_user;
+static long (*read_user_string)(void *destination, u32 size, const void *source)
+    = (void *)BPF_FUNC_probe_read_user_str;
+static long (*read_kernel)(void *destination, u32 size, const void *source)
+    = (void *)BPF_FUNC_probe_read_kernel;
+static long (*read_kernel_string)(void *destination, u32 size, const void *source)
+    = (void *)BPF_FUNC_probe_read_kernel_str;
+
 struct syscall_enter {
     u64 common;
     u32 number;
@@ -50,21 +62,21 @@ static __always_inline void count_loss(u32 slot)
 static __always_inline u64 read_u64(u64 address)
 {
     u64 value = 0;
-    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    read_kernel(&value, sizeof(value), (void *)address);
     return value;
 }
 
 static __always_inline u32 read_u32(u64 address)
 {
     u32 value = 0;
-    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    read_kernel(&value, sizeof(value), (void *)address);
     return value;
 }
 
 static __always_inline u16 read_u16(u64 address)
 {
     u16 value = 0;
-    bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+    read_kernel(&value, sizeof(value), (void *)address);
     return value;
 }
 
@@ -90,13 +102,13 @@ static __always_inline u16 read_u16(u64 address)
 
 static __always_inline s64 copy_user_string(u8 *destination, u64 capacity, u64 source)
 {
-    return COPY_STRING(bpf_probe_read_user_str, bpf_probe_read_user, destination, capacity, source);
+    return COPY_STRING(read_user_string, read_user, destination, capacity, source);
 }
 
 static __always_inline s64 copy_kernel_string(u8 *destination, u64 capacity, u64 source)
 {
     return COPY_STRING(
-        bpf_probe_read_kernel_str, bpf_probe_read_kernel, destination, capacity, source);
+        read_kernel_string, read_kernel, destination, capacity, source);
 }
 
 static __always_inline s64 copy_user_bytes(u8 *destination, u64 capacity, u64 source, u64 length)
@@ -105,7 +117,7 @@ static __always_inline s64 copy_user_bytes(u8 *destination, u64 capacity, u64 so
     BOUND(length);
     if (length > capacity)
         length = capacity;
-    if (bpf_probe_read_user(destination, length, (void *)source))
+    if (read_user(destination, length, (void *)source))
         return -1;
     return length | longer;
 }
@@ -116,7 +128,7 @@ static __always_inline s64 copy_kernel_bytes(u8 *destination, u64 capacity, void
     BOUND(length);
     if (length > capacity)
         length = capacity;
-    if (bpf_probe_read_kernel(destination, length, source))
+    if (read_kernel(destination, length, source))
         return -1;
     return length | longer;
 }

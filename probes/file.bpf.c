@@ -61,7 +61,7 @@ int enter_openat2(struct syscall_enter *ctx)
 {
     struct open_request request = {};
     u64 address = ctx->arguments[2];
-    if (bpf_probe_read_user(&request, sizeof(request), (void *)address))
+    if (read_user(&request, sizeof(request), (void *)address))
         count_loss(COUNTER_READ_FAULT_file);
     return remember_open(ctx->number, ctx->arguments[1], request.flags, request.mode);
 }

@@ -19,7 +19,7 @@ static __always_inline s64 copy_unix_path(u8 *destination, u64 capacity, struct 
     BOUND(length);
     if (length > UNIX_PATH_BYTES)
         length = UNIX_PATH_BYTES;
-    if (bpf_probe_read_user(name, length, (void *)source))
+    if (read_user(name, length, (void *)source))
         return -1;
     return copy_kernel_string(destination, capacity, (u64)name);
 }
@@ -60,7 +60,7 @@ static __always_inline void report_unix(struct call *call, s64 result, int reada
     NUMBER(ipc, record, result, result);
     /* A length of 2 is an address without a name: bind makes one up. */
     if (readable && call->length > UNIX_PATH_OFFSET) {
-        bpf_probe_read_user(&first, 1, (void *)(call->path + UNIX_PATH_OFFSET));
+        read_user(&first, 1, (void *)(call->path + UNIX_PATH_OFFSET));
         NUMBER(ipc, record, abstract, first == 0);
         if (first)
             TEXT(ipc, record, path, copy_unix_path, call);

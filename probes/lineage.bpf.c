@@ -55,7 +55,8 @@ static __always_inline void find_actor(struct actor *actor)
 /* The fields that say who acted and who the parent is; image and command line come extra. */
 #define ACTOR(type, record, actor)                                                           \
     do {                                                                                     \
-        TEXT(type, record, name, copy_thread_name, NOTHING);                                 \
+        TEXT(type, record, name, copy_kernel_string,                                         \
+             (actor)->task + OFFSET_task_struct_comm);                                       \
         NUMBER(type, record, pid, (actor)->pid_and_thread >> 32);                            \
         NUMBER(type, record, thread_id, (u32)(actor)->pid_and_thread);                       \
         NUMBER(type, record, parent_pid, (actor)->parent_pid);                               \
@@ -80,19 +81,6 @@ static __always_inline void find_actor(struct actor *actor)
             ARGUMENTS(type, record, command_line, copy_lineage_command_line, (actor)->self); \
         }                                                                                    \
     } while (NOTHING)
-
-static __always_inline s64 copy_thread_name(u8 *destination, u64 capacity, u64 unused)
-{
-    u8 name[16] = {};
-    s64 length = 0;
-    bpf_get_current_comm(name, sizeof(name));
-    __builtin_memcpy(destination, name, sizeof(name));
-#pragma unroll
-    for (int index = 0; index < sizeof(name); index++)
-        if (length == index && name[index])
-            length = index + 1;
-    return length;
-}
 
 static __always_inline s64 copy_remembered(
     u8 *destination, u64 capacity, void *text, s64 remembered)

@@ -33,7 +33,7 @@ static __always_inline void socket_host(
     if (family == FAMILY_IPV4)
         map_ipv4(host, read_u32(sock + ipv4_offset));
     else
-        bpf_probe_read_kernel(host, 16, (void *)(sock + ipv6_offset));
+        read_kernel(host, 16, (void *)(sock + ipv6_offset));
 }
 
 #define ENDS_OF_ACCEPTED(record, sock, family)                                               \

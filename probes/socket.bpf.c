@@ -17,7 +17,7 @@ static __always_inline int asked_family(
     BOUND(length);
     if (length > sizeof(*address))
         length = sizeof(*address);
-    if (!bpf_probe_read_user(address, length, (void *)call->path))
+    if (!read_user(address, length, (void *)call->path))
         return 1;
     __builtin_memset(address, 0, sizeof(*address));
     if (result != ERROR_BAD_DESCRIPTOR && result != ERROR_NOT_A_SOCKET)

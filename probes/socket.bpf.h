@@ -45,7 +45,7 @@ static __always_inline int remember_socket(
     u64 thread = bpf_get_current_pid_tgid();
     if (!pending.update(&thread, &call))
         return 0;
-    bpf_probe_read_user(&family, sizeof(family), (void *)address);
+    read_user(&family, sizeof(family), (void *)address);
     count_loss(operation != SOCKET_ACCEPT && family == FAMILY_UNIX
                    ? COUNTER_PENDING_FULL_ipc : COUNTER_PENDING_FULL_network);
     return 0;
