@@ -7,7 +7,7 @@ import numpy as np
 
 from bulkhead.v1 import channel_file_pb2, report_pb2
 from content.channel_file import Disposition
-from content.definitions import Kind, TemplateType
+from content.definitions import TemplateType
 from content.interpreter import Match
 from content.record import decode
 from content.wire import value_to_proto
@@ -59,11 +59,11 @@ def detection(
         sequence=sequence,
         instance_id=instance.id,
         channel_file_version=match.channel_file.version,
-        disposition=instance.disposition.value,
-        severity=instance.severity.value,
+        disposition=channel_file_pb2.Disposition.ValueType(instance.disposition),
+        severity=channel_file_pb2.Severity.ValueType(instance.severity),
         title=instance.title,
         attack_techniques=instance.attack_techniques,
-        rung=int(record["rung"][0]),
+        rung=report_pb2.Rung.ValueType(int(record["rung"][0])),
         inputs=[
             channel_file_pb2.FieldInput(
                 field=number, value=value_to_proto(template_type.field(number), value)
@@ -108,12 +108,6 @@ def frames(
         size, last_row = size + added, match.row
     if batch.detections:
         yield _frame(batch, verdicts, last_row, complete=True)
-
-
-def can_be_stopped(template_type: TemplateType) -> bool:
-    """Whether events of this type name a process for good (pid and start time)."""
-    names = {field.name for field in template_type.fields if field.kind is Kind.UNSIGNED}
-    return {"pid", "start_time"} <= names
 
 
 def _frame(

@@ -92,7 +92,7 @@ class EventLoop:
             cursor.position = _number(go["positions"], name, cursor.ring.consumer_position)
             cursor.careful_until = _number(go["careful"], name, 0)
             cursor.aside = frozenset(go["aside"].get(name, ()))
-            cursor.ring.commit(cursor.position)
+            _commit(cursor)
 
     def _step(self, cursor: Cursor) -> bool:
         """Evaluate one batch of one ring; whether there may be more."""
@@ -156,7 +156,7 @@ class EventLoop:
         )
         self.evaluated += evaluated
         cursor.position = position
-        cursor.ring.commit(position)
+        _commit(cursor)
 
     def _heartbeat(self) -> None:
         now = self.clock()
@@ -169,6 +169,12 @@ class EventLoop:
     def _finish(self) -> None:
         positions = {str(number): cursor.position for number, cursor in self.cursors.items()}
         send(self.channel, "drained", positions=positions)
+
+
+def _commit(cursor: Cursor) -> None:
+    """Free what is accounted for; a predecessor may have gone further than it said."""
+    if cursor.position > cursor.ring.consumer_position:
+        cursor.ring.commit(cursor.position)
 
 
 def _number(mapping: Mapping[str, Any], name: str, default: int) -> int:
