@@ -19,9 +19,7 @@ def read_capped(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise FolderError(
-                    CloudReason.FILE_UNREADABLE, f"{path}: expected a regular file"
-                )
+                raise FolderError(CloudReason.FILE_UNREADABLE, f"{path}: expected a regular file")
             return file.read(limit + 1)
     except OSError as error:
         raise FolderError(CloudReason.FILE_UNREADABLE, f"{path}: {error.strerror}") from error
@@ -35,7 +33,7 @@ def write_whole(path: Path, data: bytes, mode: int = PUBLIC_FILE) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()

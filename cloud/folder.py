@@ -71,7 +71,7 @@ class CloudFolder:
         """Address and process id of the process that serves this folder."""
         return self.path / "serving.json"
 
-    def open(self) -> Database:
+    def open(self, busy_ms: int = LIMITS.busy_ms) -> Database:
         """The store; FolderError or StoreError where there is none."""
         if not self.database.exists():
             there = self.path.is_dir()
@@ -79,7 +79,7 @@ class CloudFolder:
             raise FolderError(
                 reason, f"{self.database}: not found; make it with `bulkhead cloud init`"
             )
-        return Database.open(self.database)
+        return Database.open(self.database, busy_ms)
 
     def trusted_keys(self) -> tuple[TrustedKey, ...]:
         """The keys whose signatures count; KeyFileError if there is none."""

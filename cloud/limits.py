@@ -21,7 +21,7 @@ class CloudLimits:
     write_seconds: float = 30.0
     keepalive_ms: int = 10_000
     keepalive_timeout_ms: int = 5_000
-    least_ping_interval_ms: int = 5_000
+    least_ping_interval_ms: int = 500
     stop_seconds: float = 1.0
 
     # What an agent says about itself and its content.
@@ -32,8 +32,13 @@ class CloudLimits:
     problems: int = 100
     problem_text: int = 1000
 
-    # Store.
+    # Validation of one release against one supply.
+    validation_seconds: float = 60.0
+    held_verdicts: int = 4096
+
+    # Store. The serving process waits less for the lock, so that it can end in time.
     busy_ms: int = 5_000
+    serving_busy_ms: int = 1_000
     group_commit: int = 256
     watch_seconds: float = 0.05
     held_payloads: int = 8

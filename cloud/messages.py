@@ -25,9 +25,10 @@ from bulkhead.v1.report_pb2 import (
 )
 from bulkhead.v1.sensor_service_pb2 import SessionRequest
 from cloud import journal
+from cloud.catalogue import Catalogue
 from cloud.connections import AgentConnection
 from cloud.errors import CloudReason, SessionError
-from cloud.offers import RUNNING, Active, HostContent, Standing
+from cloud.offers import RUNNING, HostContent, Release, Standing
 from cloud.refusals import from_wire
 from cloud.store import hosts, reports
 from cloud.store.tables import CRASHES, DETECTIONS, LOSSES
@@ -59,7 +60,7 @@ class Effect:
     """Whether another decision about this host is due once the job is done."""
 
 
-def effect_of(request: SessionRequest, connection: AgentConnection) -> Effect:
+def effect_of(request: SessionRequest, connection: AgentConnection, catalogue: Catalogue) -> Effect:
     """What to do about one message after the hello; SessionError for whatever is not one."""
     require_known_fields(request)
     kind = request.WhichOneof("message") or "nothing"
@@ -69,35 +70,28 @@ def effect_of(request: SessionRequest, connection: AgentConnection) -> Effect:
             CloudReason.MESSAGE_INVALID,
             f"found {kind} in an open session, expected one of {', '.join(HANDLERS)}",
         )
-    return handler(getattr(request, kind), connection)
+    return handler(getattr(request, kind), connection, catalogue)
 
 
-def _heartbeat(beat: Heartbeat, connection: AgentConnection) -> Effect:
+def _heartbeat(beat: Heartbeat, connection: AgentConnection, _: Catalogue) -> Effect:
     require_rung(beat.rung, "heartbeat.rung")
     require_active(beat.active, "heartbeat.active")
     agent_id, now_ns = connection.agent_id, time.time_ns()
-    changed = connection.learn_active(
-        {file.template_type: Active(file.version, file.content_hash) for file in beat.active}
-    )
-    states = connection.learn_states(beat.active)
+    news = connection.learn_active(beat.active)
 
     def job(store: Connection) -> None:
         hosts.heartbeat(store, agent_id, beat, now_ns)
-        if states:
+        if news:
             hosts.set_active(store, agent_id, beat.active)
 
-    return Effect(job, changes_offers=changed)
+    return Effect(job, changes_offers=news)
 
 
-def _acknowledgement(told: ContentAcknowledgement, connection: AgentConnection) -> Effect:
-    require_hash(told.content_hash, "acknowledgement.content_hash")
-    standing = STANDINGS.get(told.state)
-    if standing is None:
-        raise SessionError(
-            CloudReason.MESSAGE_INVALID,
-            f"acknowledgement.state: found {told.state}, expected a ContentState that is set",
-        )
-    release = connection.release(told.content_hash)
+def _acknowledgement(
+    told: ContentAcknowledgement, connection: AgentConnection, catalogue: Catalogue
+) -> Effect:
+    standing = _standing(told)
+    release = catalogue.releases.get(told.content_hash)
     if release is None:
         journal.warning(
             "unknown_content_acknowledged",
@@ -106,46 +100,57 @@ def _acknowledgement(told: ContentAcknowledgement, connection: AgentConnection) 
             standing=standing,
         )
         return Effect(None)
-    push = connection.offered.get(told.content_hash, release.push)
-    connection.learn_standing(told.content_hash, HostContent(standing, push))
+    push = connection.offered.get(release.content_hash, release.push)
+    connection.learn_standing(release.content_hash, HostContent(standing, push))
+    refusals, now_ns = from_wire(told.problems), time.time_ns()
     row = hosts.ContentRow(
-        connection.agent_id,
-        told.content_hash,
-        standing,
-        push,
-        from_wire(told.problems),
-        time.time_ns(),
+        connection.agent_id, release.content_hash, standing, push, refusals, now_ns
     )
-    running = standing in RUNNING and release.template_type
-    file = ActiveChannelFile(
+    running = [_active_file(release, told)] if standing in RUNNING else []
+    for file in running:
+        connection.learn_one_active(file)
+
+    def job(store: Connection) -> None:
+        hosts.set_content(store, [row])
+        hosts.put_active(store, row.agent_id, running)
+
+    return Effect(job, changes_offers=True)
+
+
+def _standing(told: ContentAcknowledgement) -> Standing:
+    require_hash(told.content_hash, "acknowledgement.content_hash")
+    standing = STANDINGS.get(told.state)
+    if standing is None:
+        raise SessionError(
+            CloudReason.MESSAGE_INVALID,
+            f"acknowledgement.state: found {told.state}, expected a ContentState that is set",
+        )
+    return standing
+
+
+def _active_file(release: Release, told: ContentAcknowledgement) -> ActiveChannelFile:
+    return ActiveChannelFile(
         template_type=release.template_type,
         version=release.version,
         content_hash=release.content_hash,
         state=told.state,
     )
 
-    def job(store: Connection) -> None:
-        hosts.set_content(store, [row])
-        if running:
-            hosts.put_active(store, row.agent_id, file)
 
-    return Effect(job, changes_offers=True)
-
-
-def _detections(batch: DetectionBatch, connection: AgentConnection) -> Effect:
+def _detections(batch: DetectionBatch, connection: AgentConnection, _: Catalogue) -> Effect:
     for index, detection in enumerate(batch.detections):
         require_report_id(detection.id, f"detections[{index}].id")
     rows = reports.detection_rows(connection.agent_id, batch.detections, time.time_ns())
     return Effect(_add(DETECTIONS, rows))
 
 
-def _crash(crash: CrashReport, connection: AgentConnection) -> Effect:
+def _crash(crash: CrashReport, connection: AgentConnection, _: Catalogue) -> Effect:
     require_report_id(crash.id, "crash_report.id")
     row = reports.crash_row(connection.agent_id, crash, time.time_ns())
     return Effect(_add(CRASHES, [row]))
 
 
-def _loss(loss: LossReport, connection: AgentConnection) -> Effect:
+def _loss(loss: LossReport, connection: AgentConnection, _: Catalogue) -> Effect:
     require_report_id(loss.id, "loss_report.id")
     row = reports.loss_row(connection.agent_id, loss, time.time_ns())
     return Effect(_add(LOSSES, [row]))
@@ -155,7 +160,9 @@ def _add(table: Table, rows: list[dict[str, Any]]) -> Job:
     return lambda store: reports.add(store, table, rows)
 
 
-HANDLERS: Mapping[str, Callable[[Any, AgentConnection], Effect]] = MappingProxyType(
+Handler = Callable[[Any, AgentConnection, Catalogue], Effect]
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
         "heartbeat": _heartbeat,
         "acknowledgement": _acknowledgement,

@@ -105,10 +105,25 @@ def candidates(releases: Iterable[Release], host: Host, *, unsafe: bool) -> tupl
     return tuple(sorted(wanted, key=lambda release: (-release.version, -release.push)))
 
 
-def decide(releases: Sequence[Release], host: Host, fits: Fits, *, unsafe: bool) -> Decision:
-    """What to offer, withhold and withdraw; `fits` covers the candidates.
+def next_to_check(
+    releases: Sequence[Release], host: Host, fits: Fits, *, unsafe: bool
+) -> Release | None:
+    """The next release whose fit `decide` needs to know and `fits` does not say, if any."""
+    chosen: set[int] = set()
+    for release in candidates(releases, host, unsafe=unsafe):
+        if release.template_type in chosen:
+            continue
+        if release.content_hash not in fits:
+            return release
+        if not fits[release.content_hash]:
+            chosen.add(release.template_type)
+    return None
 
-    A candidate that `fits` does not name is treated as not checked, and is not offered.
+
+def decide(releases: Sequence[Release], host: Host, fits: Fits, *, unsafe: bool) -> Decision:
+    """What to offer, withhold and withdraw, once `next_to_check` has nothing left to ask.
+
+    A release that `fits` does not name was not checked, and is not offered.
     """
     chosen: dict[int, Release] = {}
     withheld: list[tuple[Release, tuple[Refusal, ...]]] = []

@@ -58,7 +58,7 @@ class SigningKey:
         if mode & EXPOSED:
             raise KeyFileError(
                 CloudReason.KEY_EXPOSED,
-                f"{path}: permissions {mode & 0o777:04o}; expected 0600, readable by its owner only",
+                f"{path}: permissions {mode & 0o777:04o}; expected 0600, for its owner only",
             )
         return cls(_private_key(path))
 
@@ -150,6 +150,6 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
 
 def _not_a_key(path: Path, kind: str) -> KeyFileError:
     return KeyFileError(
-        CloudReason.KEY_INVALID, f"{path}: found no {kind[2:]} key; expected {kind} Ed25519 key "
-        "in PEM form",
+        CloudReason.KEY_INVALID,
+        f"{path}: found no {kind[2:]} key; expected {kind} Ed25519 key in PEM form",
     )

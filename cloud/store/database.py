@@ -85,7 +85,7 @@ class Database:
             yield
         except DBAPIError as error:
             raise _store_error(self.path, error.orig) from error
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OverflowError) as error:
             raise StoreError(CloudReason.DATABASE_ERROR, f"{self.path}: {error}") from error
 
 

@@ -88,11 +88,14 @@ def disconnect_all(connection: Connection) -> None:
     connection.execute(update(HOSTS).values(session=None))
 
 
-def set_active(
-    connection: Connection, agent_id: str, files: Iterable[ActiveChannelFile]
-) -> None:
-    """Replace what is active on a host; at most one file per Template Type."""
+def set_active(connection: Connection, agent_id: str, files: Iterable[ActiveChannelFile]) -> None:
+    """Replace all that is active on a host; at most one file per Template Type."""
     connection.execute(delete(HOST_ACTIVE).where(HOST_ACTIVE.c.agent_id == agent_id))
+    put_active(connection, agent_id, files)
+
+
+def put_active(connection: Connection, agent_id: str, files: Iterable[ActiveChannelFile]) -> None:
+    """Replace what is active for the Template Types of these files."""
     rows = [
         {
             "agent_id": agent_id,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.offers import Release
@@ -57,7 +57,7 @@ def all_releases(connection: Connection) -> tuple[Release, ...]:
         .outerjoin(REVOCATIONS, REVOCATIONS.c.content_hash == RELEASES.c.content_hash)
         .order_by(RELEASES.c.push)
     )
-    return tuple(map(_release, found))
+    return tuple(map(_release, found.mappings()))
 
 
 def generation(connection: Connection) -> tuple[int, int]:
@@ -98,14 +98,13 @@ def revocations(connection: Connection) -> dict[bytes, Revocation]:
     return {content_hash: Revocation.FromString(order) for content_hash, order in rows}
 
 
-def _release(row: Row[tuple[bytes, int, int, int, int, bool, int | None]]) -> Release:
-    content_hash, template_type, version, size_bytes, number, unsafe, revoked = row
+def _release(row: RowMapping) -> Release:
     return Release(
-        content_hash=content_hash,
-        template_type=template_type,
-        version=version,
-        size_bytes=size_bytes,
-        push=number,
-        unsafe=unsafe,
-        revoked=revoked is not None,
+        content_hash=row["content_hash"],
+        template_type=row["template_type"],
+        version=row["version"],
+        size_bytes=row["size_bytes"],
+        push=row["push"],
+        unsafe=row["unsafe"],
+        revoked=row["revoked_unix_ns"] is not None,
     )

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from cloud import journal
-from cloud.errors import StoreError
+from cloud.errors import CloudReason, StoreError
 from cloud.limits import CloudLimits
 from cloud.store.database import Database
 
@@ -90,8 +90,10 @@ class Writer:
         try:
             return self._together(jobs)
         except StoreError as error:
-            return [_Failed(error)] * len(jobs)
-        except Exception:  # one job is faulty: find it, so that the others are stored
+            if error.reason is not CloudReason.DATABASE_ERROR:  # the database, not a job
+                return [_Failed(error)] * len(jobs)
+            return [self._alone(job) for job in jobs]
+        except Exception:  # noqa: BLE001  a faulty job must cost nobody else's
             return [self._alone(job) for job in jobs]
 
     def _together(self, jobs: list[Job]) -> list[Any]:
@@ -101,7 +103,7 @@ class Writer:
     def _alone(self, job: Job) -> Any:
         try:
             return self._together([job])[0]
-        except Exception as error:  # handed to whoever submitted the job
+        except Exception as error:  # noqa: BLE001  handed to whoever submitted the job
             return _Failed(error)
 
 

@@ -1,0 +1,77 @@
+"""What there is to offer, as the serving process sees it: a snapshot, and the bytes behind it.
+
+The snapshot is replaced whole when a push or a revocation was committed by anybody; the content
+itself is read when it is asked for, and the newest few are held.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bulkhead.v1.sensor_service_pb2 import Revocation
+from cloud.errors import CloudReason, ContentStateError
+from cloud.limits import CloudLimits
+from cloud.offers import Release
+from cloud.store import releases
+from cloud.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Releases and revocations by content hash, as of one generation of the store."""
+
+    generation: tuple[int, int]
+    releases: Mapping[bytes, Release]
+    revocations: Mapping[bytes, Revocation]
+
+
+EMPTY = Catalogue((0, 0), MappingProxyType({}), MappingProxyType({}))
+
+
+class Library:
+    """Holds the current catalogue; `catalogue` is replaced by `refresh` only."""
+
+    def __init__(self, database: Database, limits: CloudLimits) -> None:
+        self.catalogue = EMPTY
+        self._database = database
+        self._limits = limits
+        self._held: OrderedDict[bytes, bytes] = OrderedDict()
+
+    async def refresh(self) -> bool:
+        """Look whether anything was pushed or revoked; whether it was. StoreError passes."""
+        found = await asyncio.to_thread(self._load)
+        if found is None:
+            return False
+        self.catalogue = found
+        self._held.clear()
+        return True
+
+    async def signed_bytes(self, content_hash: bytes) -> bytes:
+        """The serialised SignedChannelFile; ContentStateError if there is none."""
+        if content_hash in self._held:
+            self._held.move_to_end(content_hash)
+            return self._held[content_hash]
+        found = await asyncio.to_thread(self._read, content_hash)
+        self._held[content_hash] = found
+        if len(self._held) > self._limits.held_payloads:
+            self._held.popitem(last=False)
+        return found
+
+    def _load(self) -> Catalogue | None:
+        with self._database.reading() as connection:
+            generation = releases.generation(connection)
+            if generation == self.catalogue.generation:
+                return None
+            known = {one.content_hash: one for one in releases.all_releases(connection)}
+            return Catalogue(generation, known, releases.revocations(connection))
+
+    def _read(self, content_hash: bytes) -> bytes:
+        with self._database.reading() as connection:
+            found = releases.signed_bytes(connection, content_hash)
+        if found is None:
+            raise ContentStateError(
+                CloudReason.CONTENT_UNKNOWN, f"{content_hash.hex()}: not in the store"
+            )
+        return found

@@ -1,0 +1,156 @@
+"""Connected agents: what waits to be sent to each, and what is known of each.
+
+Everything here belongs to the event loop's thread. What waits is bounded: receipts replace each
+other, and an agent that lets more than `outgoing_messages` pile up is disconnected.
+"""
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from bulkhead.v1.report_pb2 import ActiveChannelFile
+from bulkhead.v1.sensor_service_pb2 import Hello, Receipt, SessionResponse
+from cloud import journal
+from cloud.errors import CloudReason, SessionError
+from cloud.limits import CloudLimits
+from cloud.offers import Active, Host, HostContent
+
+
+class Outgoing:
+    """Responses in order; a receipt that still waits is replaced by the next one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: deque[SessionResponse] = deque()
+        self._receipt = 0
+        self._some = asyncio.Event()
+
+    def put(self, response: SessionResponse) -> None:
+        """Queue a response; SessionError if the agent does not read."""
+        if len(self._waiting) >= self._limit:
+            raise SessionError(
+                CloudReason.OUTGOING_QUEUE_FULL,
+                f"{self._limit} messages wait and the agent does not read",
+            )
+        self._waiting.append(response)
+        self._some.set()
+
+    def confirm(self, delivery: int) -> None:
+        """Everything up to this delivery is stored."""
+        self._receipt = max(self._receipt, delivery)
+        self._some.set()
+
+    async def next(self) -> SessionResponse:
+        """Wait for what to send next."""
+        await self._some.wait()
+        if self._receipt:
+            response = SessionResponse(receipt=Receipt(delivery=self._receipt))
+            self._receipt = 0
+        else:
+            response = self._waiting.popleft()
+        if not self._waiting and not self._receipt:
+            self._some.clear()
+        return response
+
+
+class AgentConnection:
+    """One open session, from its hello on.
+
+    due: set when another decision about this host is due. offered, withheld: push numbers by
+    content hash, of what this session has settled. withdrawn: what it was told to give up.
+    """
+
+    def __init__(self, hello: Hello, limits: CloudLimits) -> None:
+        self.agent_id = hello.agent_id
+        self.hello = hello
+        self.session = uuid.uuid4().hex
+        self.outgoing = Outgoing(limits.outgoing_messages)
+        self.due = asyncio.Event()
+        self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
+        self.offered: dict[bytes, int] = {}
+        self.withheld: dict[bytes, int] = {}
+        self.withdrawn: set[bytes] = set()
+        self.fetching = 0
+        self._files: dict[int, ActiveChannelFile] = {}
+        self._content: dict[bytes, HostContent] = {}
+
+    @property
+    def host(self) -> Host:
+        """What decisions need to know."""
+        active = {
+            number: Active(file.version, file.content_hash) for number, file in self._files.items()
+        }
+        return Host(active, self._content)
+
+    def remember(self, host: Host) -> None:
+        """Take over what the store knew of this host's content."""
+        self._content = dict(host.content)
+
+    def learn_active(self, files: Iterable[ActiveChannelFile]) -> bool:
+        """What the agent says is active; whether that is news."""
+        told = {file.template_type: file for file in files}
+        news = told != self._files
+        self._files = told
+        return news
+
+    def learn_one_active(self, file: ActiveChannelFile) -> None:
+        """The agent has acknowledged this Channel File as active."""
+        self._files[file.template_type] = file
+
+    def learn_standing(self, content_hash: bytes, known: HostContent) -> None:
+        """Where a release stands on this host."""
+        self._content[content_hash] = known
+
+    def end(self, error: SessionError) -> None:
+        """Make the session end with this error."""
+        if not self.ended.done():
+            self.ended.set_result(error)
+
+
+class Connections:
+    """Open sessions by agent id: one per agent, the newest."""
+
+    def __init__(self, limits: CloudLimits) -> None:
+        self._limits = limits
+        self._open: dict[str, AgentConnection] = {}
+
+    def __iter__(self) -> Iterator[AgentConnection]:
+        return iter(list(self._open.values()))
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def join(self, connection: AgentConnection) -> None:
+        """Add a session; an older one of the same agent ends. SessionError if there are too many.
+
+        The newer one wins because a dead connection can look alive for a while: an agent that
+        comes back must not be locked out by its own past.
+        """
+        older = self._open.get(connection.agent_id)
+        if older is None and len(self._open) >= self._limits.sessions:
+            raise SessionError(
+                CloudReason.TOO_MANY_SESSIONS, f"{len(self._open)} sessions are open already"
+            )
+        if older is not None:
+            journal.warning("session_replaced", agent_id=connection.agent_id)
+            older.end(
+                SessionError(
+                    CloudReason.SESSION_REPLACED, "a newer session of this agent has begun"
+                )
+            )
+        self._open[connection.agent_id] = connection
+
+    def leave(self, connection: AgentConnection) -> None:
+        """Remove a session, if it is still the agent's current one."""
+        if self._open.get(connection.agent_id) is connection:
+            del self._open[connection.agent_id]
+
+    def get(self, agent_id: str) -> AgentConnection | None:
+        """The agent's open session."""
+        return self._open.get(agent_id)
+
+    def decide_all(self) -> None:
+        """Another decision about every connected host is due."""
+        for connection in self._open.values():
+            connection.due.set()

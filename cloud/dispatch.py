@@ -1,0 +1,125 @@
+"""Carries out what `cloud.offers` decides for one connected agent: store first, then send.
+
+Standings are stored before the offer is sent, so that an acknowledgement never meets a store that
+does not know of it.
+"""
+
+import time
+
+from bulkhead.v1.sensor_service_pb2 import Offer, SessionResponse
+from cloud import journal
+from cloud.catalogue import Catalogue, Library
+from cloud.connections import AgentConnection
+from cloud.gate import Gate
+from cloud.offers import Decision, HostContent, Release, Standing, decide, next_to_check
+from cloud.refusals import Refusal
+from cloud.store.hosts import ContentRow, set_content
+from cloud.store.writer import Writer
+
+IN_PROGRESS = frozenset({Standing.OFFERED, Standing.RECEIVED, Standing.VERIFIED, Standing.TRIAL})
+"""The agent has it and has not finished: offering again after a reconnection changes nothing."""
+
+
+class Dispatcher:
+    """Decides and sends; `unsafe` skips the validator for what was pushed unsafely."""
+
+    def __init__(self, library: Library, gate: Gate, writer: Writer, *, unsafe: bool) -> None:
+        self._library = library
+        self._gate = gate
+        self._writer = writer
+        self._unsafe = unsafe
+
+    async def serve(self, connection: AgentConnection) -> None:
+        """Decide for this agent whenever that is due, for as long as its session lasts."""
+        while True:
+            await connection.due.wait()
+            connection.due.clear()
+            catalogue = self._library.catalogue
+            await self._carry_out(await self._decide(connection, catalogue), connection, catalogue)
+
+    async def _decide(self, connection: AgentConnection, catalogue: Catalogue) -> Decision:
+        releases = list(catalogue.releases.values())
+        fits: dict[bytes, tuple[Refusal, ...]] = {}
+        unsafe = self._unsafe
+        while release := next_to_check(releases, connection.host, fits, unsafe=unsafe):
+            fits[release.content_hash] = await self._gate.refusals(release, connection.hello)
+        return decide(releases, connection.host, fits, unsafe=unsafe)
+
+    async def _carry_out(
+        self, decision: Decision, connection: AgentConnection, catalogue: Catalogue
+    ) -> None:
+        offers = [one for one in decision.offers if _is_news(one, connection.offered)]
+        withheld = [one for one in decision.withheld if _is_news(one[0], connection.withheld)]
+        rows = [_row(connection, one, Standing.WITHHELD, why) for one, why in withheld]
+        rows += [
+            _row(connection, one, Standing.OFFERED)
+            for one in offers
+            if not _is_in_progress(one, connection)
+        ]
+        for row in rows:
+            connection.learn_standing(row.content_hash, HostContent(row.standing, row.push))
+        if rows:
+            await self._writer.submit(lambda store: set_content(store, rows))
+        for release in offers:
+            connection.offered[release.content_hash] = release.push
+            connection.outgoing.put(SessionResponse(offer=_offer(release)))
+        for release, _ in withheld:
+            connection.withheld[release.content_hash] = release.push
+        _withdraw(decision, connection, catalogue)
+        _note(connection, rows)
+
+
+def _is_news(release: Release, settled: dict[bytes, int]) -> bool:
+    return settled.get(release.content_hash, 0) < release.push
+
+
+def _is_in_progress(release: Release, connection: AgentConnection) -> bool:
+    known = connection.host.content.get(release.content_hash)
+    return known is not None and known.push == release.push and known.standing in IN_PROGRESS
+
+
+def _withdraw(decision: Decision, connection: AgentConnection, catalogue: Catalogue) -> None:
+    for content_hash in decision.withdrawals:
+        if content_hash in connection.withdrawn:
+            continue
+        connection.withdrawn.add(content_hash)
+        revocation = catalogue.revocations[content_hash]
+        connection.outgoing.put(SessionResponse(revocation=revocation))
+        journal.info(
+            "revocation_sent", agent_id=connection.agent_id, content_hash=content_hash.hex()
+        )
+
+
+def _row(
+    connection: AgentConnection,
+    release: Release,
+    standing: Standing,
+    refusals: tuple[Refusal, ...] = (),
+) -> ContentRow:
+    return ContentRow(
+        connection.agent_id,
+        release.content_hash,
+        standing,
+        release.push,
+        refusals,
+        time.time_ns(),
+    )
+
+
+def _offer(release: Release) -> Offer:
+    return Offer(
+        content_hash=release.content_hash,
+        template_type=release.template_type,
+        version=release.version,
+        size_bytes=release.size_bytes,
+    )
+
+
+def _note(connection: AgentConnection, rows: list[ContentRow]) -> None:
+    for row in rows:
+        journal.info(
+            f"content_{row.standing}",
+            agent_id=connection.agent_id,
+            content_hash=row.content_hash.hex(),
+            reasons=",".join(refusal.reason for refusal in row.refusals),
+        )

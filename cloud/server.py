@@ -1,0 +1,184 @@
+"""The serving process: acquire folder, store and port; serve; end cleanly when told to.
+
+    1. the folder's lock: one process serves a folder
+    2. store, trusted keys, certificates; the operator's key is never among them
+    3. port and service; the address is announced once sessions are accepted
+    4. notice what operators push or revoke, until a signal comes
+    5. end every session, store what is queued, mark all hosts as not connected
+
+It ends within two seconds of the signal.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from bulkhead.v1.sensor_service_pb2_grpc import add_SensorServiceServicer_to_server
+from cloud import journal
+from cloud.catalogue import Library
+from cloud.connections import Connections
+from cloud.dispatch import Dispatcher
+from cloud.errors import AddressError, CloudReason, SessionError, StoreError
+from cloud.files import read_capped, write_whole
+from cloud.folder import CloudFolder, sole_server
+from cloud.gate import Gate, ValidatorProcess
+from cloud.limits import LIMITS, CloudLimits
+from cloud.service import SensorService
+from cloud.store import hosts
+from cloud.store.database import Database
+from cloud.store.writer import Writer
+
+ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})", re.ASCII)
+LARGEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to serve: `listen` is HOST:PORT, port 0 picks one."""
+
+    folder: CloudFolder
+    listen: str
+    unsafe: bool = False
+
+
+def serve(order: Order, ready: Callable[[str], None], limits: CloudLimits = LIMITS) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` gets the address once agents can connect.
+
+    Raises CloudError where folder, store, keys or address can't be used.
+    """
+    _require_address(order.listen)
+    with sole_server(order.folder):
+        database = order.folder.open(limits.serving_busy_ms)
+        try:
+            asyncio.run(_Serving(order, database, limits).run(ready))
+        finally:
+            database.close()
+
+
+class _Serving:
+    """One run of the serving process."""
+
+    def __init__(self, order: Order, database: Database, limits: CloudLimits) -> None:
+        self._order = order
+        self._limits = limits
+        self._stop = asyncio.Event()
+        self._writer = Writer(database, limits)
+        self._library = Library(database, limits)
+        self._connections = Connections(limits)
+        keys = order.folder.trusted_keys()
+        self._gate = Gate(self._library, keys, ValidatorProcess(limits), limits)
+
+    async def run(self, ready: Callable[[str], None]) -> None:
+        """Serve until told to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        writing = asyncio.create_task(self._writer.run())
+        try:
+            await self._writer.submit(hosts.disconnect_all)
+            await self._library.refresh()
+            server = self._server()
+            address = self._bind(server)
+            await server.start()
+            self._announce(address, ready)
+            await self._watch()
+            await self._end(server)
+        finally:
+            await self._gate.close()
+            self._writer.post(hosts.disconnect_all)
+            self._writer.close()
+            await writing
+
+    def _server(self) -> grpc.aio.Server:
+        server = grpc.aio.server(options=_options(self._limits))
+        dispatcher = Dispatcher(self._library, self._gate, self._writer, unsafe=self._order.unsafe)
+        service = SensorService(
+            self._connections, self._library, dispatcher, self._writer, self._limits
+        )
+        add_SensorServiceServicer_to_server(service, server)
+        return server
+
+    def _bind(self, server: grpc.aio.Server) -> str:
+        listen = self._order.listen
+        host, _, _ = listen.rpartition(":")
+        try:
+            port = server.add_secure_port(listen, _credentials(self._order.folder))
+        except RuntimeError as error:
+            raise AddressError(
+                CloudReason.ADDRESS_IN_USE,
+                f"{listen}: can't listen there; expected a free port on this host",
+            ) from error
+        return f"{host}:{port}"
+
+    def _announce(self, address: str, ready: Callable[[str], None]) -> None:
+        document = {"address": address, "pid": os.getpid()}
+        write_whole(self._order.folder.serving, json.dumps(document).encode("ascii") + b"\n")
+        journal.info("serving", address=address, unsafe=self._order.unsafe)
+        ready(address)
+
+    async def _watch(self) -> None:
+        """Look for pushes and revocations by other processes until the end is asked for."""
+        trouble: CloudReason | None = None
+        while not self._stop.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.watch_seconds):
+                    await self._stop.wait()
+            try:
+                news = await self._library.refresh()
+            except StoreError as error:
+                if error.reason != trouble:
+                    journal.warning("store_unreadable", reason=error.reason, message=str(error))
+                trouble = error.reason
+                continue
+            trouble = None
+            if news:
+                self._connections.decide_all()
+
+    async def _end(self, server: grpc.aio.Server) -> None:
+        journal.info("stopping", sessions=len(self._connections))
+        for connection in self._connections:
+            connection.end(SessionError(CloudReason.CLOUD_STOPPING, "the cloud is stopping"))
+        await server.stop(self._limits.stop_seconds)
+
+
+def _require_address(listen: str) -> None:
+    match = ADDRESS.fullmatch(listen)
+    if not match or int(match["port"]) > LARGEST_PORT:
+        raise AddressError(
+            CloudReason.ADDRESS_INVALID,
+            f"{listen!r:.100}: expected HOST:PORT, for example 127.0.0.1:7443 or [::1]:0",
+        )
+
+
+def _credentials(folder: CloudFolder) -> Any:
+    limit = LIMITS.key_file_bytes
+    pair = (
+        read_capped(folder.server_key, limit),
+        read_capped(folder.server_certificate, limit),
+    )
+    authority = read_capped(folder.authority_certificate, limit)
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=authority, require_client_auth=True
+    )
+
+
+def _options(limits: CloudLimits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # a second server on the same port must fail
+        ("grpc.max_receive_message_length", limits.receive_bytes),
+        ("grpc.max_metadata_size", limits.metadata_bytes),
+        ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        ("grpc.keepalive_time_ms", limits.keepalive_ms),
+        ("grpc.keepalive_timeout_ms", limits.keepalive_timeout_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", limits.least_ping_interval_ms),
+    ]
