@@ -3,7 +3,9 @@
 The rules, first match first:
 
     1. on trial                          → reject the file on trial
-    2. killed by somebody else, once     → restart, the batch again with care (it may be innocent)
+    2. killed by somebody else           → restart, the batch again with care: content is innocent,
+                                           unless that happens twice on the very same event, or
+                                           a few times while a file is on probation
     3. suspect file on probation, or no suspect while files are on probation
                                          → back to last known good
     4. same file blamed on another event → quarantine the file
@@ -43,6 +45,9 @@ class Action(StrEnum):
     RESTART = "RESTARTED"
     DEGRADE = "DEGRADED"
 
+
+FOREIGN_KILLS_ON_PROBATION = 3
+"""SIGKILLs from outside, on other events each, before a file on probation is given up."""
 
 UNEXPLAINED_DEATHS_BEFORE_DEGRADING = 3
 """Deaths in a row without a suspect before fewer Channel Files are tried."""
@@ -84,15 +89,18 @@ class DeathHistory:
     """What earlier deaths taught, since the set of Channel Files last changed.
 
     blamed: content hash → (ring, position) of the exact event that it last died on.
+    foreign_event: the exact event of the last kill from outside.
     """
 
     blamed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    foreign_event: tuple[int, int] | None = None
     foreign_kills: int = 0
     unexplained: int = 0
 
     def forget(self) -> None:
         """The set of Channel Files has changed, or all went well for a while."""
         self.blamed.clear()
+        self.foreign_event = None
         self.foreign_kills = 0
         self.unexplained = 0
 
@@ -104,8 +112,7 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
     progress = death.progress
     evaluating = death.running and progress.phase is Phase.EVALUATING and progress.count > 0
     suspect = death.files.get(progress.ring, "") if evaluating else ""
-    if death.foreign_kill and not history.foreign_kills:  # 2
-        history.foreign_kills += 1
+    if death.foreign_kill and _innocent(death, history, stride, evaluating=evaluating):  # 2
         return _with_care(progress, stride, suspect) if evaluating else Decision(Action.RESTART)
     guilty = _on_probation(death, suspect)
     if guilty:  # 3
@@ -126,6 +133,17 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
     return Decision(Action.DEGRADE)  # 8
 
 
+def _innocent(death: Death, history: DeathHistory, stride: int, *, evaluating: bool) -> bool:
+    """Whether a kill from outside says nothing about content; remembers it."""
+    history.foreign_kills += 1
+    exact = evaluating and _is_exact(death.progress)
+    event = (death.progress.ring, _event_position(death.progress, stride)) if exact else None
+    repeated = event is not None and event == history.foreign_event
+    history.foreign_event = event
+    often = bool(death.probation) and history.foreign_kills >= FOREIGN_KILLS_ON_PROBATION
+    return not repeated and not often
+
+
 def _on_probation(death: Death, suspect: str) -> tuple[str, ...]:
     if suspect:
         return (suspect,) if suspect in death.probation else ()
@@ -133,7 +151,7 @@ def _on_probation(death: Death, suspect: str) -> tuple[str, ...]:
 
 
 def _on_suspect(progress: Progress, history: DeathHistory, suspect: str, stride: int) -> Decision:
-    if progress.row is None and progress.count > 1:  # 6
+    if not _is_exact(progress):  # 6
         return _with_care(progress, stride, suspect)
     event = (progress.ring, _event_position(progress, stride))
     earlier = history.blamed.get(suspect)
@@ -164,6 +182,10 @@ def _with_care(progress: Progress, stride: int, suspect: str) -> Decision:
         suspect_hash=suspect,
         suspect_instance=progress.instance_id,
     )
+
+
+def _is_exact(progress: Progress) -> bool:
+    return progress.row is not None or progress.count == 1
 
 
 def _event_position(progress: Progress, stride: int) -> int:
