@@ -6,16 +6,14 @@ environment with the same cache setting.
 """
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.harness import CHECKOUT, Figure, NotMeasurableError, Peer, from_samples, run
+from bench.harness import Figure, Peer, from_samples, run
+from scripts.machine.copying import copied_checkout
 
 SECOND_RUNS = 10
 QUICK_SECOND_RUNS = 3
@@ -29,7 +27,7 @@ WITHOUT_CACHES = {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
 
 def measure(*, quick: bool) -> list[Figure]:
     """Seconds of a first set-up, of the same work by pip, and of further set-ups."""
-    with _copied_checkout() as copy:
+    with copied_checkout(mode=0o755) as copy:
         first = _timed(["scripts/setup"], copy)
         runs = QUICK_SECOND_RUNS if quick else SECOND_RUNS
         further = [_timed(["scripts/setup"], copy) for _ in range(runs)]
@@ -61,24 +59,6 @@ def _timed(command: Sequence[str], folder: Path) -> float:
         stdout=subprocess.DEVNULL,
     )
     return time.monotonic() - began
-
-
-@contextmanager
-def _copied_checkout() -> Iterator[Path]:
-    """The checkout's own files in a scratch folder, removed with everything made for it."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    try:
-        listed = subprocess.run(listing, check=True, cwd=CHECKOUT, capture_output=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise NotMeasurableError("needs git and a checkout made by it") from error
-    with tempfile.TemporaryDirectory(prefix="bulkhead-setup-") as scratch:
-        copy = Path(scratch)
-        copy.chmod(0o755)
-        for name in listed.decode().rstrip("\0").split("\0"):
-            if (CHECKOUT / name).exists():
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(CHECKOUT / name, copy / name)
-        yield copy
 
 
 if __name__ == "__main__":

@@ -124,6 +124,7 @@ def _install_packages(place: Place) -> None:
         locks_of_uv = [*locks, str(place.checkout / BOOTSTRAP_LOCK)]
         _uv(place, "sync", "--require-hashes", "--compile-bytecode", *locks_of_uv)
     except SetupError as error:
+        print()  # ends the line of the step that is under way
         say(f"uv could not, so pip does it (slower): {error}")
         run([*pip, *hashed, *(word for lock in locks for word in ("-r", lock))], surroundings)
 
