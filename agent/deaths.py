@@ -88,21 +88,30 @@ class Decision:
 class DeathHistory:
     """What earlier deaths taught, since the set of Channel Files last changed.
 
-    blamed: content hash → (ring, position) of the exact event that it last died on.
-    foreign_event: the exact event of the last kill from outside.
+    blamed: content hashes that an evaluator has died on, one event each, which was set aside.
+    careful: ring → position in bytes below which events were to be evaluated one by one.
+    foreign_kills: of evaluators that were neither waiting nor evaluating.
     """
 
-    blamed: dict[str, tuple[int, int]] = field(default_factory=dict)
-    foreign_event: tuple[int, int] | None = None
+    blamed: set[str] = field(default_factory=set)
+    careful: dict[int, int] = field(default_factory=dict)
     foreign_kills: int = 0
     unexplained: int = 0
 
     def forget(self) -> None:
-        """The set of Channel Files has changed, or all went well for a while."""
+        """The set of Channel Files has changed."""
         self.blamed.clear()
-        self.foreign_event = None
+        self.careful.clear()
+        self.calm()
+
+    def calm(self) -> None:
+        """All went well for a while: what has no suspect is not in a row any more."""
         self.foreign_kills = 0
         self.unexplained = 0
+
+    def rings_changed(self) -> None:
+        """Positions count from zero again."""
+        self.careful.clear()
 
 
 def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
@@ -112,8 +121,13 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
     progress = death.progress
     evaluating = death.running and progress.phase is Phase.EVALUATING and progress.count > 0
     suspect = death.files.get(progress.ring, "") if evaluating else ""
-    if death.foreign_kill and _innocent(death, history, stride, evaluating=evaluating):  # 2
-        return _with_care(progress, stride, suspect) if evaluating else Decision(Action.RESTART)
+    with_care = evaluating and progress.position < history.careful.get(progress.ring, 0)
+    if death.foreign_kill and not with_care:  # 2
+        if evaluating:
+            return _with_care(progress, history, suspect, stride)
+        if progress.phase is Phase.IDLE or not history.foreign_kills:
+            history.foreign_kills += progress.phase is not Phase.IDLE
+            return Decision(Action.RESTART)
     guilty = _on_probation(death, suspect)
     if guilty:  # 3
         return Decision(
@@ -124,24 +138,15 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
             suspect_hash=guilty[0],
             suspect_instance=progress.instance_id,
         )
-    if evaluating:
-        return _on_suspect(progress, history, suspect, stride)  # 4, 5, 6
+    if evaluating and (progress.row is not None or progress.count == 1):
+        return _on_event(progress, history, suspect, stride)  # 4, 5
+    if evaluating and not with_care:  # 6
+        return _with_care(progress, history, suspect, stride)
     history.unexplained += 1
     if history.unexplained <= UNEXPLAINED_DEATHS_BEFORE_DEGRADING:  # 7
         return Decision(Action.RESTART)
     history.unexplained = 0
     return Decision(Action.DEGRADE)  # 8
-
-
-def _innocent(death: Death, history: DeathHistory, stride: int, *, evaluating: bool) -> bool:
-    """Whether a kill from outside says nothing about content; remembers it."""
-    history.foreign_kills += 1
-    exact = evaluating and _is_exact(death.progress)
-    event = (death.progress.ring, _event_position(death.progress, stride)) if exact else None
-    repeated = event is not None and event == history.foreign_event
-    history.foreign_event = event
-    often = bool(death.probation) and history.foreign_kills >= FOREIGN_KILLS_ON_PROBATION
-    return not repeated and not often
 
 
 def _on_probation(death: Death, suspect: str) -> tuple[str, ...]:
@@ -150,42 +155,39 @@ def _on_probation(death: Death, suspect: str) -> tuple[str, ...]:
     return tuple(sorted(death.probation & set(death.files.values())))
 
 
-def _on_suspect(progress: Progress, history: DeathHistory, suspect: str, stride: int) -> Decision:
-    if not _is_exact(progress):  # 6
-        return _with_care(progress, stride, suspect)
-    event = (progress.ring, _event_position(progress, stride))
-    earlier = history.blamed.get(suspect)
-    if suspect and earlier is not None and earlier != event:  # 4
+def _on_event(progress: Progress, history: DeathHistory, suspect: str, stride: int) -> Decision:
+    history.unexplained = 0
+    if suspect in history.blamed:  # 4
         return Decision(
             Action.QUARANTINE,
             hashes=(suspect,),
             suspect_hash=suspect,
             suspect_instance=progress.instance_id,
         )
-    history.blamed[suspect] = event  # 5
-    return Decision(
+    if suspect:
+        history.blamed.add(suspect)
+    return Decision(  # 5
         Action.SET_ASIDE,
-        ring=event[0],
-        position=event[1],
+        ring=progress.ring,
+        position=_event_position(progress, stride),
         count=1,
         suspect_hash=suspect,
         suspect_instance=progress.instance_id,
     )
 
 
-def _with_care(progress: Progress, stride: int, suspect: str) -> Decision:
+def _with_care(progress: Progress, history: DeathHistory, suspect: str, stride: int) -> Decision:
+    history.unexplained = 0
+    end = progress.position + progress.count * stride
+    history.careful[progress.ring] = end
     return Decision(
         Action.RETRY_WITH_CARE,
         ring=progress.ring,
-        position=progress.position + progress.count * stride,
+        position=end,
         count=progress.count,
         suspect_hash=suspect,
         suspect_instance=progress.instance_id,
     )
-
-
-def _is_exact(progress: Progress) -> bool:
-    return progress.row is not None or progress.count == 1
 
 
 def _event_position(progress: Progress, stride: int) -> int:

@@ -66,7 +66,7 @@ class CapabilitySets:
 
 
 def prctl(option: int, *arguments: int) -> int:
-    """prctl(2) with missing arguments as 0; OSError on failure."""
+    """Call prctl; missing arguments are 0. OSError on failure."""
     padded = (*arguments, 0, 0, 0, 0)[:4]
     return _checked(int(_libc.prctl(option, *padded)), f"prctl {option}")
 

@@ -129,8 +129,8 @@ def _show(document: Mapping[str, Any]) -> None:
 
 def _role_rows(roles: Mapping[str, Any]) -> list[list[str]]:
     rows = [["supervisor", str(roles["supervisor"]["pid"]), "runs"]]
-    collector = roles["collector"]["pid"]
-    rows.append(["collector", str(collector or "-"), "runs" if collector else "attached and gone"])
+    collector = roles["collector"]
+    rows.append(["collector", str(collector["pid"] or "-"), collector["state"]])
     evaluator = roles["evaluator"]
     rows.append(
         ["evaluator", str(evaluator["pid"]), evaluator["stage"]]

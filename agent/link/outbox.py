@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
+from agent import channel
 from agent.link.limits import LIMITS, LinkLimits
 
 
@@ -85,8 +86,8 @@ class Outbox:
 
     @property
     def has_room(self) -> bool:
-        """Whether another detection would find room."""
-        return self._fits(0, reserve=False)
+        """Whether any report of detections would find room, even the largest."""
+        return self._fits(channel.LIMITS.message_bytes, reserve=False)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

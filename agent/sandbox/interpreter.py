@@ -28,6 +28,8 @@ LAZY_MODULES = MappingProxyType(
             "numpy._core._methods",
             "numpy._core._dtype",
             "numpy._core._internal",
+            "numpy.ma",
+            "numpy.strings",
         ),
         "grpc": (
             "grpc._channel",
@@ -41,7 +43,7 @@ LAZY_MODULES = MappingProxyType(
 )
 """What a library imports only when it is first used, or when something goes wrong."""
 
-LAZY_CODECS = ("ascii", "latin-1", "utf-8", "unicode_escape", "idna")
+LAZY_CODECS = ("ascii", "latin-1", "utf-8", "unicode_escape", "idna", "punycode")
 
 
 def prepare() -> None:

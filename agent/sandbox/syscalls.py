@@ -95,6 +95,7 @@ DESCRIPTORS = (
             "sendmsg": "the channel, with descriptors",
             "getsockname": "Python wraps an inherited socket",
             "getsockopt": "Python wraps an inherited socket",
+            "getpeername": "Python describes a socket, gRPC its peer",
             "shutdown": "an orderly end of the channel",
         }
     ),
@@ -192,7 +193,7 @@ PYTHON = (
             "getegid": "the same",
             "getrusage": "memory and CPU in heartbeats",
             "sysinfo": "qsort asks how much memory there is",
-            "sched_getaffinity": "os.cpu_count and libraries ask how many processors there are",
+            "sched_getaffinity": "libraries ask how many processors they may use",
         }
     ),
     Call(
@@ -291,7 +292,6 @@ NETWORK_CLIENT = (
             "connect": "gRPC and the resolver; Landlock limits the TCP ports",
             "bind": "the resolver's netlink socket; gRPC finds out whether there is IPv6",
             "setsockopt": "gRPC tunes its connections",
-            "getpeername": "gRPC says whom it is connected to",
             "sendto": "the resolver",
             "sendmmsg": "the resolver asks for both address families at once",
             "eventfd2": "gRPC wakes its threads",

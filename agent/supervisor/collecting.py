@@ -92,6 +92,7 @@ class Collecting:
             self.log.say("collector gone", pid=child.pid, attachments=len(collection.attachments))
             return
         self._deaths += 1
+        self.said = f"the collector died: signal {end.signal}, exit status {end.exit_code}"
         self._not_before = self.clock() + self.backoff.next_delay()
         self.log.say("collector died", pid=child.pid, signal=end.signal, status=end.exit_code)
         if collection is None and self._deaths >= LIMITS.collector_deaths_per_rung:

@@ -114,7 +114,7 @@ class Linking:
         if self.clock() - child.started > LIMITS.stable_seconds:
             self.backoff.reset()
         self._not_before = self.clock() + self.backoff.next_delay()
-        self.log.say("link died", pid=child.pid, signal=end.signal, status=end.exit_code)
+        self.log.say("link ended", pid=child.pid, signal=end.signal, status=end.exit_code)
 
 
 def _send_report(child: Child, report: Report) -> bool:

@@ -88,11 +88,20 @@ def _roles(sources: StatusSources) -> dict[str, Any]:
     worker = sources.evaluators.worker
     return {
         "supervisor": {"pid": os.getpid()},
-        "collector": {"pid": collector.pid if collector else None},
+        "collector": {
+            "pid": collector.pid if collector else None,
+            "state": _collector_state(sources.collecting),
+        },
         "evaluator": _evaluator(worker) if worker else None,
         "standby": [_evaluator(one) for one in standby],
         "link": {"pid": link.pid, **sources.linking.facts} if link else None,
     }
+
+
+def _collector_state(collecting: Collecting) -> str:
+    if collecting.child is not None:
+        return "polls" if collecting.collection else "attaches"
+    return "attached and gone" if collecting.collection else "missing"
 
 
 def _evaluator(one: Evaluator) -> dict[str, Any]:

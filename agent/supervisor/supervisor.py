@@ -167,7 +167,8 @@ class Supervisor:
             if self.collecting.collection is not None:
                 self.ledger.watch(self.collecting.collection)
         self.collecting.reconcile()
-        self.flow.accept_due()
+        if self.flow.accept_due():
+            self.judging.history.forget()
         self.flow.retry_commit()
         self._start_trial()
         self.evaluators.wanted = self.flow.wanted()

@@ -1,0 +1,153 @@
+"""What benchmarks of the running sensor share: a whole sensor, a load, a watcher of detections.
+
+The sensor is the shipped one with a cloud and shipped content, in a temporary folder. Latency is
+taken from the kernel's time of an event to the moment when its detection stands in the sensor's
+own log, seen by a thread that looks each millisecond.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.harness import NotMeasurableError
+from lab.demo.claims import Claims
+from lab.demo.steps import Demonstration, deliver, start
+from lab.demo.world import World
+
+CANARY_INSTANCE = "bulkhead-exec-canary"
+LOOK_SECONDS = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One detection: which canary, when it happened, when it was in the log (Unix ns)."""
+
+    argument: str
+    happened_ns: int
+    logged_ns: int
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Follows the detection log and notes when each canary's detection arrived."""
+
+    path: Path
+    seen: list[Seen] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Watcher":
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5.0)
+
+    def wait(self, count: int, seconds: float) -> None:
+        """Wait until so many detections were seen, or the time is over."""
+        deadline = time.monotonic() + seconds
+        while len(self.seen) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _follow(self) -> None:
+        while not self.path.exists() and not self._stop.wait(LOOK_SECONDS):
+            pass
+        rest = b""
+        with self.path.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            while not self._stop.wait(LOOK_SECONDS):
+                data = log.read()
+                if not data:
+                    continue
+                now = time.time_ns()
+                *lines, rest = (rest + data).split(b"\n")
+                self.seen += [one for line in lines if (one := _seen(line, now)) is not None]
+
+
+@dataclass(slots=True)
+class ExecLoad:
+    """Runs the canary program again and again, each time with the next number as argument."""
+
+    program: Path
+    pause_seconds: float = 0.0
+    started: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def run(self, count: int) -> None:
+        """So many executions, in this thread."""
+        for _ in range(count):
+            self._one()
+
+    def __enter__(self) -> "ExecLoad":
+        self._thread = threading.Thread(target=self._forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(10.0)
+
+    def _forever(self) -> None:
+        while not self._stop.wait(self.pause_seconds):
+            self._one()
+
+    def _one(self) -> None:
+        self.started += 1
+        arguments = [str(self.program), str(self.started)]
+        os.waitpid(os.posix_spawn(self.program, arguments, {}), 0)
+
+
+@contextlib.contextmanager
+def sensor() -> Iterator[World]:
+    """A whole sensor with shipped content in force; ends and removes it afterwards."""
+    if os.geteuid() != 0:
+        raise NotMeasurableError("needs root, for BPF")
+    output = Path(tempfile.mkdtemp(prefix="bulkhead-bench-"))
+    world = World(output)
+    demo = Demonstration(world, Claims(Console(quiet=True)))
+    try:
+        start(demo)
+        deliver(demo)
+        yield world
+    finally:
+        world.stop()
+        world.remove()
+        shutil.rmtree(output, ignore_errors=True)
+
+
+def canary(world: World) -> Path:
+    """The program that the shipped canary instance knows by its name."""
+    program = world.folder / "bulkhead-canary-bench"
+    shutil.copy("/bin/true", program)
+    return program
+
+
+def status(world: World) -> Mapping[str, Any]:
+    """The sensor's status; an error if it doesn't answer, which no benchmark survives."""
+    found = world.status()
+    if found is None:
+        raise RuntimeError("the sensor doesn't answer")
+    return found
+
+
+def _seen(line: bytes, now: int) -> Seen | None:
+    detection = json.loads(line)
+    if detection["instance_id"] != CANARY_INSTANCE:
+        return None
+    command_line = str(detection["fields"].get("command_line", ""))
+    return Seen(command_line.rpartition(" ")[2], detection["time_unix_ns"], now)
