@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 
@@ -46,7 +46,7 @@ class Watcher:
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
         return self
@@ -92,7 +92,7 @@ class ExecLoad:
         for _ in range(count):
             self._one()
 
-    def __enter__(self) -> "ExecLoad":
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._forever, daemon=True)
         self._thread.start()
         return self
