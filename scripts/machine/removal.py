@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from scripts.machine.leftovers import CHECKOUT, made_here
+from scripts.machine.place import SHARED_FOLDER
 from scripts.machine.progress import SetupError, run
 from scripts.machine.rights import as_root, can_act_as_root
 
@@ -15,6 +16,8 @@ def main() -> int:
         for path in made_here(CHECKOUT):
             remove(path)
             print(f"clean: removed {path}")
+        if SHARED_FOLDER.is_dir() and not any(SHARED_FOLDER.iterdir()):
+            remove(SHARED_FOLDER)
     except (OSError, SetupError) as error:
         print(f"clean: error: {error}", file=sys.stderr)
         return 1
