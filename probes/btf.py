@@ -72,7 +72,9 @@ class KernelTypes:
 
     def offsets(self, members: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Offsets of many (structure, member) pairs."""
-        return {(structure, member): self.offset(structure, member) for structure, member in members}
+        return {
+            (structure, member): self.offset(structure, member) for structure, member in members
+        }
 
     def _walk(self) -> list[int]:
         """Word index of every type, by type id; type 0 is void and has none."""

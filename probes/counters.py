@@ -44,6 +44,10 @@ class CounterSlot:
     cause: Cause
     template_type: int
 
+    def document(self) -> dict[str, int | str]:
+        """The slot as the `attached` message spells it."""
+        return {"cause": self.cause, "template_type": self.template_type}
+
 
 def slots(template_types: Iterable[int]) -> tuple[CounterSlot, ...]:
     """The slots in the order in which they lie in memory."""

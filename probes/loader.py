@@ -31,7 +31,7 @@ from probes.errors import ProbeError, ProbeReason
 from probes.kernel_source import kernel_source
 from probes.layout import MARKER, lineage_dtype
 from probes.limits import LIMITS
-from probes.ring import RingKind, stride
+from probes.ring import RingDescription, RingKind, stride
 from probes.seed import Insertion, seed
 from probes.supply import check_supply
 from probes.tracefs import events_folder
@@ -40,17 +40,6 @@ BPF_NOEXIST = 1
 
 COMPILER_FLAGS = ["-g0"]
 """Without debug information the programs compile a fifth faster."""
-
-
-@dataclass(frozen=True, slots=True)
-class RingDescription:
-    """One ring: whose records, bytes of data, bytes from record to record, and its descriptor."""
-
-    template_type: int
-    size: int
-    stride: int
-    kind: RingKind
-    descriptor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +77,9 @@ def load(template_types: Sequence[TemplateType], ring_bytes: Mapping[int, int]) 
     words; then nothing is left attached.
     """
     started = time.monotonic()
-    wanted = {kind.name: ring_bytes[kind.number] for kind in template_types
-              if kind.number in ring_bytes}
+    wanted = {
+        kind.name: ring_bytes[kind.number] for kind in template_types if kind.number in ring_bytes
+    }
     chosen = [kind for kind in template_types if kind.name in wanted]
     check_supply(chosen, program.sources(wanted), Rung.BPF_BTF)
     offsets = KernelTypes.of_kernel().offsets(program.KERNEL_MEMBERS)
@@ -210,17 +200,19 @@ class _Session:
             return Insertion.FULL
         raise ProbeError(ProbeReason.ATTACH_FAILED, f"lineage map: {os.strerror(problem)}")
 
-    def _call(self, reason: ProbeReason, function: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+    def _call(
+        self, reason: ProbeReason, function: Callable[..., Any], *args: Any, **kw: Any
+    ) -> Any:
         """Call BCC, which raises bare Exception and explains itself on standard error."""
         try:
             return function(*args, **kw)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise _translated(reason, str(error), self._diagnostics()) from error
 
 
 def _import_bcc() -> Any:
     try:
-        import bcc
+        import bcc  # noqa: PLC0415 — in this rung only
     except ImportError as error:
         detail = f"{error}: install Debian's python3-bpfcc"
         raise ProbeError(ProbeReason.BCC_MISSING, detail) from error

@@ -29,7 +29,8 @@ AFTER_SOCKETS = ("socket.bpf.c",)
 KERNEL_MEMBERS = tuple(
     (structure, member)
     for structure, members in (
-        ("task_struct", "tgid pid comm real_parent group_leader start_boottime mm real_cred files signal"),
+        ("task_struct", "pid tgid comm real_parent group_leader start_boottime"),
+        ("task_struct", "mm real_cred files signal"),
         ("signal_struct", "live"),
         ("mm_struct", "arg_start arg_end"),
         ("cred", "uid"),

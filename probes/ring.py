@@ -19,6 +19,7 @@ a port to a weaker one needs barriers.
 """
 
 import mmap
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -44,6 +45,26 @@ class RingKind(StrEnum):
 
     BPF = "bpf"
     MEMFD = "memfd"
+
+
+@dataclass(frozen=True, slots=True)
+class RingDescription:
+    """One ring: whose records, bytes of data, bytes from record to record, and its descriptor."""
+
+    template_type: int
+    size: int
+    stride: int
+    kind: RingKind
+    descriptor: int
+
+    def document(self) -> dict[str, int | str]:
+        """The ring as the `attached` message spells it."""
+        return {
+            "template_type": self.template_type,
+            "bytes": self.size,
+            "stride": self.stride,
+            "kind": self.kind,
+        }
 
 
 def stride(template_type: TemplateType) -> int:
@@ -98,9 +119,7 @@ class Ring:
 
     def _map(self, descriptor: int) -> None:
         writing = 0 if self.read_only else mmap.PROT_WRITE
-        self._consumer_page = mmap.mmap(
-            descriptor, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | writing
-        )
+        self._consumer_page = mmap.mmap(descriptor, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | writing)
         self._data = mmap.mmap(
             descriptor,
             mapped_bytes(self.kind, self.size),

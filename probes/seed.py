@@ -2,30 +2,23 @@
 
 Runs after the lineage programs are attached. An entry that the kernel has written meanwhile is
 fresher and stays: `insert` never replaces. A process may be forked by one that has not been seeded
-yet, so passes are repeated until one adds nothing.
-
-    /proc/PID/stat field 22   start time in clock ticks → nanoseconds since boot
-    /proc/PID/exe             image
-    /proc/PID/cmdline         arguments, NUL-separated
+yet, so passes are repeated until one adds nothing. A process that ends while it is read leaves an
+entry behind; its start time keeps it from being taken for a successor with the same pid.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probes.layout import TRUNCATED
-from probes.limits import LIMITS, NANOSECONDS_PER_SECOND
+from probes.limits import LIMITS
+from probes.processes import PROC, Process, read_process
 
-PROC = Path("/proc")
-DELETED = b" (deleted)"
 UNREADABLE = -1
-START_TIME_FIELD = 22
-FIRST_FIELD_AFTER_NAME = 3
-NANOSECONDS_PER_TICK = NANOSECONDS_PER_SECOND // os.sysconf("SC_CLK_TCK")
 
 
 class Insertion(Enum):
@@ -53,7 +46,8 @@ def seed(insert: Insert, value_type: np.dtype[np.void], proc: Path = PROC) -> Se
     refused: set[int] = set()
     for _ in range(LIMITS.seed_passes):
         outcomes = {
-            pid: insert(pid, entry.tobytes()) for pid, entry in _entries(value_type, proc)
+            process.pid: insert(process.pid, _entry(process, value_type).tobytes())
+            for process in _processes(proc)
         }
         new = sum(outcome is Insertion.ADDED for outcome in outcomes.values())
         refused |= {pid for pid, outcome in outcomes.items() if outcome is Insertion.FULL}
@@ -63,42 +57,22 @@ def seed(insert: Insert, value_type: np.dtype[np.void], proc: Path = PROC) -> Se
     return Seeded(added, len(refused))
 
 
-def start_time(stat: bytes) -> int:
-    """Start of a process from its stat line, in nanoseconds since boot (whole clock ticks)."""
-    after_name = stat[stat.rindex(b")") + 2 :].split()
-    return int(after_name[START_TIME_FIELD - FIRST_FIELD_AFTER_NAME]) * NANOSECONDS_PER_TICK
+def _processes(proc: Path) -> Iterator[Process]:
+    for folder in proc.iterdir():
+        process = read_process(int(folder.name), proc) if folder.name.isdecimal() else None
+        if process is not None and not process.runs_nothing:
+            yield process
 
 
-def _entries(value_type: np.dtype[np.void], proc: Path) -> Iterator[tuple[int, np.ndarray]]:
-    for name in os.listdir(proc):
-        if not name.isdecimal():
-            continue
-        try:
-            entry = _entry(proc / name, value_type)
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # gone meanwhile, or a kernel thread, which has no image
-        yield int(name), entry
-
-
-def _entry(folder: Path, value_type: np.dtype[np.void]) -> np.ndarray:
-    entry = np.zeros((), value_type)
-    entry["start_time"] = start_time((folder / "stat").read_bytes())
-    image = _image(folder / "exe")
-    with (folder / "cmdline").open("rb") as file:
-        arguments = file.read(LIMITS.command_line_bytes)
-    _put(entry, "image", image)
-    _put(entry, "command_line", arguments.removesuffix(b"\0"))
+def _entry(process: Process, value_type: np.dtype[np.void]) -> NDArray[np.void]:
+    entry: NDArray[np.void] = np.zeros((), value_type)
+    entry["start_time"] = process.start_time
+    _put(entry, "image", process.image)
+    _put(entry, "command_line", process.command_line)
     return entry
 
 
-def _image(link: Path) -> bytes | None:
-    try:
-        return os.readlink(os.fsencode(link)).removesuffix(DELETED)
-    except PermissionError:  # a process with more capabilities than ours
-        return None
-
-
-def _put(entry: np.ndarray, name: str, text: bytes | None) -> None:
+def _put(entry: NDArray[np.void], name: str, text: bytes | None) -> None:
     if text is None:
         entry[f"{name}_taken"] = UNREADABLE
         return

@@ -44,9 +44,7 @@ def check_supply(
         _check_type(template_type, supplied, rung)
 
 
-def _check_type(
-    template_type: TemplateType, supplied: Mapping[str, set[str]], rung: Rung
-) -> None:
+def _check_type(template_type: TemplateType, supplied: Mapping[str, set[str]], rung: Rung) -> None:
     numbers = template_type.supplied_fields(rung)
     defined = {field.name for field in template_type.fields if field.number in numbers}
     filled = supplied.get(template_type.name, set())

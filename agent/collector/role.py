@@ -1,0 +1,158 @@
+"""The collector role: acquire → hand over → go, or stay and poll.
+
+In rung `bpf_btf` it compiles, loads and attaches, hands every descriptor to the supervisor and
+ends: collection goes on in the kernel for as long as the supervisor holds them, and no process
+with BPF rights is left. In rung `psutil` it makes its rings, hands them over, gives up what it can
+and polls until the channel closes. A rung that can't be had is a `failed` message with a reason
+code and exit status 3.
+
+The collector never sees content.
+"""
+
+import argparse
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from agent.channel import LIMITS as CHANNEL_LIMITS
+from agent.channel import send
+from agent.collector.polling import poll, psutil_collector
+from content.definitions import Rung, TemplateType, load_definitions
+from probes.counters import CounterSlot
+from probes.errors import ProbeError, ProbeReason
+from probes.limits import LIMITS
+from probes.loader import load
+from probes.memory_ring import MemoryRings
+from probes.ring import RingDescription
+from probes.tracefs import mount_privately
+
+EXIT_FAILED = 3
+
+POLLED = ("psutil/processes", "psutil/sockets")
+"""What rung psutil names as its probes."""
+
+POWER_OF_TWO = "a power of two from {} to {} bytes"
+
+
+class Handover(NamedTuple):
+    """What the supervisor is given."""
+
+    rung: Rung
+    rings: tuple[RingDescription, ...]
+    counters: int
+    counter_slots: tuple[CounterSlot, ...]
+    attachments: tuple[int, ...]
+    probes: tuple[str, ...]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Be the collector; returns the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle.
+    options = _parse(arguments)
+    channel = socket.socket(fileno=options.channel_fd)
+    types = load_definitions()
+    sizes = _ring_bytes(types, options.types, options.ring_bytes)
+    try:
+        if options.rung is Rung.BPF_BTF:
+            return _attach(channel, types, sizes)
+        if options.rung is Rung.PSUTIL:
+            return _poll(channel, types, sizes)
+        detail = f"this sensor has no collector for rung {options.rung}"
+        raise ProbeError(ProbeReason.RUNG_NOT_SUPPORTED, detail)
+    except ProbeError as error:
+        send(
+            channel, "failed", rung=str(options.rung), reason=str(error.reason), detail=error.detail
+        )
+        return EXIT_FAILED
+    except (BrokenPipeError, ConnectionResetError):
+        return 0  # the supervisor is gone, and with it the need for us
+
+
+def hand_over(channel: socket.socket, handover: Handover) -> None:
+    """Send `attached`, and as many `attachments` as the descriptors take."""
+    descriptors = [
+        *(ring.descriptor for ring in handover.rings),
+        handover.counters,
+        *handover.attachments,
+    ]
+    size = CHANNEL_LIMITS.descriptors
+    send(
+        channel,
+        "attached",
+        descriptors=descriptors[:size],
+        rung=str(handover.rung),
+        rings=[ring.document() for ring in handover.rings],
+        counters=[slot.document() for slot in handover.counter_slots],
+        probes=list(handover.probes),
+        more=max(0, len(descriptors) - size),
+    )
+    for start in range(size, len(descriptors), size):
+        left = max(0, len(descriptors) - start - size)
+        send(channel, "attachments", descriptors=descriptors[start : start + size], more=left)
+
+
+def _attach(
+    channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
+) -> int:
+    mount_privately()
+    loaded = load(tuple(types.values()), sizes)
+    kept = (*loaded.attachments, *loaded.programs)
+    probes = (*loaded.probes, *(f"missing/{name}" for name in loaded.missing))
+    hand_over(
+        channel,
+        Handover(Rung.BPF_BTF, loaded.rings, loaded.counters, loaded.counter_slots, kept, probes),
+    )
+    loaded.close()
+    return 0
+
+
+def _poll(
+    channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
+) -> int:
+    visible = {number: size for number, size in sizes.items() if _is_seen(types[number])}
+    rings = MemoryRings(types, visible, Rung.PSUTIL)
+    collector = psutil_collector(types, rings)
+    handover = Handover(
+        Rung.PSUTIL, rings.descriptions, rings.counters, rings.counter_slots, (), POLLED
+    )
+    hand_over(channel, handover)
+    return poll(channel, collector)
+
+
+def _is_seen(template_type: TemplateType) -> bool:
+    return bool(template_type.supplied_fields(Rung.PSUTIL))
+
+
+def _ring_bytes(
+    types: Mapping[int, TemplateType], wanted: Sequence[int], same: int | None
+) -> dict[int, int]:
+    unknown = set(wanted) - set(types)
+    if unknown:
+        sys.exit(f"agent.collector: --types: no Template Type {sorted(unknown)}")
+    return {
+        number: same or LIMITS.ring_bytes.get(number, LIMITS.other_ring_bytes)
+        for number in wanted or types
+    }
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="agent.collector", allow_abbrev=False)
+    parser.add_argument("--rung", type=Rung, choices=list(Rung), required=True)
+    parser.add_argument("--channel-fd", type=int, required=True)
+    parser.add_argument("--ring-bytes", type=_power_of_two, help="for every ring")
+    parser.add_argument("--types", type=_numbers, default=(), help="numbers, separated by commas")
+    return parser.parse_args(arguments)
+
+
+def _power_of_two(text: str) -> int:
+    value = int(text)
+    smallest, largest = LIMITS.smallest_ring_bytes, LIMITS.largest_ring_bytes
+    if value & (value - 1) or not smallest <= value <= largest:
+        raise argparse.ArgumentTypeError(POWER_OF_TWO.format(smallest, largest))
+    return value
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
