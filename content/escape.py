@@ -8,6 +8,12 @@ UTF-8, the backslash itself) as backslash escapes, so that the original can be r
 MAX_CHARACTERS = 8192
 """Longest text that is shown; the rest is replaced by its length."""
 
+_NOT_UTF8 = range(0xDC80, 0xDD00)
+"""What surrogateescape holds for the bytes 0x80 to 0xff where they are not UTF-8."""
+
+_TWO_DIGITS = 0x100
+_FOUR_DIGITS = 0x10000
+
 
 def safe(value: bytes | str, limit: int = MAX_CHARACTERS) -> str:
     """The value as one printable line of at most about `limit` characters."""
@@ -23,8 +29,8 @@ def _escape(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as surrogateescape holds it
-        return f"\\x{code - 0xDC00:02x}"
-    if code < 0x100:
+    if code in _NOT_UTF8:
+        return f"\\x{code - _NOT_UTF8.start + 0x80:02x}"
+    if code < _TWO_DIGITS:
         return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return f"\\u{code:04x}" if code < _FOUR_DIGITS else f"\\U{code:08x}"

@@ -320,7 +320,7 @@ class _Parser:
             return frozenset((int(digits, 16),))
         self._at = started
         expected = "\\d \\w \\s (and capitals), \\t \\n \\r \\f \\v, \\xHH or \\ before punctuation"
-        raise self._error(f"the escape \\{character}", expected)
+        raise self._error(f"a backslash before {character or 'nothing'}", expected)
 
     def _plain(self) -> bytes:
         """The UTF-8 bytes of one character that stands for itself."""

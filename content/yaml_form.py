@@ -8,6 +8,7 @@ back as None and is in `problems`.
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from content.escape import safe
 from content.limits import LIMITS
@@ -36,12 +37,24 @@ def is_ambiguous(text: str) -> bool:
     return _NOT_TEXT.fullmatch(text) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a file; line and column count from 1."""
+
+    line: int
+    column: int
+
+
 class Form:
-    """The problems of one file, found while asking for typed values."""
+    """The problems of one file, found while asking for typed values.
+
+    marks: where everything that was asked for stands, by place.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self.marks: dict[str, Mark] = {}
 
     def problem(self, reason: Reason, node: Node, place: str, found: str, expected: str) -> None:
         """Add a problem at a node; found is cut and escaped here."""
@@ -55,6 +68,7 @@ class Form:
         self, node: Node, place: str, required: Collection[str], optional: Collection[str] = ()
     ) -> dict[str, Node] | None:
         """The values by key: all required ones, no unknown ones; None where one is missing."""
+        self.marks[place] = Mark(node.line, node.column)
         if not isinstance(node, MappingNode):
             self._wrong(node, place, f"a mapping with {', '.join(required)}")
             return None
@@ -72,6 +86,7 @@ class Form:
 
     def sequence(self, node: Node, place: str) -> tuple[Node, ...] | None:
         """The items of a list."""
+        self.marks[place] = Mark(node.line, node.column)
         if isinstance(node, SequenceNode):
             return node.items
         self._wrong(node, place, "a list")
@@ -79,6 +94,7 @@ class Form:
 
     def text(self, node: Node, place: str) -> str | None:
         """Text, exactly as written; it has to be quoted where YAML could read something else."""
+        self.marks[place] = Mark(node.line, node.column)
         if isinstance(node, Scalar) and not (node.plain and is_ambiguous(node.text)):
             return node.text
         quoted = f'"{node.text}"' if isinstance(node, Scalar) else ""
@@ -97,6 +113,7 @@ class Form:
 
     def integer(self, node: Node, place: str) -> int | None:
         """A whole number: decimal, 0x or 0o."""
+        self.marks[place] = Mark(node.line, node.column)
         if (
             isinstance(node, Scalar)
             and node.plain
@@ -109,6 +126,7 @@ class Form:
 
     def boolean(self, node: Node, place: str) -> bool | None:
         """`true` or `false`, nothing else."""
+        self.marks[place] = Mark(node.line, node.column)
         if isinstance(node, Scalar) and node.plain and node.text in ("true", "false"):
             return node.text == "true"
         self._wrong(node, place, "true or false")

@@ -6,6 +6,7 @@ merge keys; no key twice in one mapping; bytes, depth and number of nodes within
 decided by whoever asks for a type (`content.yaml_form`), never guessed here.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,14 @@ from ruamel.yaml.events import (
     StreamEndEvent,
     StreamStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 from content.escape import safe
 from content.limits import LIMITS
 from content.problems import SHOWN_CHARACTERS, ContentError, Problem
 from content.reasons import Reason
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,14 @@ class _Builder:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-            self._refuse(Reason.NOT_YAML, line, column, error.problem or "damaged YAML")
-        except YAMLError as error:  # the reader's complaints about characters carry no mark
+            found = f"damaged YAML ({error.problem})"
+            self._refuse(Reason.NOT_YAML, line, column, found)
+        except ReaderError as error:
+            before = text[: error.position]
+            line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+            found = f"character U+{ord(text[error.position]):04X}"
+            self._refuse(Reason.NOT_YAML, line, column, found, "characters that can be seen")
+        except YAMLError as error:
             self._refuse(Reason.NOT_YAML, 0, 0, str(error).splitlines()[0])
 
     def _decode(self, data: bytes) -> str:
@@ -126,6 +136,8 @@ class _Builder:
         self._check(event, depth)
         line, column = _place(event)
         if isinstance(event, ScalarEvent):
+            if _SURROGATE.search(event.value):
+                self._refuse_at(event, Reason.NOT_YAML, "half a character (a surrogate)", "UTF-8")
             return Scalar(event.value, not event.style, line, column)
         if isinstance(event, SequenceStartEvent):
             return SequenceNode(self._items(events, depth + 1), line, column)

@@ -1,0 +1,218 @@
+"""`bulkhead content check|pack|show|reference`: what an author of content needs.
+
+Each command reads files, asks `content`, and prints what it was told; nothing is decided here.
+Problems of content go to standard output in `check`, whose result they are, else to standard error.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cli.output import ExitCode, errors, fail, print_json, screen, shown
+from content.channel_file import Envelope, content_hash, load, pack, pack_envelope, read_envelope
+from content.checking import PACKED_SUFFIX, Checked, check
+from content.definitions import load_definitions
+from content.display import channel_file_document, text_lines
+from content.files import replace_file
+from content.limits import LIMITS
+from content.problems import ContentError, Problem
+from content.reference import pages
+from content.template_type import Rung
+from content.validator import MAX_VERSION
+
+DOCUMENTATION = Path(__file__).resolve().parent.parent / "docs"
+"""Where generated pages are kept in a working copy."""
+
+application = typer.Typer(no_args_is_help=True)
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(
+        exists=True, readable=True, help="YAML instances, packed .channel files, or folders."
+    ),
+]
+RungOption = Annotated[
+    Rung, typer.Option("--rung", help="Rung of the kernel dependency ladder to check against.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@application.command("check")
+def check_command(
+    paths: Paths, *, rung: RungOption = Rung.BPF_BTF, as_json: AsJson = False
+) -> None:
+    """Check content: form, what a sensor supplies on the rung, and its samples."""
+    with _refusals(as_json=as_json):
+        checked = _check(paths, rung)
+    if as_json:
+        print_json(
+            {
+                "accepted": not checked.problems,
+                "instances": checked.instances,
+                "problems": list(map(asdict, checked.problems)),
+                "rung": rung,
+            }
+        )
+    else:
+        _print_problems(checked.problems, screen)
+        if not checked.problems:
+            screen.print(f"[green]accepted[/green] on rung {rung}; instances: {checked.instances}")
+    raise SystemExit(ExitCode.REFUSED if checked.problems else ExitCode.OK)
+
+
+@application.command("pack")
+def pack_command(
+    paths: Paths,
+    *,
+    version: Annotated[int, typer.Option(min=1, max=MAX_VERSION, help="Must rise each time.")],
+    output: Annotated[Path, typer.Option(file_okay=False, help="Folder for the Channel Files.")],
+    rung: RungOption = Rung.BPF_BTF,
+    as_json: AsJson = False,
+) -> None:
+    """Check instances and pack them: one unsigned Channel File per Template Type."""
+    with _refusals(as_json=as_json):
+        checked = _check(paths, rung, version)
+        if checked.problems:
+            raise ContentError(checked.problems)
+        if checked.packed:
+            message = f"{next(iter(checked.packed))} is packed already; pack takes YAML files"
+            fail("ALREADY_PACKED", message, ExitCode.USAGE, as_json=as_json)
+        written = _write(checked, output)
+    if as_json:
+        print_json({"files": written})
+        return
+    for file in written:
+        screen.print(
+            f"{shown(str(file['file']))}  version {version}  {file['instances']} instances  "
+            f"{file['bytes']} bytes  {file['content_hash']}",
+            soft_wrap=True,
+        )
+
+
+@application.command("show")
+def show_command(
+    path: Annotated[Path, typer.Argument(exists=True, readable=True, dir_okay=False)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a packed Channel File says; loaded strictly, not validated."""
+    with _refusals(as_json=as_json, file=path):
+        envelope = read_envelope(path)
+        channel_file = load(envelope.payload)
+        types = load_definitions()
+    known = types.get(channel_file.template_type.number)
+    if known is not None and known.fingerprint != channel_file.template_type.fingerprint:
+        known = None
+    document = channel_file_document(channel_file, known)
+    document["signatures"] = [one.key_id for one in envelope.signatures]
+    if as_json:
+        print_json(document)
+        return
+    screen.print(f"signed by {', '.join(map(shown, document['signatures'])) or 'nobody'}")
+    for line in text_lines(channel_file, known):
+        screen.print(escape(line), soft_wrap=True)
+
+
+@application.command("reference")
+def reference_command(
+    *,
+    compare: Annotated[
+        bool, typer.Option("--check", help="Change nothing; fail where a page is out of date.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option(file_okay=False, help="Documentation folder.")
+    ] = DOCUMENTATION,
+    as_json: AsJson = False,
+) -> None:
+    """Write the pages that are derived from the Definitions and the reason codes."""
+    with _refusals(as_json=as_json):
+        wanted = pages(load_definitions())
+        stale = [name for name, text in wanted.items() if not _has_text(output / name, text)]
+        if not compare:
+            for name in stale:
+                (output / name).parent.mkdir(parents=True, exist_ok=True)
+                replace_file(output / name, wanted[name].encode())
+    if as_json:
+        print_json({"pages": sorted(wanted), "changed": stale, "written": not compare})
+    else:
+        for name in stale:
+            screen.print(f"{'out of date' if compare else 'written'}: {shown(str(output / name))}")
+    if compare and stale:
+        raise SystemExit(ExitCode.REFUSED)
+
+
+def _check(paths: list[Path], rung: Rung, version: int = 1) -> Checked:
+    with errors.status("Checking…"):
+        return check(paths, load_definitions(), rung, version)
+
+
+def _write(checked: Checked, folder: Path) -> list[dict[str, str | int]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[dict[str, str | int]] = []
+    for one in checked.authored:
+        payload = pack(one.channel_file)
+        path = folder / f"{one.sources[0].template_type.name}{PACKED_SUFFIX}"
+        replace_file(path, pack_envelope(Envelope(payload)))
+        written.append(
+            {
+                "file": str(path),
+                "template_type": one.channel_file.template_type.number,
+                "version": one.channel_file.version,
+                "instances": len(one.channel_file.instances),
+                "bytes": len(payload),
+                "content_hash": content_hash(payload).hex(),
+            }
+        )
+    return written
+
+
+@contextmanager
+def _refusals(*, as_json: bool, file: Path | None = None) -> Iterator[None]:
+    """End the command with a message and an exit status where content or a file is refused."""
+    try:
+        yield
+    except ContentError as error:
+        problems = [replace(one, file=one.file or str(file or "")) for one in error.problems]
+        if as_json:
+            refused = {"reason": "CONTENT_REFUSED", "problems": list(map(asdict, problems))}
+            sys.stderr.write(json.dumps({"error": refused}) + "\n")
+        else:
+            _print_problems(problems, errors)
+        raise SystemExit(ExitCode.REFUSED) from None
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}"
+        fail("FILE_NOT_ACCESSIBLE", message, ExitCode.REFUSED, as_json=as_json)
+
+
+def _print_problems(problems: Iterable[Problem], console: Console) -> None:
+    shown_problems = list(problems)
+    for problem in shown_problems:
+        console.print(problem_line(problem), soft_wrap=True)
+    if len(shown_problems) >= LIMITS.problems:
+        console.print(f"there may be more than these {LIMITS.problems} problems")
+
+
+def problem_line(problem: Problem) -> str:
+    """One line in rich's markup: file:line:column: REASON place: found …, expected …."""
+    place = shown(problem.file)
+    if problem.line:
+        place += f":{problem.line}:{problem.column}"
+    return (
+        f"{place}: [red]{problem.reason}[/red] {shown(problem.place)}: "
+        f"found {escape(problem.found)}, expected {escape(problem.expected)}"
+    )
+
+
+def _has_text(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False

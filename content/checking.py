@@ -1,0 +1,103 @@
+"""What an author's check does: form, validation, samples; each file's problems with their place.
+
+In order, each step only where the one before found nothing to stop it:
+
+    1. every YAML file is read into a Template Instance, every .channel file loaded strictly
+    2. instances are put together, one Channel File per Template Type
+    3. each Channel File is validated against what a sensor supplies on the given rung
+    4. its samples go through the Content Interpreter
+
+The cloud and the sensor do 3 and 4 again with the same code.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from content import samples
+from content.authoring import AuthoredChannelFile, AuthoredInstance, assemble, read_instance
+from content.channel_file import ChannelFile, load, read_envelope
+from content.limits import LIMITS
+from content.problems import ContentError, Problem
+from content.reasons import Reason
+from content.supply import Supply
+from content.template_type import Rung, TemplateType
+from content.validator import validate
+
+YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+PACKED_SUFFIX = ".channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found: Channel Files put together from YAML, packed ones by path, all problems."""
+
+    authored: tuple[AuthoredChannelFile, ...]
+    packed: Mapping[Path, ChannelFile]
+    problems: tuple[Problem, ...]
+
+    @property
+    def instances(self) -> int:
+        """How many instances could be read."""
+        files = [one.channel_file for one in self.authored] + list(self.packed.values())
+        return sum(len(file.instances) for file in files)
+
+
+def check(
+    paths: Sequence[Path], types: Mapping[int, TemplateType], rung: Rung, version: int = 1
+) -> Checked:
+    """Check files, and folders with all that is below them; OSError passes through.
+
+    version: what Channel Files put together from YAML are to have.
+    """
+    instances: list[AuthoredInstance] = []
+    packed: dict[Path, ChannelFile] = {}
+    problems: list[Problem] = []
+    # 1. Read.
+    for path in _files(paths):
+        try:
+            if path.suffix == PACKED_SUFFIX:
+                packed[path] = load(read_envelope(path).payload)
+            else:
+                instances.append(read_instance(path, types))
+        except ContentError as error:
+            problems += [replace(one, file=one.file or str(path)) for one in error.problems]
+    # 2. Put together.
+    authored = assemble(instances, version)
+    # 3 and 4. Validate and try the samples.
+    supply = Supply.of(types, rung)
+    for one in authored:
+        problems += map(one.locate, _judge(one.channel_file, supply, types))
+    for path, channel_file in packed.items():
+        found = _judge(channel_file, supply, types)
+        problems += [replace(problem, file=str(path)) for problem in found]
+    problems.sort(key=lambda one: (one.file, one.line, one.column))
+    return Checked(tuple(authored), packed, tuple(problems[: LIMITS.problems]))
+
+
+def _judge(
+    channel_file: ChannelFile, supply: Supply, types: Mapping[int, TemplateType]
+) -> list[Problem]:
+    return validate(channel_file, supply, types) or samples.check(channel_file, types)
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    """Files as given, folders' content sorted; each file once."""
+    seen: set[Path] = set()
+    for path in paths:
+        below = sorted(_content_below(path)) if path.is_dir() else [path]
+        if not below:
+            expected = f"*.yaml or *{PACKED_SUFFIX} files"
+            raise ContentError(
+                [Problem(Reason.EMPTY_FILE, "folder", "no content", expected, str(path))]
+            )
+        for file in below:
+            if file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file
+
+
+def _content_below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.suffix in YAML_SUFFIXES | {PACKED_SUFFIX} and path.is_file():
+            yield path
