@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from content.matching.pattern import Pattern, patterns_of
 from content.matching.re2_matcher import single
-from content.model import AddressPrefix, Criterion, Operator, Value
+from content.model import OPERATORS, AddressPrefix, Criterion, Operator, Value
 from content.problems import ContentError, Problem
 from content.reasons import Reason
 from content.record import ADDRESS_BYTES, IPV4_BYTES, number_range
@@ -33,18 +33,6 @@ COMPARE: dict[Operator, Callable[[int, int], bool]] = {
     Operator.GREATER_OR_EQUAL: operator.ge,
 }
 
-TEXT_OPERATORS = frozenset(
-    {
-        Operator.EQUALS,
-        Operator.STARTS_WITH,
-        Operator.ENDS_WITH,
-        Operator.CONTAINS,
-        Operator.GLOB,
-        Operator.REGEX,
-    }
-)
-ADDRESS_OPERATORS = frozenset({Operator.EQUALS, Operator.CIDR})
-
 
 def require_sound(criterion: Criterion, template_type: TemplateType, place: str) -> Field:
     """The criterion's field; ContentError where the interpreter could not evaluate it safely."""
@@ -58,9 +46,9 @@ def require_sound(criterion: Criterion, template_type: TemplateType, place: str)
             found = f"{len(criterion.values)} values"
             raise _refused(Reason.WRONG_VALUE_KIND, place, found, "no value for exists")
         return field
-    if criterion.operator not in _operators(field.kind):
+    if criterion.operator not in OPERATORS[field.kind]:
         found = f"{criterion.operator.name} on {field.name} ({field.kind})"
-        allowed = ", ".join(sorted(one.name for one in _operators(field.kind)))
+        allowed = ", ".join(sorted(one.name for one in OPERATORS[field.kind]))
         raise _refused(Reason.UNSUPPORTED_OPERATOR, f"{place}.operator", found, allowed)
     if not criterion.values:
         raise _refused(Reason.BLANK_VALUE, f"{place}.values", "no value", "at least one")
@@ -70,12 +58,6 @@ def require_sound(criterion: Criterion, template_type: TemplateType, place: str)
             expected = "one address; cidr compares prefixes"
             raise _refused(Reason.WRONG_VALUE_KIND, place, str(value), expected)
     return field
-
-
-def _operators(kind: Kind) -> frozenset[Operator]:
-    if kind is Kind.TEXT:
-        return TEXT_OPERATORS
-    return ADDRESS_OPERATORS if kind is Kind.ADDRESS else frozenset(COMPARE)
 
 
 def _require_value(value: Value, field: Field, place: str) -> None:

@@ -45,9 +45,10 @@ ORDINARY_TEXTS = (
 class Pattern:
     """Something to be found anywhere in a text, unless it is anchored.
 
-    body: a literal, or an expression, which says itself where it is anchored and folds case.
+    body: a literal, or an expression, which itself says where it is anchored and which case counts.
     at_start, at_end: anchors of a literal.
-    case_sensitive: where False, ASCII letters of a literal match in either case.
+    case_sensitive: where False, ASCII letters of a literal match in either case; True for
+    expressions.
     """
 
     body: bytes | Node
@@ -103,7 +104,7 @@ def _of_tree(node: Node, *, case_sensitive: bool) -> Pattern:
     for item in items[at_start : len(items) - at_end]:
         letter = _one_byte(item, case_sensitive=case_sensitive)
         if letter is None:
-            return Pattern(node)
+            return Pattern(node, case_sensitive=True)
         literal.append(letter)
     return Pattern(bytes(literal), at_start, at_end, case_sensitive)
 
