@@ -14,7 +14,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -159,17 +159,29 @@ def sole_server(cloud: CloudFolder) -> Iterator[None]:
             cloud.serving.unlink(missing_ok=True)
 
 
-def serving_address(cloud: CloudFolder) -> str | None:
-    """Where the folder is served right now, or None if no process does."""
+@dataclass(frozen=True, slots=True)
+class ServingNote:
+    """What a serving process says of itself; unsafe: it skips the validator."""
+
+    address: str
+    pid: int
+    unsafe: bool
+
+
+def announce(cloud: CloudFolder, note: ServingNote) -> None:
+    """Write down where the folder is served."""
+    write_whole(cloud.serving, json.dumps(asdict(note)).encode("ascii") + b"\n")
+
+
+def serving(cloud: CloudFolder) -> ServingNote | None:
+    """Who serves the folder right now, or None if no process does."""
     with _lock_file(cloud) as file:
         if _locked(file.fileno(), shared=True):
             return None
     try:
-        document = json.loads(read_capped(cloud.serving, LIMITS.key_file_bytes))
-    except (FolderError, ValueError):  # it holds the lock and is not ready yet, or ends
+        return ServingNote(**json.loads(read_capped(cloud.serving, LIMITS.key_file_bytes)))
+    except (FolderError, ValueError, TypeError):  # it holds the lock and is not ready yet, or ends
         return None
-    address = document.get("address") if isinstance(document, dict) else None
-    return address if isinstance(address, str) else None
 
 
 def _require_room(cloud: CloudFolder, operator: Path) -> None:

@@ -41,10 +41,12 @@ class CloudLimits:
     serving_busy_ms: int = 1_000
     group_commit: int = 256
     watch_seconds: float = 0.05
+    progress_seconds: float = 0.05
     held_payloads: int = 8
 
     # Operator's files, in bytes.
     key_file_bytes: int = 16 * 1024
+    unsafe_file_bytes: int = 64 * 1024 * 1024
     reason_characters: int = 1000
 
 

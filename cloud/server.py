@@ -10,7 +10,6 @@ It ends within two seconds of the signal.
 """
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -27,8 +26,8 @@ from cloud.catalogue import Library
 from cloud.connections import Connections
 from cloud.dispatch import Dispatcher
 from cloud.errors import AddressError, CloudReason, SessionError, StoreError
-from cloud.files import read_capped, write_whole
-from cloud.folder import CloudFolder, sole_server
+from cloud.files import read_capped
+from cloud.folder import CloudFolder, ServingNote, announce, sole_server
 from cloud.gate import Gate, ValidatorProcess
 from cloud.limits import LIMITS, CloudLimits
 from cloud.service import SensorService
@@ -119,9 +118,9 @@ class _Serving:
         return f"{host}:{port}"
 
     def _announce(self, address: str, ready: Callable[[str], None]) -> None:
-        document = {"address": address, "pid": os.getpid()}
-        write_whole(self._order.folder.serving, json.dumps(document).encode("ascii") + b"\n")
-        journal.info("serving", address=address, unsafe=self._order.unsafe)
+        unsafe = self._order.unsafe
+        announce(self._order.folder, ServingNote(address, os.getpid(), unsafe))
+        journal.info("serving", address=address, unsafe=unsafe)
         ready(address)
 
     async def _watch(self) -> None:

@@ -60,6 +60,16 @@ def all_releases(connection: Connection) -> tuple[Release, ...]:
     return tuple(map(_release, found.mappings()))
 
 
+def newest_version(connection: Connection, template_type: int) -> int:
+    """The highest version pushed for a Template Type, revoked ones included, unsafe ones not."""
+    found = connection.execute(
+        select(func.max(RELEASES.c.version, type_=RELEASES.c.version.type)).where(
+            RELEASES.c.template_type == template_type, ~RELEASES.c.unsafe
+        )
+    ).scalar()
+    return found or 0
+
+
 def generation(connection: Connection) -> tuple[int, int]:
     """Two numbers of which one changes with every push and every revocation."""
     pushes = select(func.coalesce(func.max(RELEASES.c.push), 0)).scalar_subquery()

@@ -1,0 +1,108 @@
+"""`bulkhead cloud …`: run the mock cloud, enrol agents, push and revoke content, see the fleet.
+
+This module makes folders and serves; `cli.cloud_content` is the operator who signs,
+`cli.cloud_views` shows what the store holds. Only `run` loads gRPC.
+"""
+
+import importlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.cloud_common import AsJson, Folder, reported
+from cli.cloud_content import push, revoke
+from cli.cloud_views import crashes, detections, fleet, losses
+from cli.output import print_json, screen, shown
+from cloud.folder import CloudFolder, create, enrol, operator_folder
+
+application = typer.Typer(no_args_is_help=True)
+
+
+@application.command()
+def init(
+    *,
+    folder: Annotated[Path, typer.Option(help="Folder to make for the cloud.")],
+    operator: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the signing key (default: FOLDER-operator, beside it)."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a cloud: development authority, server certificate, store and signing key.
+
+    The signing key goes to the operator's folder, which the serving process never opens.
+    """
+    operator = operator or operator_folder(folder)
+    with reported(as_json=as_json):
+        key = create(folder, operator, datetime.now(UTC))
+    key_file = operator / "signing.key"
+    if as_json:
+        print_json({"folder": str(folder), "key": str(key_file), "key_id": key.key_id})
+    else:
+        screen.print(f"cloud in {shown(str(folder))}", soft_wrap=True)
+        screen.print(f"signing key {key.key_id} in {shown(str(key_file))}", soft_wrap=True)
+
+
+@application.command()
+def enroll(
+    *,
+    folder: Folder,
+    agent_id: Annotated[str, typer.Option(help="Name of the agent: a-z 0-9 . _ -")],
+    output: Annotated[Path, typer.Option(help="New folder for the agent's files.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write what one agent needs: agent.pem, agent.key, ca.pem and signing.pub."""
+    with reported(as_json=as_json):
+        enrol(CloudFolder(folder), agent_id, output, datetime.now(UTC))
+    if as_json:
+        print_json({"agent_id": agent_id, "output": str(output)})
+    else:
+        screen.print(f"agent {agent_id}: certificate and keys in {shown(str(output))}")
+
+
+@application.command()
+def run(
+    *,
+    folder: Folder,
+    listen: Annotated[
+        str, typer.Option(help="HOST:PORT to serve on; port 0 picks a free one.")
+    ] = "127.0.0.1:7443",
+    ready_fd: Annotated[
+        int, typer.Option(help="Descriptor that gets one JSON line once agents can connect.")
+    ] = -1,
+    unsafe_skip_validator: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-skip-validator",
+            help="Also offer what was pushed unsafely, whatever it is. For tests only.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C. Logs one JSON object per line to standard error."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # errors are reported here, once
+    journal = importlib.import_module("cloud.journal")
+    server = importlib.import_module("cloud.server")
+
+    def ready(address: str) -> None:
+        document = {"ready": True, "address": address, "pid": os.getpid()}
+        if as_json:
+            print_json(document)
+        else:
+            screen.print(f"serving on {address}; Ctrl-C ends it")
+        if ready_fd >= 0:
+            with os.fdopen(ready_fd, "w") as file:
+                file.write(json.dumps(document) + "\n")
+
+    journal.start()
+    with reported(as_json=as_json):
+        order = server.Order(CloudFolder(folder), listen, unsafe_skip_validator)
+        server.serve(order, ready)
+
+
+for command in (push, revoke, fleet, detections, crashes, losses):
+    application.command()(command)

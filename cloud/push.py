@@ -1,0 +1,191 @@
+"""The operator's side of a push: read, validate, sign, store. All files or none.
+
+    1. every file is read, no further than its limit, and its envelope opened strictly
+    2. the Content Validator refuses what does not fit the cloud's own Definitions
+    3. the payload is signed, with a key that the cloud trusts
+    4. one transaction stores everything; a version must be newer than those pushed before
+
+`unsafe` leaves out what 1, 2 and 4 would refuse, so that a sensor's own refusal can be tried.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from sqlalchemy import Connection
+
+from bulkhead.v1.channel_file_pb2 import ChannelFile
+from cloud.errors import CloudReason, ContentStateError, KeyFileError
+from cloud.files import read_capped
+from cloud.limits import LIMITS
+from cloud.refusals import Refusal, from_problems
+from cloud.signing import SigningKey, TrustedKey
+from cloud.store import releases
+from cloud.store.database import Database
+from cloud.validation import problems_of
+from content.channel_file import content_hash, load_envelope
+from content.limits import LIMITS as CONTENT_LIMITS
+from content.problems import ContentError
+from content.reasons import Reason
+from content.supply import Supply
+from content.template_type import Rung, TemplateType
+
+
+@dataclass(frozen=True, slots=True)
+class FileRefusals:
+    """Why one file was not pushed."""
+
+    file: Path
+    refusals: tuple[Refusal, ...]
+
+
+class PushRefusedError(Exception):
+    """At least one file was refused, and none was pushed."""
+
+    def __init__(self, files: Sequence[FileRefusals]) -> None:
+        self.files = tuple(files)
+        first = self.files[0].refusals[0]
+        super().__init__(f"{self.files[0].file}: {first.reason} at {first.place}")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that may be pushed; type and version are 0 where an unsafe payload names none."""
+
+    file: Path
+    payload: bytes
+    template_type: int
+    version: int
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A file that was stored; `repeated` if the same content had been pushed before."""
+
+    file: Path
+    content_hash: bytes
+    template_type: int
+    version: int
+    instances: int
+    push: int
+    repeated: bool
+
+
+def require_trusted(key: SigningKey, trusted: Sequence[TrustedKey]) -> None:
+    """KeyFileError unless the cloud, and so its agents, trust this key."""
+    if key.key_id not in {one.key_id for one in trusted}:
+        raise KeyFileError(
+            CloudReason.KEY_NOT_TRUSTED,
+            f"key {key.key_id}: expected one of {', '.join(one.key_id for one in trusted)}",
+        )
+
+
+def read_candidates(
+    files: Sequence[Path], types: Mapping[int, TemplateType], *, unsafe: bool
+) -> list[Candidate]:
+    """Steps 1 and 2. Raises PushRefusedError with every problem of every file."""
+    candidates: list[Candidate] = []
+    refused: list[FileRefusals] = []
+    for file in files:
+        try:
+            candidates.append(_read_unsafely(file) if unsafe else _read(file, types))
+        except ContentError as error:
+            refused.append(FileRefusals(file, from_problems(error.problems)))
+    if refused:
+        raise PushRefusedError(refused)
+    return sorted(candidates, key=lambda one: (one.template_type, one.version))
+
+
+def store(
+    database: Database,
+    candidates: Sequence[Candidate],
+    key: SigningKey,
+    now_ns: int,
+    *,
+    unsafe: bool,
+) -> list[Pushed]:
+    """Steps 3 and 4. Raises PushRefusedError or StoreError, and nothing is stored then."""
+    signed = [key.sign_channel_file(one.payload).SerializeToString() for one in candidates]
+    with database.writing() as connection:
+        known = {one.content_hash: one for one in releases.all_releases(connection)}
+        pushed = []
+        for candidate, envelope in zip(candidates, signed, strict=True):
+            name = content_hash(candidate.payload)
+            if name in known and known[name].revoked:
+                raise ContentStateError(
+                    CloudReason.CONTENT_REVOKED, f"{candidate.file}: {name.hex()} was revoked"
+                )
+            if name not in known and not unsafe:
+                _require_newer(connection, candidate)
+            new = releases.NewRelease(
+                content_hash=name,
+                template_type=candidate.template_type,
+                version=candidate.version,
+                instances=candidate.instances,
+                unsafe=unsafe,
+                signed=envelope,
+            )
+            number = releases.push(connection, new, now_ns)
+            pushed.append(_pushed(candidate, new, number, repeated=name in known))
+    return pushed
+
+
+def _read(file: Path, types: Mapping[int, TemplateType]) -> Candidate:
+    payload = load_envelope(read_capped(file, CONTENT_LIMITS.envelope_bytes)).payload
+    if problems := problems_of(payload, Supply.of(types, Rung.BPF_BTF), types):
+        raise ContentError(problems)
+    return _candidate(file, payload, ChannelFile.FromString(payload))
+
+
+def _read_unsafely(file: Path) -> Candidate:
+    """Whatever is in the file, up to a cap; unreadable bytes are a payload as well."""
+    data = read_capped(file, LIMITS.unsafe_file_bytes)
+    if len(data) > LIMITS.unsafe_file_bytes:
+        load_envelope(data)  # refuses it, with the reason that an author knows
+    try:
+        payload = load_envelope(data).payload
+    except ContentError:
+        payload = data
+    try:
+        message = ChannelFile.FromString(payload)
+    except DecodeError:
+        message = ChannelFile()
+    return _candidate(file, payload, message)
+
+
+def _candidate(file: Path, payload: bytes, message: ChannelFile) -> Candidate:
+    return Candidate(
+        file=file,
+        payload=payload,
+        template_type=message.template_type.number,
+        version=message.version,
+        instances=len(message.instances),
+    )
+
+
+def _require_newer(connection: Connection, candidate: Candidate) -> None:
+    newest = releases.newest_version(connection, candidate.template_type)
+    if candidate.version <= newest:
+        refusal = Refusal(
+            Reason.VERSION_NOT_NEWER,
+            "version",
+            str(candidate.version),
+            f"above {newest}, the newest that was pushed for this Template Type",
+        )
+        raise PushRefusedError([FileRefusals(candidate.file, (refusal,))])
+
+
+def _pushed(
+    candidate: Candidate, new: releases.NewRelease, number: int, *, repeated: bool
+) -> Pushed:
+    return Pushed(
+        file=candidate.file,
+        content_hash=new.content_hash,
+        template_type=new.template_type,
+        version=new.version,
+        instances=new.instances,
+        push=number,
+        repeated=repeated,
+    )
