@@ -187,7 +187,7 @@ def in_words(figure: dict[str, Any]) -> str:
     """A figure as one line, from its JSON form."""
     text = f"{figure['name']}: {number(figure['value'])} {figure['unit']}"
     if figure["peer"]:
-        text += f" ({figure['peer']['name']}: {number(figure['peer']['value'])})"
+        text += f" ({figure['peer']['name']}: {number(figure['peer']['value'])} {figure['unit']})"
     if figure["bar"]:
         text += f", bar {figure['bar']}"
         text += "" if meets(figure["bar"], figure["value"]) else " MISSED"

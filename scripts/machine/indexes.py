@@ -40,14 +40,14 @@ def for_uv(pip_configuration: str, surroundings: Mapping[str, str]) -> dict[str,
         if separator and section in said and option in UV_NAMES:
             said[section][UV_NAMES[option]] = _in_words_of_uv(option, value)
     chosen = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
-    if not _may_write_cache(surroundings):
+    if not _has_cache(surroundings):
         chosen["UV_NO_CACHE"] = "1"
     for section in SECTIONS:
         chosen |= said[section]
     return {name: value for name, value in chosen.items() if name not in surroundings}
 
 
-def _may_write_cache(surroundings: Mapping[str, str]) -> bool:
+def _has_cache(surroundings: Mapping[str, str]) -> bool:
     """Whether uv's cache exists or can be made: a system user's home does not exist, for example.
 
     pip goes without by itself where it can't, but uv stops.
@@ -55,8 +55,11 @@ def _may_write_cache(surroundings: Mapping[str, str]) -> bool:
     home = surroundings.get("HOME", "/nonexistent")
     cache = surroundings.get("XDG_CACHE_HOME") or f"{home}/.cache"
     folder = Path(surroundings.get("UV_CACHE_DIR") or f"{cache}/uv")
-    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return os.access(nearest, os.W_OK | os.X_OK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _in_words_of_uv(option: str, value: str) -> str:

@@ -45,7 +45,7 @@ NEEDED = (
     DebianPackage(
         "python3-seccomp",
         "system call filters of the unprivileged roles",
-        "no sandbox: the sensor does not start its evaluator",
+        "the sandbox lacks its system call filter, and `bulkhead agent status` says so",
     ),
     DebianPackage(
         "gcc",
