@@ -8,11 +8,12 @@ Layout, little endian: eight 8-byte words (see `_WORDS`), then one 64-byte slot 
 Instance with its id, in the order in which the evaluator numbers them.
 """
 
+import fcntl
 import mmap
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 ID_BYTES = 64
@@ -51,11 +52,31 @@ class Progress:
     instance: int | None
     instance_id: str
 
+    def within(self, accounted: int, produced: int, stride: int) -> "Progress":
+        """The same, or without any event where the record can't be true.
+
+        A dying evaluator may have overwritten its record, and one that dies after its last frame
+        speaks of events that are accounted for. accounted, produced: positions of the ring, bytes.
+        """
+        end = self.position + self.count * stride
+        last = end if self.row is None else self.position + (self.row + 1) * stride
+        known = self.count > 0 and end <= produced and not self.position % stride
+        if known and (self.phase is not Phase.EVALUATING or last > accounted):
+            return self
+        return self.nowhere()
+
+    def nowhere(self) -> "Progress":
+        """The same, without any event."""
+        return replace(self, ring=0, position=0, count=0, row=None)
+
 
 def create() -> int:
     """A new, zeroed record; returns its descriptor, which the caller owns."""
-    descriptor = os.memfd_create("bulkhead-attribution", os.MFD_CLOEXEC)
+    descriptor = os.memfd_create("bulkhead-attribution", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, RECORD_BYTES)
+    # Whoever writes it must not be able to take it away from under its reader.
+    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
     return descriptor
 
 

@@ -62,6 +62,9 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.ACCEPTED, Event.BLAMED): State.QUARANTINED,
         (State.ACCEPTED, Event.REVOKED): State.ROLLED_BACK,
         (State.ACCEPTED, Event.REPLACED): State.SUPERSEDED,
+        # An evaluator that still had it died of it, or the order came late.
+        (State.SUPERSEDED, Event.BLAMED): State.QUARANTINED,
+        (State.SUPERSEDED, Event.REVOKED): State.ROLLED_BACK,
         # The newer version was given up: the one before it is in force again.
         (State.SUPERSEDED, Event.RESTORED): State.ACCEPTED,
     }

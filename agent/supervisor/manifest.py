@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from agent.lifecycle import Event, State, next_state
+from agent.lifecycle import FINAL, Event, State, next_state
 from agent.supervisor.limits import LIMITS
 
 FORMAT = 1
+IN_FORCE = frozenset({State.ACTIVE, State.ACCEPTED})
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 
@@ -97,12 +98,16 @@ class Manifest:
         return replace(self, active=active)
 
     def give_up(self, content_hash: str, event: Event, reason: str, instance: str) -> "Manifest":
-        """Blamed or revoked: back to the version before it, or to none; never run it again."""
-        refused = tuple(
-            _refused(file.after(event), reason, instance)
-            for file in self.active.values()
-            if file.hash == content_hash
-        )
+        """Blamed or revoked: back to the version before it, or to none; never run it again.
+
+        event: BLAMED or REVOKED. A payload that is not here (any more) is refused from now on.
+        """
+        previous = [file for files in self.previous.values() for file in files]
+        here = [f for f in [*self.active.values(), *previous] if f.hash == content_hash]
+        refused = [_refused(file.after(event), reason, instance) for file in here[:1]]
+        if not here and self.refusal(content_hash) is None:
+            state = next_state(State.SUPERSEDED, event)
+            refused = [Quarantined(content_hash, 0, 0, state, reason, instance)]
         quarantine = (*self.quarantine, *refused)[-LIMITS.quarantined :]
         return replace(self.without(content_hash), quarantine=quarantine)
 
@@ -153,18 +158,22 @@ def to_document(manifest: Manifest) -> dict[str, Any]:
 
 
 def from_document(document: Any) -> Manifest:
-    """Read a stored manifest back; ManifestError unless it is exactly what was written."""
+    """Read a stored manifest back; ManifestError unless it is just what `to_document` writes."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ManifestError(f"expected a manifest of format {FORMAT}")
     try:
-        active = [_file(entry) for entry in document["active"]]
+        active = [_file(entry, IN_FORCE) for entry in document["active"]]
         previous: dict[int, tuple[StoredFile, ...]] = {}
-        for file in map(_file, document["previous"]):
+        for entry in document["previous"]:
+            file = _file(entry, frozenset({State.SUPERSEDED}))
             previous[file.template_type] = (*previous.get(file.template_type, ()), file)
         quarantine = tuple(_quarantined(entry) for entry in document["quarantine"])
     except (KeyError, TypeError, ValueError) as error:
         raise ManifestError(f"damaged manifest: {type(error).__name__} {error}") from error
-    return Manifest({file.template_type: file for file in active}, previous, quarantine)
+    manifest = Manifest({file.template_type: file for file in active}, previous, quarantine)
+    if to_document(manifest) != document:
+        raise ManifestError("damaged manifest: members or entries too many")
+    return manifest
 
 
 def _file_document(file: StoredFile) -> dict[str, Any]:
@@ -178,14 +187,14 @@ def _file_document(file: StoredFile) -> dict[str, Any]:
     }
 
 
-def _file(entry: Any) -> StoredFile:
+def _file(entry: Any, states: frozenset[State]) -> StoredFile:
     return StoredFile(
         hash=_matching(_HASH, entry["hash"]),
         template_type=_count(entry["template_type"]),
         version=_count(entry["version"]),
         key_id=_matching(_HASH, entry["key_id"]),
         signature=_matching(_SIGNATURE, entry["signature"]),
-        state=State(entry["state"]),
+        state=_state(entry["state"], states),
     )
 
 
@@ -194,7 +203,7 @@ def _quarantined(entry: Any) -> Quarantined:
         hash=_matching(_HASH, entry["hash"]),
         template_type=_count(entry["template_type"]),
         version=_count(entry["version"]),
-        state=State(entry["state"]),
+        state=_state(entry["state"], FINAL),
         reason=str(entry["reason"]),
         instance=str(entry["instance"]),
     )
@@ -204,6 +213,13 @@ def _matching(pattern: re.Pattern[str], value: Any) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise ValueError(f"{value!r:.80} does not match {pattern.pattern}")
     return value
+
+
+def _state(value: Any, expected: frozenset[State]) -> State:
+    state = State(value)
+    if state not in expected:
+        raise ValueError(f"state {state}, expected {' or '.join(sorted(expected))}")
+    return state
 
 
 def _count(value: Any) -> int:

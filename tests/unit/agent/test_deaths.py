@@ -1,0 +1,193 @@
+"""The rules about a dying evaluator, one by one; test_deaths_exhaustive.py tries them all."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from agent.attribution import Phase, Progress
+from agent.deaths import Action, Cause, Death, DeathHistory, Decision, decide
+
+STRIDE = 100
+RING = 4
+HASH = "a" * 64
+OTHER = "b" * 64
+
+
+def death(
+    position: int = 0, count: int = 1, row: int | None = 0, probation: Iterable[str] = ()
+) -> Death:
+    """A segmentation fault of the working evaluator, with file `a` on ring 4 and `b` on ring 1."""
+    return Death(
+        cause=Cause.SIGNAL,
+        signal=11,
+        on_trial=False,
+        running=True,
+        foreign_kill=False,
+        progress=Progress(Phase.EVALUATING, RING, position, count, row, 3, "instance"),
+        files={RING: HASH, 1: OTHER},
+        probation=frozenset(probation),
+    )
+
+
+def idle(probation: Iterable[str] = ()) -> Death:
+    """The end of an evaluator that worked on no event."""
+    progress = Progress(Phase.IDLE, 0, 0, 0, None, None, "")
+    return replace(death(probation=probation), progress=progress)
+
+
+def test_candidate_is_rejected_whatever_killed_it() -> None:
+    """A file that kills its trial would be blamed on active content, or tried for ever."""
+    history = DeathHistory()
+    for one in (death(), idle(), replace(death(), foreign_kill=True)):
+        decision = decide(replace(one, on_trial=True), history, STRIDE)
+        assert decision == Decision(Action.REJECT_CANDIDATE)
+    assert history == DeathHistory()
+
+
+def test_file_on_probation_is_rolled_back_at_the_first_death() -> None:
+    """New content that kills evaluators would stay in force for a second death."""
+    decision = decide(death(500, 10, 2, [HASH]), DeathHistory(), STRIDE)
+    assert decision.action is Action.ROLL_BACK
+    assert decision.hashes == (HASH,)
+    assert (decision.ring, decision.position) == (RING, 700)
+    assert decision.suspect_instance == "instance"
+
+
+def test_only_the_suspect_is_rolled_back() -> None:
+    """Innocent new content of another Template Type would be thrown out as well."""
+    assert decide(death(0, 1, 0, [HASH, OTHER]), DeathHistory(), STRIDE).hashes == (HASH,)
+    decision = decide(death(0, 1, 0, [OTHER]), DeathHistory(), STRIDE)
+    assert decision.action is Action.SET_ASIDE
+
+
+def test_everything_on_probation_goes_where_nobody_is_suspect() -> None:
+    """New content that kills evaluators between events would never be rolled back."""
+    decision = decide(idle([OTHER, HASH, "c" * 64]), DeathHistory(), STRIDE)
+    assert decision.action is Action.ROLL_BACK
+    assert decision.hashes == (HASH, OTHER)
+
+
+def test_poison_event_is_set_aside_exactly() -> None:
+    """The next evaluator would die on the same event, or an innocent event would be lost."""
+    decision = decide(death(1000, 50, 7), DeathHistory(), STRIDE)
+    assert decision.action is Action.SET_ASIDE
+    assert (decision.ring, decision.position, decision.count) == (RING, 1700, 1)
+    assert (decision.suspect_hash, decision.suspect_instance) == (HASH, "instance")
+
+
+@pytest.mark.parametrize("position", [0, 900])
+def test_file_blamed_again_is_quarantined(position: int) -> None:
+    """A poison file would kill one evaluator for each of its events, one lost event at a time."""
+    history = DeathHistory()
+    decide(death(0), history, STRIDE)
+    decision = decide(death(position), history, STRIDE)
+    assert decision.action is Action.QUARANTINE
+    assert decision.hashes == (HASH,)
+
+
+def test_two_files_are_not_blamed_for_each_other() -> None:
+    """One poison event for each of two files would quarantine an innocent one."""
+    history = DeathHistory()
+    decide(death(0), history, STRIDE)
+    other = replace(death(100), progress=replace(death(100).progress, ring=1))
+    assert decide(other, history, STRIDE).action is Action.SET_ASIDE
+
+
+def test_new_set_starts_innocent() -> None:
+    """What an earlier version of a file did would be held against its successor."""
+    history = DeathHistory()
+    decide(death(0), history, STRIDE)
+    history.forget()
+    assert decide(death(100), history, STRIDE).action is Action.SET_ASIDE
+
+
+def test_unknown_row_is_found_with_care() -> None:
+    """A whole batch of innocent events would be lost, or the poison event never be found."""
+    history = DeathHistory()
+    first = decide(death(1000, 50, None), history, STRIDE)
+    assert first.action is Action.RETRY_WITH_CARE
+    assert (first.ring, first.position, first.count) == (RING, 6000, 50)
+    second = decide(death(1700, 1, None), history, STRIDE)
+    assert second.action is Action.SET_ASIDE
+    assert second.position == 1700
+
+
+def test_care_that_is_not_heeded_ends_in_fewer_files() -> None:
+    """An evaluator that never says where it died would be restarted on the same batch for ever."""
+    history = DeathHistory()
+    actions = [decide(death(1000, 50, None), history, STRIDE).action for _ in range(5)]
+    assert actions == [Action.RETRY_WITH_CARE, *[Action.RESTART] * 3, Action.DEGRADE]
+
+
+def test_positions_of_another_ring_mean_nothing() -> None:
+    """After a new collection a batch would be thought retried that never was."""
+    history = DeathHistory()
+    decide(death(10**6, 50, None), history, STRIDE)
+    history.rings_changed()
+    assert decide(death(0, 50, None), history, STRIDE).action is Action.RETRY_WITH_CARE
+
+
+def test_event_of_a_type_without_content_blames_no_file() -> None:
+    """A death on a ring that no Channel File is for would put a nameless file in quarantine."""
+    history = DeathHistory()
+    for position in (0, 100, 200):
+        one = replace(death(position), files={1: OTHER})
+        decision = decide(one, history, STRIDE)
+        assert decision.action is Action.SET_ASIDE
+        assert decision.suspect_hash == ""
+
+
+def test_random_kills_blame_nobody() -> None:
+    """Somebody who kills evaluators at random could switch content off, one file after another."""
+    history = DeathHistory()
+    for position in range(0, 100_000, 1000):
+        busy = replace(death(position, 10, 3, [HASH]), foreign_kill=True)
+        assert decide(busy, history, STRIDE).action is Action.RETRY_WITH_CARE
+        waiting = replace(idle([HASH]), foreign_kill=True)
+        assert decide(waiting, history, STRIDE).action is Action.RESTART
+
+
+def test_kill_where_care_was_asked_for_is_evidence() -> None:
+    """Content on which memory runs out, again and again, would stay in force."""
+    history = DeathHistory()
+    assert decide(_hog(0, 10, None), history, STRIDE).action is Action.RETRY_WITH_CARE
+    assert decide(_hog(300, 1, 0), history, STRIDE).action is Action.SET_ASIDE
+    assert decide(_hog(2000, 10, None), history, STRIDE).action is Action.RETRY_WITH_CARE
+    assert decide(_hog(2500, 1, 0), history, STRIDE).action is Action.QUARANTINE
+
+
+def test_stand_by_killed_while_loading_again_and_again_ends_in_fewer_files() -> None:
+    """Content that never fits into memory would be loaded in vain for ever."""
+    history = DeathHistory()
+    loading = Progress(Phase.LOADING, 0, 0, 0, None, None, "")
+    one = replace(idle(), running=False, foreign_kill=True, progress=loading)
+    actions = [decide(one, history, STRIDE).action for _ in range(5)]
+    assert actions == [*[Action.RESTART] * 4, Action.DEGRADE]
+
+
+def test_unexplained_deaths_in_a_row_mean_fewer_files() -> None:
+    """An evaluator that dies without a trace would do so for ever, and nothing be protected."""
+    history = DeathHistory()
+    actions = [decide(idle(), history, STRIDE).action for _ in range(8)]
+    assert actions == [*[Action.RESTART] * 3, Action.DEGRADE] * 2
+
+
+def test_a_good_while_breaks_the_row() -> None:
+    """One death a month would switch all content off within four months."""
+    history = DeathHistory()
+    for _ in range(20):
+        assert decide(idle(), history, STRIDE).action is Action.RESTART
+        history.calm()
+
+
+def test_a_good_while_does_not_acquit() -> None:
+    """A poison file whose events come once a minute would never be quarantined."""
+    history = DeathHistory()
+    decide(death(0), history, STRIDE)
+    history.calm()
+    assert decide(death(100), history, STRIDE).action is Action.QUARANTINE
+
+
+def _hog(position: int, count: int, row: int | None) -> Death:
+    return replace(death(position, count, row), foreign_kill=True, signal=9)
