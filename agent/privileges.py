@@ -146,7 +146,9 @@ def _keep_only(descriptors: Collection[int]) -> None:
     kept = sorted(set(descriptors))
     start = 0
     for descriptor in kept:
-        os.closerange(start, descriptor)
+        # closerange(0, 0) closes everything: its end, 0 - 1, is taken as unsigned.
+        if start < descriptor:
+            os.closerange(start, descriptor)
         os.set_inheritable(descriptor, True)
         start = descriptor + 1
     os.closerange(start, max(start, os.sysconf("SC_OPEN_MAX")))
