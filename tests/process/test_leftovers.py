@@ -1,0 +1,22 @@
+"""A process that runs from a checkout's environment is found by `make clean`."""
+
+import subprocess
+from pathlib import Path
+
+from scripts.machine.leftovers import processes
+
+
+def test_a_running_process_is_found_by_where_it_runs_from(tmp_path: Path) -> None:
+    """A role that survived its supervisor would stay on the machine unseen."""
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    role = folder / "role"
+    role.symlink_to("/bin/sleep")
+    with subprocess.Popen([role, "60"]) as running:
+        try:
+            found = processes(tmp_path)
+            assert [line.split()[0] for line in found] == [str(running.pid)]
+            assert processes(tmp_path / "another") == []
+        finally:
+            running.kill()
+    assert processes(tmp_path) == []
