@@ -70,11 +70,21 @@ class KernelTypes:
             ProbeReason.BTF_MEMBER_MISSING, f"this kernel's BTF has no {structure}.{member}"
         )
 
-    def offsets(self, members: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """Offsets of many (structure, member) pairs."""
-        return {
-            (structure, member): self.offset(structure, member) for structure, member in members
-        }
+    def offsets(
+        self,
+        members: Iterable[tuple[str, str]],
+        optional: frozenset[tuple[str, str]] = frozenset(),
+    ) -> dict[tuple[str, str], int]:
+        """Offsets of many (structure, member) pairs; 0 for an optional one that is missing."""
+        return {pair: self._offset_or_zero(pair, optional) for pair in members}
+
+    def _offset_or_zero(self, pair: tuple[str, str], optional: frozenset[tuple[str, str]]) -> int:
+        try:
+            return self.offset(*pair)
+        except ProbeError:
+            if pair in optional:
+                return 0
+            raise
 
     def _walk(self) -> list[int]:
         """Word index of every type, by type id; type 0 is void and has none."""

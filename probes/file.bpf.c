@@ -57,13 +57,14 @@ int enter_openat(struct syscall_enter *ctx)
         ctx->number, ctx->arguments[1], ctx->arguments[2], ctx->arguments[3]);
 }
 
+/* How it opens stands in memory, which is only sure to be readable once the kernel has read it. */
 int enter_openat2(struct syscall_enter *ctx)
 {
-    struct open_request request = {};
-    u64 address = ctx->arguments[2];
-    if (read_user(&request, sizeof(request), (void *)address))
-        count_loss(COUNTER_READ_FAULT_file);
-    return remember_open(ctx->number, ctx->arguments[1], request.flags, request.mode);
+    struct call call = {
+        .number = ctx->number, .operation = file_operation_open_write,
+        .path = ctx->arguments[1], .request = ctx->arguments[2],
+    };
+    return remember(&call, COUNTER_PENDING_FULL_file);
 }
 
 int enter_creat(struct syscall_enter *ctx)
@@ -146,10 +147,28 @@ static __always_inline int has_mode(struct call *call)
         && call->operation == file_operation_open_write;
 }
 
+/* Whether the call is one to report; completes what openat2 asked for. */
+static __always_inline int recall_change(struct call *call, u32 number)
+{
+    struct open_request request = {};
+    if (!recall(call, number))
+        return 0;
+    if (!call->request)
+        return 1;
+    if (read_user(&request, sizeof(request), (void *)call->request)) {
+        count_loss(COUNTER_READ_FAULT_file);
+        return 1;
+    }
+    call->request = 0;
+    call->flags = request.flags;
+    call->mode = request.mode;
+    return changes_files(call->flags);
+}
+
 int exit_file(struct syscall_exit *ctx)
 {
     struct call call = {};
-    if (!recall(&call, ctx->number))
+    if (!recall_change(&call, ctx->number))
         return 0;
     struct file_record *record = file_ring.ringbuf_reserve(sizeof(struct file_record));
     if (!record) {
@@ -162,7 +181,8 @@ int exit_file(struct syscall_exit *ctx)
     ACTOR(file, record, &actor);
     ACTOR_IMAGE(file, record, &actor);
     NUMBER(file, record, operation, final_operation(&call, ctx->result));
-    NUMBER(file, record, flags, call.flags);
+    if (!call.request)
+        NUMBER(file, record, flags, call.flags);
     NUMBER(file, record, result, ctx->result);
     if (has_mode(&call))
         NUMBER(file, record, mode, call.mode & MODE_BITS);

@@ -82,7 +82,7 @@ def load(template_types: Sequence[TemplateType], ring_bytes: Mapping[int, int]) 
     }
     chosen = [kind for kind in template_types if kind.name in wanted]
     check_supply(chosen, program.sources(wanted), Rung.BPF_BTF)
-    offsets = KernelTypes.of_kernel().offsets(program.KERNEL_MEMBERS)
+    offsets = KernelTypes.of_kernel().offsets(program.KERNEL_MEMBERS, program.IPV6_MEMBERS)
     counted = slots(kind.number for kind in template_types)
     text = program.program_text(template_types, counted, wanted, offsets)
     events = events_folder()

@@ -12,7 +12,8 @@ struct call {
     u64 flags;
     u64 mode;
     u64 descriptor;
-    u64 length; /* of a socket address */
+    u64 length;  /* of a socket address */
+    u64 request; /* address of openat2's flags and mode, while they are not known */
 };
 
 BPF_HASH(pending, u64, struct call, PENDING_CALLS);

@@ -48,6 +48,9 @@ KERNEL_MEMBERS = tuple(
 )
 """Members of kernel structs that the programs read, found in BTF. sock begins with sock_common."""
 
+IPV6_MEMBERS = frozenset({("sock_common", "skc_v6_daddr"), ("sock_common", "skc_v6_rcv_saddr")})
+"""Absent in a kernel without IPv6, where no socket ever makes the programs read them."""
+
 
 def source_names(wanted: Collection[str]) -> tuple[str, ...]:
     """Files of the program for these Template Types, in the order in which they are compiled."""

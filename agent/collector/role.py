@@ -19,6 +19,7 @@ from typing import NamedTuple
 from agent.channel import LIMITS as CHANNEL_LIMITS
 from agent.channel import send
 from agent.collector.polling import poll, psutil_collector
+from agent.sandbox import SandboxError
 from content.definitions import Rung, TemplateType, load_definitions
 from probes.counters import CounterSlot
 from probes.errors import ProbeError, ProbeReason
@@ -65,6 +66,9 @@ def run(arguments: Sequence[str]) -> int:
         send(
             channel, "failed", rung=str(options.rung), reason=str(error.reason), detail=error.detail
         )
+        return EXIT_FAILED
+    except SandboxError as error:
+        sys.stderr.write(f"agent.collector: {error}\n")
         return EXIT_FAILED
     except (BrokenPipeError, ConnectionResetError):
         return 0  # the supervisor is gone, and with it the need for us
