@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from content.channel_file import content_hash
+from content.channel_file import Envelope, content_hash, load_envelope, pack_envelope
 from content.definitions import load_definitions
 from lab import july19
 from lab.demo import scenario
@@ -55,7 +55,7 @@ def contain(demo: Demonstration) -> None:
 def _write(world: World, name: str, version: int, *, wildcard: bool) -> Path:
     payload = july19.channel_file(load_definitions(), version, wildcard=wildcard)
     path = world.folder / f"{name}.channel"
-    path.write_bytes(july19.unsigned(payload))
+    path.write_bytes(pack_envelope(Envelope(payload)))
     return path
 
 
@@ -211,7 +211,7 @@ def _push(
 
 
 def _hash(file: Path) -> str:
-    return content_hash(july19.payload_of(file.read_bytes())).hex()
+    return content_hash(load_envelope(file.read_bytes()).payload).hex()
 
 
 def _status(world: World) -> Mapping[str, Any]:

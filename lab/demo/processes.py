@@ -50,14 +50,17 @@ def bulkhead(*arguments: str) -> list[str]:
     return [sys.executable, "-I", "-m", "cli.main", *arguments]
 
 
-def start_service(name: str, arguments: Sequence[str], log: Path) -> Service:
-    """Start one of our commands; what it prints goes to a file."""
+def start_service(
+    name: str, arguments: Sequence[str], log: Path, descriptors: Sequence[int] = ()
+) -> Service:
+    """Start one of our commands with some descriptors; what it prints goes to a file."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             bulkhead(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            pass_fds=descriptors,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 — the demonstration has one thread
             start_new_session=True,
         )

@@ -19,7 +19,7 @@ COMMAND_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Something that happens: in words, by which Template Type it is seen, and by which instance."""
+    """Something that happens: in words, its Template Type, and the instance that detects it."""
 
     words: str
     template_type: str

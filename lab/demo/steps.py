@@ -1,5 +1,6 @@
 """Steps 1 to 3 and 6: the sensor at work, and nothing left behind."""
 
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -213,7 +214,7 @@ def _detected(demo: Demonstration, behaviours: Sequence[scenario.Behaviour]) -> 
 def _prevented(demo: Demonstration) -> str:
     started = time.monotonic()
     status = scenario.prevented(demo.scratch)
-    if status != -9:
+    if status != -signal.SIGKILL:
         raise ClaimError(f"the program ended with {status}, expected SIGKILL")
     return f"killed {(time.monotonic() - started) * 1000:.0f} ms after its start (it wanted 5 s)"
 

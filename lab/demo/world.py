@@ -58,19 +58,23 @@ class World:
 
     def start_cloud(self, *options: str) -> None:
         """Serve; returns when the port is open."""
-        ready = self.folder / "cloud.ready"
-        ready.unlink(missing_ok=True)
+        reading, writing = os.pipe2(os.O_CLOEXEC)
         listen = self.address or "127.0.0.1:0"
         arguments = ["cloud", "run", "--folder", str(self.cloud_folder), "--listen", listen]
-        arguments += ["--ready-file", str(ready), *options]
-        self.cloud = start_service("cloud", arguments, self.output / "cloud.log")
-        self.address = wait_for("open port of the cloud", lambda: _content_of(ready), 20.0)
+        arguments += ["--ready-fd", str(writing), *options]
+        self.cloud = start_service("cloud", arguments, self.output / "cloud.log", [writing])
+        os.close(writing)
+        with os.fdopen(reading) as ready:
+            line = ready.readline()
+        if not line:
+            raise ClaimError(f"the cloud did not start: {self.cloud.tail()}")
+        self.address = json.loads(line)["address"]
 
     def start_agent(self, *options: str) -> None:
         """Run the sensor; returns when its supervisor answers."""
         arguments = ["agent", "run", "--state", str(self.state), "--control", str(self.control)]
         arguments += ["--cloud", self.address, "--tls", str(self.folder / "tls")]
-        arguments += ["--trust", str(self.operator_folder / "signing.pub")]
+        arguments += ["--trust", str(self.folder / "tls" / "signing.pub")]
         arguments += ["--agent-id", AGENT_ID, "--probation-seconds", str(PROBATION_SECONDS)]
         self.agent = start_service("agent", [*arguments, *options], self.output / "agent.log")
         self.wait("supervisor that answers", lambda _status: True, 20.0)
@@ -117,13 +121,6 @@ class World:
 def is_root() -> bool:
     """Whether BPF, users of their own and so on can be had."""
     return os.geteuid() == 0
-
-
-def _content_of(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii").strip() or None
-    except FileNotFoundError:
-        return None
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,36 @@
+"""What journeys share: canaries that must be detected, status that must become true."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from lab.demo import scenario
+from lab.demo.processes import wait_for
+from lab.demo.steps import Demonstration
+
+CANARY = "bulkhead-exec-canary"
+
+
+def status(sensor: Demonstration) -> Mapping[str, Any]:
+    """What the supervisor says now."""
+    found = sensor.world.status()
+    assert found is not None, "the supervisor doesn't answer"
+    return found
+
+
+def protected(sensor: Demonstration, seconds: float = 10.0) -> None:
+    """A canary that runs now is detected."""
+    token = secrets.token_hex(6)
+
+    def seen() -> bool | None:
+        scenario.exec_canary(sensor.scratch, token)
+        images = [str(one["fields"].get("image", "")) for one in sensor.world.detections()]
+        return any(token in image for image in images) or None
+
+    wait_for("detection of a canary", seen, seconds, 0.02)
+
+
+def role(sensor: Demonstration, name: str) -> int:
+    """Process id of a role that runs."""
+    found = sensor.world.wait(name, lambda now: bool(now["roles"][name]), 10.0)
+    return int(found["roles"][name]["pid"])
