@@ -4,17 +4,18 @@ The rules, first match first:
 
     1. on trial                          → reject the file on trial
     2. killed by somebody else           → restart, the batch again with care: content is innocent,
-                                           unless that happens twice on the very same event, or
+                                           unless that happens twice at the very same place, or
                                            a few times while a file is on probation
     3. suspect file on probation, or no suspect while files are on probation
                                          → back to last known good
-    4. same file blamed on another event → quarantine the file
+    4. same file blamed again            → quarantine the file
     5. the exact event is known          → set the event aside, restart
     6. only the batch is known           → restart, that batch again one event at a time
-    7. no suspect, a few times           → restart
+    7. no suspect, a few times in a row  → restart
     8. no suspect, again and again       → fewer Channel Files
 
-There is no rule that ends in giving up.
+There is no rule that ends in giving up, and none that repeats itself for ever without getting past
+an event or a file; only kills from outside, at random, are answered for ever with another start.
 """
 
 from collections.abc import Mapping
@@ -90,11 +91,13 @@ class DeathHistory:
 
     blamed: content hashes that an evaluator has died on, one event each, which was set aside.
     careful: ring → position in bytes below which events were to be evaluated one by one.
-    foreign_kills: of evaluators that were neither waiting nor evaluating.
+    foreign_place: where the last kill from outside met an evaluator: the exact event (ring and
+    position), or the phase before it had any.
     """
 
     blamed: set[str] = field(default_factory=set)
     careful: dict[int, int] = field(default_factory=dict)
+    foreign_place: tuple[int, int] | None = None
     foreign_kills: int = 0
     unexplained: int = 0
 
@@ -106,12 +109,14 @@ class DeathHistory:
 
     def calm(self) -> None:
         """All went well for a while: what has no suspect is not in a row any more."""
+        self.foreign_place = None
         self.foreign_kills = 0
         self.unexplained = 0
 
     def rings_changed(self) -> None:
         """Positions count from zero again."""
         self.careful.clear()
+        self.foreign_place = None
 
 
 def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
@@ -122,12 +127,11 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
     evaluating = death.running and progress.phase is Phase.EVALUATING and progress.count > 0
     suspect = death.files.get(progress.ring, "") if evaluating else ""
     with_care = evaluating and progress.position < history.careful.get(progress.ring, 0)
-    if death.foreign_kill and not with_care:  # 2
-        if evaluating:
-            return _with_care(progress, history, suspect, stride)
-        if progress.phase is Phase.IDLE or not history.foreign_kills:
-            history.foreign_kills += progress.phase is not Phase.IDLE
+    if death.foreign_kill and _innocent(death, history, stride, evaluating=evaluating):  # 2
+        if not evaluating:
             return Decision(Action.RESTART)
+        if not with_care or _is_exact(progress):
+            return _with_care(progress, history, suspect, stride)
     guilty = _on_probation(death, suspect)
     if guilty:  # 3
         return Decision(
@@ -138,7 +142,7 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
             suspect_hash=guilty[0],
             suspect_instance=progress.instance_id,
         )
-    if evaluating and (progress.row is not None or progress.count == 1):
+    if evaluating and _is_exact(progress):
         return _on_event(progress, history, suspect, stride)  # 4, 5
     if evaluating and not with_care:  # 6
         return _with_care(progress, history, suspect, stride)
@@ -147,6 +151,20 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
         return Decision(Action.RESTART)
     history.unexplained = 0
     return Decision(Action.DEGRADE)  # 8
+
+
+def _innocent(death: Death, history: DeathHistory, stride: int, *, evaluating: bool) -> bool:
+    """Whether a kill from outside says nothing about content; remembers it."""
+    progress, place = death.progress, None
+    if evaluating and _is_exact(progress):
+        place = (progress.ring, _event_position(progress, stride))
+    elif not evaluating and progress.phase is not Phase.IDLE:
+        place = (0, progress.phase)
+    history.foreign_kills += 1
+    repeated = place is not None and place == history.foreign_place
+    history.foreign_place = place
+    often = bool(death.probation) and history.foreign_kills >= FOREIGN_KILLS_ON_PROBATION
+    return not repeated and not often
 
 
 def _on_probation(death: Death, suspect: str) -> tuple[str, ...]:
@@ -178,7 +196,8 @@ def _on_event(progress: Progress, history: DeathHistory, suspect: str, stride: i
 
 def _with_care(progress: Progress, history: DeathHistory, suspect: str, stride: int) -> Decision:
     history.unexplained = 0
-    end = progress.position + progress.count * stride
+    asked = history.careful.get(progress.ring, 0)
+    end = max(asked, progress.position + progress.count * stride)
     history.careful[progress.ring] = end
     return Decision(
         Action.RETRY_WITH_CARE,
@@ -188,6 +207,10 @@ def _with_care(progress: Progress, history: DeathHistory, suspect: str, stride: 
         suspect_hash=suspect,
         suspect_instance=progress.instance_id,
     )
+
+
+def _is_exact(progress: Progress) -> bool:
+    return progress.row is not None or progress.count == 1
 
 
 def _event_position(progress: Progress, stride: int) -> int:

@@ -62,6 +62,7 @@ class Evaluator:
     # It has done what it was there for, or is no longer wanted: its end is no death.
     finished: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    collection: Collection | None = None
 
     def enter(self, stage: Stage, now: float) -> None:
         """Move on to another stage."""
@@ -79,8 +80,12 @@ class Evaluator:
         return None
 
     def progress(self) -> Progress:
-        """What it was doing last, from the memory that outlives it."""
-        return attribution.read(self.attribution)
+        """What it was doing last, from the memory that outlives it, as far as it can be true."""
+        found = attribution.read(self.attribution)
+        ring = self.collection.rings.get(found.ring) if self.collection else None
+        if ring is None:
+            return found.nowhere()
+        return found.within(ring.position, ring.produced(), ring.stride)
 
     def death(self, probation: frozenset[str]) -> Death:
         """Its end, as the rules want to know it."""
@@ -186,6 +191,7 @@ class Evaluators:
         now = self.clock()
         record = attribution.create()
         one = Evaluator(child, files, candidate, record, Stage.LOADING, now, now)
+        one.collection = self.collection
         self.members.append(one)
         if not self._send_load(one, self.collection, active_version):
             child.kill()
@@ -196,12 +202,15 @@ class Evaluators:
         self.members.remove(one)
         os.close(one.attribution)
 
+    def stable(self, one: Evaluator) -> bool:
+        """Whether it has worked for so long that its end is not part of a crash loop."""
+        return one.stage is Stage.RUNNING and self.clock() - one.since > LIMITS.stable_seconds
+
     def slow_down(self, one: Evaluator) -> None:
         """An evaluator died: a crash loop is slowed down, never stopped."""
-        now = self.clock()
-        if one.stage is Stage.RUNNING and now - one.since > LIMITS.stable_seconds:
+        if self.stable(one):
             self.backoff.reset()
-        self._not_before = now + self.backoff.next_delay()
+        self._not_before = self.clock() + self.backoff.next_delay()
 
     def blame_protocol(self, one: Evaluator) -> None:
         """It said what it may not say."""
@@ -217,6 +226,12 @@ class Evaluators:
         """The rings change, or the sensor stops: everybody ends."""
         for one in self.members:
             self.dismiss(one)
+
+    def change_rings(self, collection: Collection | None) -> None:
+        """Other rings, in which positions count from zero: new evaluators for them."""
+        self.dismiss_all()
+        self.collection = collection
+        self.take_over = TakeOver()
 
     def _ready(self) -> Evaluator | None:
         fitting = (

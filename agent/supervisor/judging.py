@@ -48,15 +48,15 @@ class Judging:
     def message(self, child: Child, message: Message) -> None:
         """One message of an evaluator; ProtocolViolationError if it may not say that now."""
         one = self.evaluators.by_child(child)
-        if one is None:
-            return
+        if one is None or one.finished:
+            return  # Its rings, or its place, may be somebody else's by now.
         one.heard = self.evaluators.clock()
         permitted: Mapping[str, tuple[tuple[Stage, ...], Callable[[Evaluator, Message], None]]] = {
             "ready": ((Stage.LOADING,), self._ready),
             "rejected": ((Stage.LOADING,), self._rejected),
             "frame": ((Stage.RUNNING, Stage.DRAINING), self._frame),
             "fault": ((Stage.RUNNING, Stage.DRAINING), self._fault),
-            "drained": ((Stage.RUNNING, Stage.DRAINING), self._drained),
+            "drained": ((Stage.DRAINING,), self._drained),
             "heartbeat": ((Stage.RUNNING, Stage.DRAINING), self._heartbeat),
         }
         stages, handler = permitted[message.kind]
@@ -71,6 +71,8 @@ class Judging:
             self.evaluators.remove(one)
             return
         death = one.death(self.flow.manifest.probation())
+        if self.evaluators.stable(one):
+            self.history.calm()
         self.evaluators.slow_down(one)
         self.evaluators.remove(one)
         decision = decide(death, self.history, self._stride(death.progress.ring))
@@ -100,13 +102,16 @@ class Judging:
         self.log.say("trial passed", hash=candidate.hash, version=version)
 
     def _rejected(self, one: Evaluator, message: Message) -> None:
+        content_hash = str(message["hash"])
+        if content_hash not in {file.hash for file in one.files}:
+            raise ProtocolViolationError("rejected a file that it was not given")
         self.evaluators.dismiss(one)
         problems = [_problem(entry) for entry in message["problems"][:100]]
-        content_hash = str(message["hash"])
         self.log.say("content rejected", hash=content_hash, problems=problems)
         if one.candidate is not None:
             self.flow.rejected(problems)
             return
+        self.evaluators.slow_down(one)
         # A file that was fine before can't be loaded any more: go back behind it.
         decision = Decision(Action.QUARANTINE, hashes=(content_hash,), suspect_hash=content_hash)
         self.flow.blame(decision, problems[0]["reason"] if problems else "REJECTED")
@@ -146,7 +151,8 @@ class Judging:
         self.log.say("instance fault", **message.fields)
 
     def _drained(self, one: Evaluator, _message: Message) -> None:
-        one.finished = True
+        # It has nothing more to do, and nobody follows before it is gone.
+        self.evaluators.dismiss(one)
 
     def _heartbeat(self, one: Evaluator, message: Message) -> None:
         one.facts = {**one.facts, **message["facts"]}

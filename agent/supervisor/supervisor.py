@@ -275,8 +275,8 @@ class Supervisor:
         return self.spawn(Role.LINK, *arguments)
 
     def _collection_changed(self) -> None:
-        self.evaluators.dismiss_all()
-        self.evaluators.collection = self.collecting.collection
+        self.evaluators.change_rings(self.collecting.collection)
+        self.judging.history.rings_changed()
         self.linking.introduce_again()
 
     def _identity(self) -> dict[str, Any]:

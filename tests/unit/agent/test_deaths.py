@@ -36,6 +36,11 @@ def idle(probation: Iterable[str] = ()) -> Death:
     return replace(death(probation=probation), progress=progress)
 
 
+def hog(position: int, count: int, row: int | None, probation: Iterable[str] = ()) -> Death:
+    """The worker is killed by somebody else, perhaps because memory ran out."""
+    return replace(death(position, count, row, probation), foreign_kill=True, signal=9)
+
+
 def test_candidate_is_rejected_whatever_killed_it() -> None:
     """A file that kills its trial would be blamed on active content, or tried for ever."""
     history = DeathHistory()
@@ -142,19 +147,38 @@ def test_random_kills_blame_nobody() -> None:
     """Somebody who kills evaluators at random could switch content off, one file after another."""
     history = DeathHistory()
     for position in range(0, 100_000, 1000):
-        busy = replace(death(position, 10, 3, [HASH]), foreign_kill=True)
-        assert decide(busy, history, STRIDE).action is Action.RETRY_WITH_CARE
-        waiting = replace(idle([HASH]), foreign_kill=True)
+        assert decide(hog(position, 10, 3), history, STRIDE).action is Action.RETRY_WITH_CARE
+        waiting = replace(idle(), foreign_kill=True)
         assert decide(waiting, history, STRIDE).action is Action.RESTART
 
 
-def test_kill_where_care_was_asked_for_is_evidence() -> None:
+def test_kill_on_the_same_event_again_is_evidence() -> None:
     """Content on which memory runs out, again and again, would stay in force."""
     history = DeathHistory()
-    assert decide(_hog(0, 10, None), history, STRIDE).action is Action.RETRY_WITH_CARE
-    assert decide(_hog(300, 1, 0), history, STRIDE).action is Action.SET_ASIDE
-    assert decide(_hog(2000, 10, None), history, STRIDE).action is Action.RETRY_WITH_CARE
-    assert decide(_hog(2500, 1, 0), history, STRIDE).action is Action.QUARANTINE
+    story = [(0, 10, None), (300, 1, 0), (300, 1, 0), (2000, 10, 4), (2400, 1, None)]
+    assert [decide(hog(*one), history, STRIDE).action for one in story] == [
+        *[Action.RETRY_WITH_CARE] * 2,
+        Action.SET_ASIDE,
+        Action.RETRY_WITH_CARE,
+        Action.QUARANTINE,
+    ]
+
+
+def test_kills_while_a_file_is_on_probation_count() -> None:
+    """New content that eats all memory at a different event each time would stay in force."""
+    history = DeathHistory()
+    story = [hog(position, 10, None, [HASH]) for position in (0, 5000, 9000)]
+    assert [decide(one, history, STRIDE).action for one in story] == [
+        *[Action.RETRY_WITH_CARE] * 2,
+        Action.ROLL_BACK,
+    ]
+
+
+def test_care_asked_for_is_never_taken_back() -> None:
+    """A kill amid the careful events would let the rest of the batch be evaluated at once."""
+    history = DeathHistory()
+    decide(death(1000, 50, None), history, STRIDE)
+    assert decide(hog(1200, 1, 0), history, STRIDE).position == 6000
 
 
 def test_stand_by_killed_while_loading_again_and_again_ends_in_fewer_files() -> None:
@@ -187,7 +211,3 @@ def test_a_good_while_does_not_acquit() -> None:
     decide(death(0), history, STRIDE)
     history.calm()
     assert decide(death(100), history, STRIDE).action is Action.QUARANTINE
-
-
-def _hog(position: int, count: int, row: int | None) -> Death:
-    return replace(death(position, count, row), foreign_kill=True, signal=9)

@@ -8,6 +8,7 @@ import pytest
 
 from agent.attribution import Phase, Progress
 from agent.deaths import (
+    FOREIGN_KILLS_ON_PROBATION,
     UNEXPLAINED_DEATHS_BEFORE_DEGRADING,
     Action,
     Cause,
@@ -96,6 +97,26 @@ def exact(death: Death) -> bool:
     return death.progress.row is not None or death.progress.count == 1
 
 
+def place(death: Death) -> tuple[int, int] | Phase | None:
+    """Where a kill from outside met the evaluator, as far as that can be said of one place."""
+    progress = death.progress
+    if progress.phase is Phase.EVALUATING:
+        return (
+            (progress.ring, progress.position + (progress.row or 0) * STRIDE)
+            if exact(death)
+            else None
+        )
+    return progress.phase if progress.phase is not Phase.IDLE else None
+
+
+def innocent(story: Story, death: Death) -> bool:
+    """Whether this kill from outside is no evidence: not twice in one place, not too often."""
+    kills = [one for one, _ in story if one.foreign_kill and not one.on_trial]
+    repeated = bool(kills) and place(death) is not None and place(kills[-1]) == place(death)
+    often = bool(death.probation) and len(kills) + 1 >= FOREIGN_KILLS_ON_PROBATION
+    return death.foreign_kill and not repeated and not often
+
+
 def in_care(story: Story, death: Death) -> bool:
     """Whether the events around this death were to be evaluated one by one."""
     asked = [
@@ -110,7 +131,7 @@ def expect_about_event(story: Story, death: Death, decision: Decision) -> None:
     """The death of a worker amid a batch."""
     suspect = suspect_of(death)
     blamed = {d.suspect_hash for _, d in story if d.action is Action.SET_ASIDE}
-    if death.foreign_kill and not in_care(story, death):
+    if innocent(story, death) and (exact(death) or not in_care(story, death)):
         assert decision.action is Action.RETRY_WITH_CARE
     elif suspect and suspect in death.probation:
         assert (decision.action, decision.hashes) == (Action.ROLL_BACK, (suspect,))
@@ -140,20 +161,19 @@ def expect(story: Story) -> None:
     *earlier, (death, decision) = story
     assert set(decision.hashes) <= set(FILES.values())
     if decision.action in (Action.SET_ASIDE, Action.RETRY_WITH_CARE):
+        asked = max((d.position for _, d in earlier if d.ring == decision.ring), default=0)
         batch_end = death.progress.position + death.progress.count * STRIDE
-        assert death.progress.position <= decision.position <= batch_end
+        assert death.progress.position <= decision.position <= max(batch_end, asked)
     if death.on_trial:
         assert decision == Decision(Action.REJECT_CANDIDATE)
     elif death.progress.phase is Phase.EVALUATING:
         expect_about_event(earlier, death, decision)
-    elif death.foreign_kill and death.progress.phase is Phase.IDLE:
+    elif innocent(earlier, death):
         assert decision.action is Action.RESTART
-    elif death.probation and not death.foreign_kill:
+    elif death.probation:
         assert (decision.action, decision.hashes) == (Action.ROLL_BACK, tuple(death.probation))
-    elif not death.foreign_kill:
-        expect_unexplained(earlier, decision)
     else:
-        assert decision.action in (Action.RESTART, Action.ROLL_BACK, Action.DEGRADE)
+        expect_unexplained(earlier, decision)
 
 
 def test_every_story_of_two_deaths() -> None:
@@ -184,9 +204,9 @@ def test_four_unexplained_deaths_and_not_three(known: bool) -> None:  # noqa: FB
 @pytest.mark.parametrize("death", domain((4, 1, 9), (0, 1000), SHAPES))
 def test_nothing_repeats_itself_for_ever(death: Death) -> None:
     """The same death again and again would only ever be answered with another try."""
-    waits = death.foreign_kill and death.progress.phase is Phase.IDLE
-    actions = [story[-1][1].action for story in stories([death], 6)]
-    assert waits or any(action not in PASSES_ON for action in actions)
+    outside = death.foreign_kill and death.progress.phase is Phase.IDLE and not death.probation
+    actions = [story[-1][1].action for story in stories([death], 7)]
+    assert outside or any(action not in PASSES_ON for action in actions)
 
 
 @pytest.mark.parametrize("rows", list(itertools.product((0, 1), repeat=2)))
