@@ -116,6 +116,25 @@ Value = bytes | int | AddressPrefix
 """bytes for text, int for unsigned and enum, Signed for signed, AddressPrefix for address."""
 
 
+FORMS: Mapping[Kind, str] = {
+    Kind.UNSIGNED: "an unsigned number",
+    Kind.ENUM: "an unsigned number",
+    Kind.SIGNED: "a signed number",
+    Kind.ADDRESS: "an address prefix",
+    Kind.TEXT: "text",
+}
+"""In which form the values of a field of each kind come."""
+
+
+def form_of(value: Value) -> str:
+    """The form that a value has."""
+    if isinstance(value, bytes):
+        return FORMS[Kind.TEXT]
+    if isinstance(value, AddressPrefix):
+        return FORMS[Kind.ADDRESS]
+    return FORMS[Kind.SIGNED if isinstance(value, Signed) else Kind.UNSIGNED]
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One condition on one field: any of the values matches; a field without one is a wildcard."""

@@ -11,7 +11,8 @@ Template Type (where one fails, of the fields only 11 and 12 can be judged)
      4. its fingerprint is the content's
 Channel File
      5. its version is newer than the active one and fits 63 bits
-     6. it has instances; they, all criteria and all values together are within the limits
+     6. it has instances; they, all criteria and all values together are within the limits (where
+        they are not, nothing else is looked at: it could take too long)
 Instance
      7. its id is well formed and unique
      8. title and description are there; prose is neither blank nor over its limit
@@ -43,6 +44,7 @@ from content.escape import safe
 from content.limits import LIMITS
 from content.matching import glob
 from content.model import (
+    FORMS,
     OPERATORS,
     ORDER_OPERATORS,
     AddressPrefix,
@@ -50,9 +52,9 @@ from content.model import (
     Criterion,
     Operator,
     Sample,
-    Signed,
     TemplateInstance,
     Value,
+    form_of,
 )
 from content.problems import Problem, Reporter
 from content.reasons import Reason
@@ -82,9 +84,10 @@ def validate(
     """
     reporter = Reporter()
     supplied, template_type = _template_type(reporter, channel_file, supply, types)
-    _channel_file(reporter, channel_file, active_version)
+    if not _channel_file(reporter, channel_file, active_version):
+        return reporter.problems
     fields = _Fields(reporter, supplied, template_type, supply.rung)
-    for index, instance in enumerate(channel_file.instances[: LIMITS.instances]):
+    for index, instance in enumerate(channel_file.instances):
         place = f"instances[{index}]"
         _instance(reporter, instance, place)
         _samples(reporter, instance.samples, f"{place}.samples")
@@ -146,23 +149,28 @@ def _not_supplied(
         report(Reason.UNKNOWN_TEMPLATE_TYPE, place, number, f"one of {safe(names)}")
 
 
-def _channel_file(report: Reporter, channel_file: ChannelFile, active_version: int) -> None:
+def _channel_file(report: Reporter, channel_file: ChannelFile, active_version: int) -> bool:
+    """Checks 5 to 7; whether the content is small enough to be looked at more closely."""
     # 5. Its version is newer than the active one and fits 63 bits.
-    version = channel_file.version
+    version, instances = channel_file.version, channel_file.instances
     if version <= active_version:
-        expected = f"more than {active_version}"
-        report(Reason.VERSION_NOT_NEWER, "version", version, expected)
+        report(Reason.VERSION_NOT_NEWER, "version", version, f"more than {active_version}")
     if version > MAX_VERSION:
         report(Reason.VALUE_OUT_OF_RANGE, "version", version, f"at most {MAX_VERSION}")
     # 6. It has instances; they, all criteria and all values together are within the limits.
-    instances = channel_file.instances
     if not instances:
         report(Reason.NO_CRITERIA, "instances", "no instance", "at least one")
-    report.count("instances", len(instances), LIMITS.instances)
     clauses = [clause for instance in instances for clause in instance.clauses]
-    report.count("all criteria", sum(len(one.criteria) for one in clauses), LIMITS.criteria_total)
-    values = sum(len(criterion.values) for one in clauses for criterion in one.criteria)
-    report.count("all values", values, LIMITS.values_total)
+    criteria = [criterion for clause in clauses for criterion in clause.criteria]
+    counts = (
+        ("instances", len(instances), LIMITS.instances),
+        ("all criteria", len(criteria), LIMITS.criteria_total),
+        ("all values", sum(len(one.values) for one in criteria), LIMITS.values_total),
+    )
+    for place, count, limit in counts:
+        report.count(place, count, limit)
+    if any(count > limit for _, count, limit in counts):
+        return False
     # 7. Ids are unique.
     seen: dict[str, int] = {}
     for index, instance in enumerate(instances):
@@ -170,6 +178,7 @@ def _channel_file(report: Reporter, channel_file: ChannelFile, active_version: i
         if first != index:
             found = f"{instance.id}, as instances[{first}]"
             report(Reason.DUPLICATE_ID, f"instances[{index}].id", found, "each id once")
+    return True
 
 
 def _instance(report: Reporter, instance: TemplateInstance, place: str) -> None:
@@ -335,7 +344,7 @@ class _Fields:
 
     def _kind(self, field: Field, value: Value, place: str) -> bool:
         # 16. It is of the field's kind.
-        found, expected = _form(value), _FORMS[field.kind]
+        found, expected = form_of(value), FORMS[field.kind]
         if found != expected:
             self._report(
                 Reason.WRONG_VALUE_KIND, place, found, f"{expected} for {field.name} ({field.kind})"
@@ -381,20 +390,3 @@ class _Fields:
         elif single and not value.is_single:
             expected = f"one address: length {bits} (cidr compares prefixes)"
             self._report(Reason.VALUE_OUT_OF_RANGE, place, value, expected)
-
-
-_FORMS: Mapping[Kind, str] = {
-    Kind.UNSIGNED: "an unsigned number",
-    Kind.ENUM: "an unsigned number",
-    Kind.SIGNED: "a signed number",
-    Kind.ADDRESS: "an address prefix",
-    Kind.TEXT: "text",
-}
-
-
-def _form(value: Value) -> str:
-    if isinstance(value, bytes):
-        return _FORMS[Kind.TEXT]
-    if isinstance(value, AddressPrefix):
-        return _FORMS[Kind.ADDRESS]
-    return _FORMS[Kind.SIGNED if isinstance(value, Signed) else Kind.UNSIGNED]
