@@ -50,14 +50,17 @@ def _timed_pip(copy: Path) -> float:
 
 def _timed(command: Sequence[str], folder: Path) -> float:
     began = time.monotonic()
-    subprocess.run(
+    ended = subprocess.run(
         command,
-        check=True,
+        check=False,
         cwd=folder,
         env={**os.environ, **WITHOUT_CACHES},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
+    if ended.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {ended.stdout}{ended.stderr}")
     return time.monotonic() - began
 
 
