@@ -1,6 +1,7 @@
 """A whole sensor for the journeys of a module: cloud, agent on BPF, shipped content in force."""
 
 from collections.abc import Iterator
+
 import pytest
 from rich.console import Console
 
