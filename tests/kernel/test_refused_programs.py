@@ -1,0 +1,81 @@
+"""What can't be right does not start: layouts that differ, programs that the verifier refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.needs import require_btf
+
+SECONDS = 50
+
+# A process of its own: an attempt that goes wrong must not touch the tests' own probes.
+PROGRAM = """
+import sys
+from content.definitions import load_definitions
+from probes import loader, program
+from probes.errors import ProbeError
+from probes.limits import LIMITS
+types = tuple(load_definitions().values())
+plain = program.program_text
+def changed(*arguments):
+    text = plain(*arguments)
+    assert text.count({before!r}) == 1, text.count({before!r})
+    return text.replace({before!r}, {after!r})
+loader.program.program_text = changed
+try:
+    loader.load(types, {{1: LIMITS.smallest_ring_bytes, 4: LIMITS.smallest_ring_bytes}})
+except ProbeError as error:
+    print(error.reason)
+    print(error.detail)
+"""
+
+
+def attempt(before: str, after: str) -> tuple[str, str]:
+    """Start with a part of the program replaced; reason and detail of the refusal."""
+    require_btf()
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(before=before, after=after)],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=SECONDS,
+    )
+    reason, _, detail = ended.stdout.partition("\n")
+    return reason, detail
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("    u64 descriptor;", "    u32 descriptor;", "ipc.descriptor"),
+        ("    u64 argument_count;\n", "", "process"),
+    ],
+)
+def test_layout_that_differs_stops_the_start(before: str, after: str, named: str) -> None:
+    """If it failed, records would be read at other places than they are written."""
+    reason, detail = attempt(before, after)
+    assert reason == "LAYOUT_MISMATCH" if "u32" in after else reason == "COMPILE_FAILED"
+    assert named in detail
+
+
+def test_wrong_kind_does_not_compile() -> None:
+    """If it failed, a number could be written where content expects a text."""
+    reason, detail = attempt(
+        "NUMBER(ipc, record, descriptor, call->descriptor)",
+        "TEXT(ipc, record, descriptor, copy_user_string, call->path)",
+    )
+    assert reason == "COMPILE_FAILED"
+    assert "KIND_TEXT_ipc_descriptor" in detail
+
+
+def test_verifier_has_its_say() -> None:
+    """If it failed, nobody would learn why the kernel refused a program."""
+    reason, detail = attempt(
+        "    u32 pid = pid_and_thread >> 32;\n    u64 group",
+        "    u32 pid = *(volatile u32 *)task;\n    u64 group",
+    )
+    assert reason == "VERIFIER_REFUSED"
+    assert "invalid mem access" in detail

@@ -1,0 +1,30 @@
+"""Known workloads: a Python program in a process of its own, whose pid is known."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SECONDS = 30
+
+PRELUDE = """
+import ctypes, os, socket, stat, sys, threading
+folder = sys.argv[1]
+library = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    result = library.syscall(ctypes.c_long(number), *arguments)
+    return -ctypes.get_errno() if result < 0 else result
+def path(name):
+    return os.path.join(folder, name)
+"""
+
+
+def run_python(program: str, folder: Path | str = "", **options: Any) -> int:
+    """Run a program behind PRELUDE, in a process of its own; returns its pid.
+
+    options: for subprocess.Popen.
+    """
+    command = [sys.executable, "-I", "-B", "-S", "-c", PRELUDE + program, str(folder)]
+    process = subprocess.Popen(command, **options)
+    assert process.wait(SECONDS) == 0
+    return process.pid
