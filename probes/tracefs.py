@@ -20,9 +20,12 @@ MS_NOSUID_NODEV_NOEXEC = 0x2 | 0x4 | 0x8
 
 
 def events_folder() -> Path:
-    """The events folder of tracefs; ProbeError (TRACEFS_UNAVAILABLE) if it is not mounted."""
+    """The events folder of tracefs.
+
+    Raises ProbeError: TRACEFS_UNAVAILABLE if it is not mounted, NOT_PERMITTED if it is not ours.
+    """
     events = _mount_point() / "events"
-    if not events.is_dir():
+    if not _is_folder(events):
         raise ProbeError(ProbeReason.TRACEFS_UNAVAILABLE, f"{events} does not exist")
     return events
 
@@ -30,10 +33,10 @@ def events_folder() -> Path:
 def mount_privately() -> bool:
     """Mount tracefs for this process alone if it is not mounted; returns whether it was done.
 
-    Raises ProbeError (TRACEFS_UNAVAILABLE) if the kernel refuses.
+    Raises ProbeError: TRACEFS_UNAVAILABLE if the kernel refuses, NOT_PERMITTED without root.
     """
     point = _mount_point()
-    if (point / "events").is_dir():
+    if _is_folder(point / "events"):
         return False
     library = ctypes.CDLL(None, use_errno=True)
     _check(library.unshare(CLONE_NEWNS), "unshare the mount namespace")
@@ -45,6 +48,14 @@ def mount_privately() -> bool:
 
 def _mount_point() -> Path:
     return next((path for path in CANDIDATES if path.exists()), CANDIDATES[-1])
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError as error:
+        detail = f"{path}: {error.strerror}: tracepoints are for root"
+        raise ProbeError(ProbeReason.NOT_PERMITTED, detail) from error
 
 
 def _check(result: int, what: str) -> None:

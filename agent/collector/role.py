@@ -52,9 +52,9 @@ def run(arguments: Sequence[str]) -> int:
     """Be the collector; returns the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle.
     options = _parse(arguments)
-    channel = socket.socket(fileno=options.channel_fd)
     types = load_definitions()
     sizes = _ring_bytes(types, options.types, options.ring_bytes)
+    channel = socket.socket(fileno=options.channel_fd)
     try:
         if options.rung is Rung.BPF_BTF:
             return _attach(channel, types, sizes)

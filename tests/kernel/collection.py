@@ -149,8 +149,14 @@ def collecting(*arguments: str, **options: Any) -> Iterator[Collection]:
     ours.settimeout(SECONDS)
     process = start_process(arguments, theirs, **options)
     theirs.close()
-    message, descriptors = first_messages(ours)
-    assert message.kind == "attached", message.fields
+    try:
+        message, descriptors = first_messages(ours)
+        assert message.kind == "attached", message.fields
+    except BaseException:
+        ours.close()
+        process.kill()
+        process.wait()
+        raise
     collection = Collection(process, ours, message, descriptors, load_definitions())
     try:
         yield collection
@@ -162,11 +168,9 @@ def refused(*arguments: str, **options: Any) -> Message:
     """The `failed` message of a collector that can't have its rung."""
     ours, theirs = channel.pair()
     ours.settimeout(SECONDS)
-    with ours:
-        process = start_process(arguments, theirs, **options)
+    with ours, start_process(arguments, theirs, **options):
         theirs.close()
         message, descriptors = first_messages(ours)
-        process.wait(SECONDS)
     assert not descriptors
     assert message.kind == "failed"
     return message

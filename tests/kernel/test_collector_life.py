@@ -101,9 +101,7 @@ def test_tracefs_is_mounted_where_nobody_sees_it() -> None:
 def test_without_rights_it_says_so() -> None:
     """If it failed, an unprivileged start would be a traceback instead of a lower rung."""
     nobody = pwd.getpwnam("nobody")
-    message = refused(
-        "--rung", "bpf_btf", user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[]
-    )
+    message = refused("--rung", "bpf_btf", user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
     assert message["rung"] == "bpf_btf"
     assert message["reason"] in ("NOT_PERMITTED", "TRACEFS_UNAVAILABLE")
     assert message["detail"]

@@ -78,7 +78,9 @@ def test_every_field_is_supplied(collection: Collection, tmp_path: Path) -> None
         "os.close(os.open(path('a'), os.O_CREAT | os.O_RDWR))\nos.rename(path('a'), path('b'))\n"
     )
     created, renamed = do(collection, tmp_path, program)
-    assert {field.name for field in definition(collection).fields} <= created.keys() | renamed.keys()
+    assert {
+        field.name for field in definition(collection).fields
+    } <= created.keys() | renamed.keys()
 
 
 def test_create_tells_flags_and_mode(collection: Collection, tmp_path: Path) -> None:

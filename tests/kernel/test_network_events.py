@@ -48,9 +48,7 @@ SERVE = (
 @pytest.mark.parametrize(
     ("family", "address", "name"), [("AF_INET", "127.0.0.1", "ipv4"), ("AF_INET6", "::1", "ipv6")]
 )
-def test_bind_connect_accept(
-    collection: Collection, family: str, address: str, name: str
-) -> None:
+def test_bind_connect_accept(collection: Collection, family: str, address: str, name: str) -> None:
     """If it failed, an end of a connection would be wrong or its event be missing."""
     if family == "AF_INET6" and not socket.has_ipv6:
         skip_unavoidable("no IPv6")
