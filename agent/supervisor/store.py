@@ -40,7 +40,11 @@ class Store:
         self.folder = folder
         self._payloads = folder / PAYLOADS
         try:
-            self._payloads.mkdir(parents=True, exist_ok=True)
+            if not self._payloads.is_dir():
+                self._payloads.mkdir(parents=True, exist_ok=True)
+                # A manifest is only as durable as the names of the folders that it lies in.
+                _sync_folder(folder.parent)
+                _sync_folder(folder)
             # Others pass through to the link's folder, but read nothing here.
             folder.chmod(0o711)
             self._payloads.chmod(0o700)
@@ -51,17 +55,28 @@ class Store:
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(self._lock)
-            raise StoreError(f"{folder}: another agent is running on this state folder") from None
+            found = "another agent is running on this state folder"
+            if not isinstance(error, BlockingIOError):
+                found = f"{error.strerror}; expected a file system that can lock"
+            raise StoreError(f"{folder}: {found}") from None
         self.manifest = Manifest()
 
     def open(self, trusted: Callable[[StoredFile, bytes], bool]) -> list[str]:
         """Read the manifest back and check every payload that it names.
 
         trusted: whether the signature over a payload is good. Returns what had to be left out, in
-        words; a damaged manifest is kept aside and the sensor starts with no content.
+        words; a damaged manifest is kept aside and the sensor starts with no content. StoreError
+        where the folder can't be read or written at all.
         """
+        try:
+            return self._open(trusted)
+        except OSError as error:
+            place = error.filename or self.folder
+            raise StoreError(f"{place}: {error.strerror}; expected our own file") from error
+
+    def _open(self, trusted: Callable[[StoredFile, bytes], bool]) -> list[str]:
         self._remove_unfinished()
         try:
             self.manifest = self._read_manifest()
@@ -98,9 +113,12 @@ class Store:
         document = json.dumps(to_document(manifest), indent=1).encode()
         _replace(self.folder / MANIFEST, document)
         self.manifest = manifest
-        for path in self._stored():
-            if path.name not in manifest.hashes() | keep:
-                path.unlink(missing_ok=True)
+        wanted = manifest.hashes() | keep
+        # The manifest is in force; what can't be tidied up now is tidied up next time.
+        with contextlib.suppress(OSError):
+            for path in self._stored():
+                if path.name not in wanted:
+                    path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Release the lock."""
