@@ -85,7 +85,7 @@ class Manifest:
         return replace(
             self,
             active={**self.active, number: file},
-            previous={**self.previous, number: earlier[: LIMITS.previous_versions]},
+            previous=_kept({**self.previous, number: earlier[: LIMITS.previous_versions]}),
         )
 
     def accept(self, hashes: Iterable[str]) -> "Manifest":
@@ -123,7 +123,7 @@ class Manifest:
             if before:
                 active[number] = before[0].after(Event.RESTORED)
                 previous[number] = before[1:]
-        return replace(self, active=active, previous=previous)
+        return replace(self, active=active, previous=_kept(previous))
 
     def last_known_good(self) -> "Manifest":
         """Only files that were accepted once."""
@@ -131,6 +131,10 @@ class Manifest:
         for content_hash in sorted(self.probation()):
             manifest = manifest.give_up(content_hash, Event.BLAMED, "DEGRADED", "")
         return manifest
+
+
+def _kept(previous: Mapping[int, tuple[StoredFile, ...]]) -> dict[int, tuple[StoredFile, ...]]:
+    return {number: files for number, files in previous.items() if files}
 
 
 def _refused(file: StoredFile, reason: str, instance: str) -> Quarantined:
