@@ -44,14 +44,11 @@ def load() -> ctypes.CDLL:
 
     Must be called before a role locks itself down.
     """
-    path = library_path()
-    if path.exists():
-        return ctypes.CDLL(str(path))
     try:
-        return ctypes.CDLL(str(build()))
-    except (PermissionError, FileNotFoundError):
-        with tempfile.TemporaryDirectory(prefix="bulkhead-lab-") as folder:
-            return ctypes.CDLL(str(_compile(Path(folder, path.name))))
+        path = build()
+    except OSError:
+        return _load_private()
+    return ctypes.CDLL(str(path))
 
 
 def build() -> Path:
@@ -74,6 +71,12 @@ def build() -> Path:
     finally:
         unfinished.unlink(missing_ok=True)
     return path
+
+
+def _load_private() -> ctypes.CDLL:
+    with tempfile.TemporaryDirectory(prefix="bulkhead-lab-") as folder:
+        path = _compile(Path(folder, library_path().name))
+        return ctypes.CDLL(str(path))
 
 
 def library_path() -> Path:

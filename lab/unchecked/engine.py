@@ -59,6 +59,7 @@ class UncheckedEngine:
         self._note: Note = note or (lambda _row, _ordinal: None)
         self._ipc = next(one for one in types.values() if one.name == IPC)
         owners = _owners(files)
+        self._ordinal_of = {id(owner.instance): owner.ordinal for owner in owners}
         self._unchecked = [owner for owner in owners if self._is_unchecked(owner)]
         self._table = Table([owner.instance for owner in self._unchecked])
         self._block = InputBlock(self._ipc)
@@ -73,7 +74,7 @@ class UncheckedEngine:
         matches = [self._as_it_came(match) for match in evaluation.matches]
         if template_type.number == self._ipc.number:
             matches += self._unchecked_matches(records)
-            matches.sort(key=lambda match: match.row)
+            matches.sort(key=lambda match: (match.row, self._ordinal_of[id(match.instance)]))
         faults = [
             replace(fault, channel_file=self._original(fault.channel_file))
             for fault in evaluation.faults

@@ -9,6 +9,7 @@ author of some content believes in. Input 21 would stand where the first text do
 import ctypes
 from collections.abc import Mapping
 
+from content.record import ADDRESS_BYTES
 from content.template_type import TemplateType
 from lab.unchecked.table import NUMBER_BYTES, NUMBER_MASK, Entry
 
@@ -24,7 +25,7 @@ class InputBlock:
     def __init__(self, template_type: TemplateType) -> None:
         self._arity = template_type.arity
         self._inputs_bytes = self._arity * ENTRY_BYTES
-        room = sum(field.capacity + 1 for field in template_type.fields)
+        room = sum(max(field.capacity, ADDRESS_BYTES) + 1 for field in template_type.fields)
         self._block = ctypes.create_string_buffer(self._inputs_bytes + max(room, LEAST_TEXT_BYTES))
         self._inputs = (Entry * self._arity).from_buffer(self._block)
         self._bytes = memoryview(self._block).cast("B")
