@@ -18,7 +18,7 @@ from lab.demo.world import World
 
 KILLS = 100
 QUICK_KILLS = 10
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 1.2
 
 
 def measure(*, quick: bool) -> list[Figure]:

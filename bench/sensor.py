@@ -22,7 +22,7 @@ from rich.console import Console
 from bench.harness import NotMeasurableError
 from lab.demo.claims import Claims
 from lab.demo.steps import Demonstration, deliver, start
-from lab.demo.world import World
+from lab.demo.world import World, unix_ns
 
 CANARY_INSTANCE = "bulkhead-exec-canary"
 LOOK_SECONDS = 0.001
@@ -147,7 +147,7 @@ def status(world: World) -> Mapping[str, Any]:
 
 def _seen(line: bytes, now: int) -> Seen | None:
     detection = json.loads(line)
-    if detection["instance_id"] != CANARY_INSTANCE:
+    if detection["instance"] != CANARY_INSTANCE:
         return None
-    command_line = str(detection["fields"].get("command_line", ""))
-    return Seen(command_line.rpartition(" ")[2], detection["time_unix_ns"], now)
+    command_line = str(detection["inputs"].get("command_line", ""))
+    return Seen(command_line.rpartition(" ")[2], unix_ns(detection["time"]), now)

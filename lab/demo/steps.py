@@ -95,11 +95,9 @@ def accounted(demo: Demonstration) -> str:
 
 def shown_detection(found: Mapping[str, Any]) -> str:
     """A detection in one line: instance, process, parent, command line."""
-    fields = found["fields"]
-    image, parent = fields.get("image", "?"), fields.get("parent_image", "?")
-    return (
-        f"{found['instance_id']}: {image} (parent {parent}) {fields.get('command_line', '')!r:.60}"
-    )
+    inputs = found["inputs"]
+    image, parent = inputs.get("image", "?"), inputs.get("parent_image", "?")
+    return f"{found['instance']}: {image} (parent {parent}) {inputs.get('command_line', '')!r:.60}"
 
 
 def _make_identities(world: World) -> None:
@@ -192,20 +190,20 @@ def _detected(demo: Demonstration, behaviours: Sequence[scenario.Behaviour]) -> 
 
     def look() -> dict[str, Mapping[str, Any]] | None:
         found = demo.world.cloud_json("detections", "--limit", "1000")["detections"]
-        by_instance = {one["instance_id"]: one for one in found}
+        by_instance = {one["instance"]: one for one in found}
         return by_instance if wanted <= by_instance.keys() else None
 
     try:
         found = wait_for("detection of each behaviour in the cloud", look, 10.0, 0.2)
     except ClaimError:
-        seen = {one["instance_id"] for one in demo.world.detections()}
+        seen = {one["instance"] for one in demo.world.detections()}
         raise ClaimError(f"not detected: {', '.join(sorted(wanted - seen)) or 'late'}") from None
     for instance in sorted(wanted):
         one = found[instance]
         demo.claims.screen.print(
             f"             {shown_detection(one)}", markup=False, soft_wrap=True
         )
-        missing = {"image", "parent_image", "command_line", "pid"} - one["fields"].keys()
+        missing = {"image", "parent_image", "command_line", "pid"} - one["inputs"].keys()
         if missing:
             raise ClaimError(f"{instance} lacks {', '.join(sorted(missing))}")
     return f"{len(wanted)} different detections over {scenario.listed(behaviours)}"

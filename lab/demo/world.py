@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ class World:
     """Folders, the two services, and what they say."""
 
     output: Path
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bulkhead-demo-")))
+    folder: Path = field(
+        default_factory=lambda: Path(tempfile.mkdtemp(prefix="bulkhead-demo-", dir="/tmp"))
+    )
     cloud: Service | None = None
     agent: Service | None = None
     address: str = ""
@@ -116,6 +119,13 @@ class World:
     def remove(self) -> None:
         """Remove the temporary folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def unix_ns(moment: str) -> int:
+    """Nanoseconds since 1970 of a time as logs and the cloud show it, nine decimals, in UTC."""
+    whole, _, fraction = moment.removesuffix("Z").partition(".")
+    seconds = datetime.fromisoformat(whole + "+00:00").timestamp()
+    return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0"))
 
 
 def is_root() -> bool:

@@ -24,7 +24,7 @@ def protected(sensor: Demonstration, seconds: float = 10.0) -> None:
 
     def seen() -> bool | None:
         scenario.exec_canary(sensor.scratch, token)
-        images = [str(one["fields"].get("image", "")) for one in sensor.world.detections()]
+        images = [str(one["inputs"].get("image", "")) for one in sensor.world.detections()]
         return any(token in image for image in images) or None
 
     wait_for("detection of a canary", seen, seconds, 0.02)

@@ -40,7 +40,7 @@ def test_hostile_names_stay_on_one_line(sensor: Demonstration) -> None:
 
     def seen() -> dict[str, object] | None:
         for one in sensor.world.detections():
-            if "fake" in one["fields"].get("image", ""):
+            if "fake" in one["inputs"].get("image", ""):
                 return one
         return None
 
