@@ -29,6 +29,7 @@ from content.template_type import Rung, TemplateType
 
 SEED = 20240719
 MATCHING_SHARE = 0.001
+NEGATING_SHARE = 0.1
 RE2_SET_BYTES = 512 * 1024 * 1024
 
 IMAGES = (b"/usr/bin/bash", b"/usr/bin/python3.11", b"/usr/bin/curl", b"/usr/bin/git", b"/bin/sh")
@@ -95,7 +96,7 @@ def _instance(number: int, source: random.Random) -> TemplateInstance:
     )
     searched = source.choices(shapes, weights=(60, 15, 5, 15, 5))[0]
     criteria = [Criterion(IMAGE, Operator.ENDS_WITH, (b"/bash", b"/sh")), searched]
-    if source.random() < 0.1:
+    if source.random() < NEGATING_SHARE:
         ignored = Criterion(PARENT_IMAGE, Operator.EQUALS, (b"/usr/sbin/cron",), negated=True)
         criteria.append(ignored)
     return TemplateInstance(

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from content.matching.criteria import judge_of, require_sound
+from content.matching.criteria import require_sound, text_judge
 from content.matching.filters import (
     AddressFilter,
     Filter,
@@ -107,7 +107,7 @@ def _filter(part: Part, numbers: Sequence[int] | None) -> Filter:
         return AddressFilter(criterion, field)
     if field.kind is not Kind.TEXT:
         return NumberFilter(criterion, field)
-    judge = judge_of(criterion, field)
+    judge = text_judge(part.patterns)
     if numbers is None:
         return TextFilter(field.number, criterion.negated, judge)
     return FoundFilter(field.number, criterion.negated, judge, tuple(numbers))

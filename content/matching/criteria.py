@@ -11,6 +11,7 @@ mapped. A text longer than its record's capacity is compared as far as it was re
 
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from content.matching.pattern import Pattern, patterns_of
 from content.matching.re2_matcher import single
@@ -22,6 +23,9 @@ from content.template_type import Field, Kind, TemplateType
 
 Judge = Callable[[bytes | int], bool]
 """Whether a supplied value satisfies a criterion, its negation left aside."""
+
+TextJudge = Callable[[bytes], bool]
+"""The same for a text."""
 
 ADDRESS_BITS = 8 * ADDRESS_BYTES
 
@@ -95,7 +99,8 @@ def judge_of(criterion: Criterion, field: Field) -> Judge:
     if criterion.operator is Operator.EXISTS:
         return _always
     if field.kind is Kind.TEXT:
-        return _text_judge(patterns_of(criterion))
+        judge = text_judge(patterns_of(criterion))
+        return lambda value: isinstance(value, bytes) and judge(value)
     if field.kind is Kind.ADDRESS:
         return _address_judge(criterion)
     return _number_judge(criterion)
@@ -135,33 +140,41 @@ def prefix_bits(value: Value) -> tuple[int, int]:
     return int.from_bytes(prefix.address, "big") >> shift, shift
 
 
-def _text_judge(patterns: Sequence[Pattern]) -> Judge:
-    folded = _literal_judge([p for p in patterns if not p.case_sensitive], fold=True)
-    exact = _literal_judge([p for p in patterns if p.case_sensitive], fold=False)
-    expressions = [single(p) for p in patterns if not isinstance(p.body, bytes)]
+def text_judge(patterns: Sequence[Pattern]) -> TextJudge:
+    """Whether any of the patterns is in a text; MatcherError where one can't be compiled."""
+    literals = [pattern for pattern in patterns if isinstance(pattern.body, bytes)]
+    exact = [pattern for pattern in literals if pattern.case_sensitive]
+    folded = [pattern for pattern in literals if not pattern.case_sensitive]
+    judges = [single(pattern) for pattern in patterns if not isinstance(pattern.body, bytes)]
+    if exact:
+        judges.append(_literal_judge(exact))
+    if folded:
+        judges.append(_folded_judge(folded))
+    return judges[0] if len(judges) == 1 else lambda text: any(judge(text) for judge in judges)
 
-    def judge(value: bytes | int) -> bool:
-        if not isinstance(value, bytes):
-            return False
-        return folded(value) or exact(value) or any(one(value) for one in expressions)
 
-    return judge
+def _folded_judge(patterns: Sequence[Pattern]) -> TextJudge:
+    lower = [
+        replace(pattern, body=pattern.body.lower())
+        for pattern in patterns
+        if isinstance(pattern.body, bytes)
+    ]
+    judge = _literal_judge(lower)
+    return lambda text: judge(text.lower())
 
 
-def _literal_judge(patterns: Sequence[Pattern], *, fold: bool) -> Callable[[bytes], bool]:
-    """Any of the literals, sorted by how they are anchored."""
-    sorted_out: dict[tuple[bool, bool], list[bytes]] = {}
+def _literal_judge(patterns: Sequence[Pattern]) -> TextJudge:
+    """Any of the literals, byte by byte, sorted by how they are anchored."""
+    anchored: dict[tuple[bool, bool], list[bytes]] = {}
     for pattern in patterns:
         if isinstance(pattern.body, bytes):
-            body = pattern.body.lower() if fold else pattern.body
-            sorted_out.setdefault((pattern.at_start, pattern.at_end), []).append(body)
-    whole = frozenset(sorted_out.get((True, True), ()))
-    heads = tuple(sorted_out.get((True, False), ()))
-    tails = tuple(sorted_out.get((False, True), ()))
-    parts = sorted_out.get((False, False), [])
+            anchored.setdefault((pattern.at_start, pattern.at_end), []).append(pattern.body)
+    whole = frozenset(anchored.get((True, True), ()))
+    heads = tuple(anchored.get((True, False), ()))
+    tails = tuple(anchored.get((False, True), ()))
+    parts = anchored.get((False, False), [])
 
-    def judge(value: bytes) -> bool:
-        text = value.lower() if fold else value
+    def judge(text: bytes) -> bool:
         return (
             text in whole
             or text.startswith(heads)
@@ -169,4 +182,4 @@ def _literal_judge(patterns: Sequence[Pattern], *, fold: bool) -> Callable[[byte
             or any(part in text for part in parts)
         )
 
-    return judge if sorted_out else lambda _value: False
+    return judge

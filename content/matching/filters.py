@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from content.matching.batch import Batch, Mask
 from content.matching.column import Rows
-from content.matching.criteria import Judge, prefix_bits
+from content.matching.criteria import TextJudge, prefix_bits
 from content.model import Criterion, Operator
 from content.record import NUMBERS
 from content.template_type import Field
@@ -120,7 +120,7 @@ class TextFilter:
 
     field: int
     negated: bool
-    judge: Judge
+    judge: TextJudge
 
     def keep(self, batch: Batch, rows: Rows) -> Rows:
         """Rows whose text is judged to satisfy the criterion."""
@@ -141,7 +141,7 @@ class FoundFilter:
 
     field: int
     negated: bool
-    judge: Judge
+    judge: TextJudge
     patterns: tuple[int, ...]
 
     def keep(self, batch: Batch, rows: Rows) -> Rows:
