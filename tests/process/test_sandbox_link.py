@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from agent.sandbox import landlock
+from tests import needs
 from tests.process import locked
 
 needs_landlock = pytest.mark.skipif(
     landlock.available_abi() < landlock.FIRST_ABI_WITH_NETWORK,
-    reason="needs Landlock ABI 4, for files and TCP ports",
+    reason=needs.UNAVOIDABLE + "Landlock ABI 4, for files and TCP ports",
 )
 
 

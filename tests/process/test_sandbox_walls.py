@@ -1,5 +1,6 @@
 """Each wall of the sandbox by itself, as the kernel tells it, so that none hides another's gap."""
 
+import json
 import os
 import re
 import signal
@@ -15,15 +16,16 @@ import pytest
 
 from agent.linux import Capability, capabilities, capability_mask
 from agent.privileges import COLLECTOR_PSUTIL
-from agent.sandbox import landlock
+from agent.sandbox import landlock, seccomp_filter
 from agent.sandbox.profiles import LIMITS
+from tests import needs
 from tests.process import locked
 
 LANDLOCK_ALONE = """
 import errno, os, signal, socket, sys
 from pathlib import Path
 from agent.linux import prctl
-from agent.sandbox import landlock
+from agent.sandbox import landlock, seccomp_filter
 folder, name = Path(sys.argv[1]), sys.argv[2]
 prctl(38, 1)
 landlock.restrict(writable=[folder], connect_ports=[9])
@@ -69,7 +71,7 @@ signal EPERM
 
 @pytest.mark.skipif(
     landlock.available_abi() < landlock.FIRST_ABI_WITH_SCOPES,
-    reason="needs Landlock ABI 6, for signals, abstract sockets and TCP",
+    reason=needs.UNAVOIDABLE + "Landlock ABI 6, for signals, abstract sockets and TCP",
 )
 def test_landlock_alone_holds(tmp_path: Path) -> None:
     """Landlock would be decoration behind the seccomp filter."""
@@ -93,13 +95,14 @@ def test_missing_landlock_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def _locked_process(profile: str) -> Iterator[Path]:
+def _locked_process(profile: str, user: str = "") -> Iterator[Path]:
     """A process that is locked down and waits; yields its folder under /proc."""
     process = subprocess.Popen(
         locked.command(profile, "print('ready', flush=True)\nsys.stdin.buffer.read(1)"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=locked.environment(),
+        user=user or None,
     )
     try:
         assert process.stdout is not None
@@ -149,8 +152,40 @@ def test_limits_are_the_kernels() -> None:
     assert limits["Max open files"] == str(LIMITS.evaluator_descriptors)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may look at everything")
 def test_nobody_of_the_same_user_can_look_inside() -> None:
     """Another program of the user could read the memory of a role that runs without root."""
-    with _locked_process("EVALUATOR") as folder, pytest.raises(PermissionError):
-        (folder / "environ").read_bytes()
+    locked.require_other_user()
+    with _locked_process("EVALUATOR", user=locked.NOBODY) as folder:
+        ended = subprocess.run(
+            ["cat", folder / "environ"],
+            capture_output=True,
+            check=False,
+            timeout=locked.SECONDS,
+            user=locked.NOBODY,
+        )
+    assert b"Permission denied" in ended.stderr
+
+
+def test_missing_seccomp_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host without python3-seccomp would look as safe as one that has it."""
+    monkeypatch.setattr(seccomp_filter, "seccomp", None)
+    assert seccomp_filter.load(()).startswith("missing: ")
+
+
+def test_everything_that_holds_is_said() -> None:
+    """`bulkhead agent status` could not tell a locked role from an open one."""
+    ended = locked.run("EVALUATOR", "print(json.dumps(holds))", before="import json")
+    holds = json.loads(ended.output)
+    assert holds["seccomp"].startswith("kill, ")
+    assert holds["landlock"].startswith(("abi ", "missing: "))
+    assert (holds["profile"], holds["capabilities"]) == ("evaluator", "none")
+    assert holds.keys() == {
+        "profile",
+        "limits",
+        "no_new_privs",
+        "landlock",
+        "capabilities",
+        "bounding_set",
+        "dumpable",
+        "seccomp",
+    }
