@@ -15,7 +15,8 @@ from pathlib import Path
 VARIABLE = "BCC_KERNEL_SOURCE"
 
 TYPES = """\
-#pragma once
+#ifndef BULKHEAD_TYPES
+#define BULKHEAD_TYPES
 typedef signed char __s8;
 typedef unsigned char __u8;
 typedef short __s16;
@@ -44,6 +45,7 @@ typedef int pid_t;
 #define true 1
 #define false 0
 #define NULL ((void *)0)
+#endif
 """
 
 VERSION = """\

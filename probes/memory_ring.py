@@ -66,6 +66,12 @@ class MemoryRing:
         self._producer[0] = self._position
         return True
 
+    def close(self) -> None:
+        """Unmap, and close the descriptor."""
+        del self._consumer, self._producer
+        self._memory.close()
+        os.close(self.description.descriptor)
+
     def _fill(self, record: NDArray[np.void], values: Mapping[str, Value]) -> None:
         present = truncated = 0
         for name, value in self._header.items():

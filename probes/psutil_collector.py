@@ -70,7 +70,7 @@ class PsutilCollector:
         self._seen: dict[int, _Seen] = {}
         self._sockets: set[Ends] = set()
         for kind in types.values():
-            _check_supply(kind)
+            check_supply(kind)
         self._look_at_processes(report=False)
         self._look_at_sockets(report=False)
 
@@ -188,7 +188,8 @@ def _endpoint(which: str, end: Endpoint) -> dict[str, Value]:
     return {f"{which}_address": address.packed, f"{which}_port": end[1]}
 
 
-def _check_supply(kind: TemplateType) -> None:
+def check_supply(kind: TemplateType) -> None:
+    """Compare code and Definition; ProbeError (SUPPLY_MISMATCH) names the fields that differ."""
     numbers = kind.supplied_fields(Rung.PSUTIL)
     defined = {field.name for field in kind.fields if field.number in numbers}
     supplied = SUPPLIED.get(kind.name, frozenset())

@@ -1,0 +1,85 @@
+"""What is compiled for which Template Types, and where it is attached."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from probes import kernel_source, program, tracepoints
+
+EVERYTHING = ("process", "file", "network", "ipc")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "files"),
+    [
+        (("process",), {"common.bpf.h", "lineage.bpf.c", "process.bpf.c"}),
+        (("file",), {"pending.bpf.h", "file.bpf.c", "process.bpf.c", "lineage.bpf.c"}),
+        (("ipc",), {"socket.bpf.h", "ipc.bpf.c", "socket.bpf.c"}),
+        (("network",), {"socket.bpf.h", "network.bpf.c", "socket.bpf.c"}),
+    ],
+)
+def test_only_what_is_wanted_is_compiled(wanted: tuple[str, ...], files: set[str]) -> None:
+    """If it failed, programs would be missing, or loaded for nothing."""
+    names = program.source_names(wanted)
+    others = {f"{name}.bpf.c" for name in EVERYTHING if name not in wanted} - {"process.bpf.c"}
+    assert files <= set(names)
+    assert not others & set(names)
+    assert len(names) == len(set(names))
+
+
+def test_all_sources_are_used() -> None:
+    """If it failed, a source would lie in the folder and never be compiled."""
+    there = {path.name for path in program.FOLDER.glob("*.bpf.*")}
+    assert there == set(program.source_names(EVERYTHING))
+
+
+def test_every_function_of_the_table_exists() -> None:
+    """If it failed, a tracepoint would name a function that is not there."""
+    text = "\n".join(program.sources(EVERYTHING))
+    points = {point.function for point in tracepoints.LINEAGE}
+    calls = {name for call in tracepoints.SYSTEM_CALLS for name in (call.enter, call.exit)}
+    for function in points | calls:
+        assert f"int {function}(struct " in text
+
+
+def test_calls_follow_the_types() -> None:
+    """If it failed, calls would be watched that no wanted type needs."""
+    assert {call.name for call in tracepoints.wanted_calls(["ipc"])} == {
+        "connect",
+        "bind",
+        "mknod",
+        "mknodat",
+    }
+    assert list(tracepoints.wanted_calls(["process"])) == []
+
+
+def test_unknown_calls_are_told_from_known(tmp_path: Path) -> None:
+    """If it failed, a kernel without some system call would have no sensor."""
+    known, unknown = tracepoints.SYSTEM_CALLS[:2]
+    folder = tmp_path / "syscalls" / f"sys_enter_{known.name}"
+    folder.mkdir(parents=True)
+    (folder / "id").touch()
+    assert tracepoints.is_known(tmp_path, known)
+    assert not tracepoints.is_known(tmp_path, unknown)
+
+
+@pytest.mark.parametrize(
+    ("release", "code"),
+    [("6.1.0-25-amd64", "6, 1, 0"), ("5.10", "5, 10, 0"), ("6.18.44-fc", "6, 18, 44")],
+)
+def test_version_of_the_kernel(release: str, code: str) -> None:
+    """If it failed, BCC would take the kernel for another one."""
+    text = kernel_source.files(release)["include/linux/version.h"]
+    assert f"LINUX_VERSION_CODE KERNEL_VERSION({code})" in text
+
+
+def test_generated_tree_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it failed, every start would leave a folder behind, and a changed environment."""
+    monkeypatch.setenv(kernel_source.VARIABLE, "/elsewhere")
+    with kernel_source.kernel_source():
+        folder = Path(os.environ[kernel_source.VARIABLE])
+        assert (folder / "include/linux/types.h").exists()
+        assert folder.stat().st_mode & 0o077 == 0
+    assert not folder.exists()
+    assert os.environ[kernel_source.VARIABLE] == "/elsewhere"
