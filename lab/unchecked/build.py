@@ -7,6 +7,7 @@ private folder that is gone once the library is loaded.
 """
 
 import ctypes
+import errno
 import functools
 import hashlib
 import os
@@ -63,6 +64,8 @@ def build() -> Path:
     for folder in (FOLDER.parent, FOLDER):
         if folder.stat().st_uid == os.geteuid():
             folder.chmod(READABLE_BY_ALL)
+    if not os.access(FOLDER, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(FOLDER))
     unfinished = path.with_suffix(f".{os.getpid()}")
     try:
         _compile(unfinished)

@@ -2,13 +2,16 @@
 
 import shutil
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.unchecked import build
 from tests import needs
+from tests.process import locked
 
 
 @pytest.fixture
@@ -63,6 +66,36 @@ def test_built_privately_where_the_shared_place_is_closed(
     library = build.load.__wrapped__()
     assert hasattr(library, "bulkhead_evaluate")
     assert not list((own_folder / "private").iterdir())
+
+
+@pytest.fixture
+def readable_folder() -> Iterator[Path]:
+    """A folder that everybody can read and only we can write; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_an_unprivileged_role_can_build_it(readable_folder: Path) -> None:
+    """On a fresh checkout, the unchecked evaluator would end before it has begun."""
+    needs.require_command("cc", "gcc")
+    locked.require_other_user()
+    program = (
+        "from pathlib import Path\nfrom lab.unchecked import build\n"
+        f"build.FOLDER = Path({str(readable_folder)!r})\n"
+        "print(hasattr(build.load(), 'bulkhead_evaluate'))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-I", "-c", program],
+        capture_output=True,
+        check=False,
+        timeout=locked.SECONDS,
+        env=locked.environment(),
+        user=locked.NOBODY,
+        extra_groups=[],
+    )
+    assert (ended.stdout, ended.stderr) == (b"True\n", b"")
+    assert not list(readable_folder.iterdir())
 
 
 def test_it_needs_nothing_from_a_library(own_folder: Path) -> None:
