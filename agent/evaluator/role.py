@@ -79,7 +79,7 @@ def run(
     trial = Trial(types, Supply.of(types, Rung(order["rung"])), attribution, lenient=lenient)
     try:
         files = _load(payloads, trial, build)
-        engine = build(files, types, attribution.note)
+        engine = _build(payloads, files, trial, build)
         _finish_trial(payloads, trial, engine, cursors)
     except RefusedError as refused:
         problems = [_plain(problem) for problem in refused.problems]
@@ -153,7 +153,10 @@ def _warm_up(types: Mapping[int, TemplateType], build: EngineBuilder) -> None:
 
 
 def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> list[ChannelFile]:
-    """Trial steps 1 to 3; files that were tried before are loaded as strictly, not tried again."""
+    """Trial steps 1 to 3; files that were tried before are loaded as strictly, not tried again.
+
+    Raises RefusedError for the first file that has problems, with all of them.
+    """
 
     def factory(files: Sequence[ChannelFile], types: Mapping[int, TemplateType]) -> Engine:
         return build(files, types, trial.attribution.note)
@@ -166,12 +169,34 @@ def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> li
         except ContentError as error:
             raise RefusedError(payload.hash, error.problems) from error
         problems = _wrong_type(payload, file)
-        if payload.trial and not problems:
-            problems = trial.check(file, payload.active_version, factory)
+        if not problems:
+            problems = (
+                trial.check(file, payload.active_version, factory)
+                if payload.trial
+                else trial.served(file)
+            )
         if problems:
             raise RefusedError(payload.hash, problems)
         files.append(file)
     return files
+
+
+def _build(
+    payloads: Sequence[Payload],
+    files: Sequence[ChannelFile],
+    trial: Trial,
+    build: EngineBuilder,
+) -> Engine:
+    """The engine over all files; if it refuses them, the file that it refuses alone is named."""
+    try:
+        return build(files, trial.types, trial.attribution.note)
+    except ContentError as error:
+        for payload, file in zip(payloads, files, strict=True):
+            try:
+                build([file], trial.types, trial.attribution.note)
+            except ContentError as alone:
+                raise RefusedError(payload.hash, alone.problems) from alone
+        raise RefusedError(payloads[-1].hash, error.problems) from error
 
 
 def _wrong_type(payload: Payload, file: ChannelFile) -> list[Problem]:

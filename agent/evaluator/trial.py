@@ -44,6 +44,13 @@ class Trial:
     attribution: Attribution
     lenient: bool = False
 
+    def served(self, channel_file: ChannelFile) -> list[Problem]:
+        """Why a file that passed its trial long ago can't be served now: another rung or release.
+
+        A criterion on an input that nobody fills in would be silently dead.
+        """
+        return [] if self.lenient else validate(channel_file, self.supply, self.types)
+
     def check(
         self, channel_file: ChannelFile, active_version: int, factory: EngineFactory
     ) -> list[Problem]:
