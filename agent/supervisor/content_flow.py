@@ -6,38 +6,26 @@ the new set takes over, and goes back to last known good when a set kills its ev
 outcomes are said to the link, with reasons.
 """
 
-import hashlib
-import os
+import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.channel import Message
 from agent.deaths import Decision
 from agent.lifecycle import Event, State
+from agent.supervisor import payload as payloads
 from agent.supervisor.evaluators import FileSet, LoadedFile
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.payload import Problem, RefusedError, problem
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.store import Store
 
-Problem = Mapping[str, str]
 Say = Callable[[str, State, Sequence[Problem]], None]
-
-
-class RefusedError(Exception):
-    """A payload is refused before anybody parses it; `problem` says why."""
-
-    def __init__(self, reason: str, found: str, expected: str) -> None:
-        self.problem = problem(reason, "", found, expected)
-        super().__init__(reason)
-
-
-def problem(reason: str, place: str, found: str, expected: str) -> dict[str, str]:
-    """A reason why content was refused, as it travels to the link."""
-    return {"reason": reason, "place": place, "found": found, "expected": expected}
+_SIGNATURE = re.compile(r"[0-9a-f]{128}")
 
 
 @dataclass(slots=True)
@@ -56,6 +44,8 @@ class ContentFlow:
     on_trial: StoredFile | None = None
     degraded: bool = False
     uncommitted: bool = False
+    # Files in force that this rung can't serve, by hash; not given up, for the rung may change.
+    unserved: dict[str, Sequence[Problem]] = field(default_factory=dict)
     _accept_at: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -72,7 +62,10 @@ class ContentFlow:
 
     def wanted(self) -> FileSet:
         """The set of files that evaluators should run; none while degraded."""
-        return frozenset() if self.degraded else self._loaded(self.manifest)
+        if self.degraded:
+            return frozenset()
+        active = self.manifest.active.values()
+        return frozenset(_loaded(file) for file in active if file.hash not in self.unserved)
 
     def active_version(self, template_type: int) -> int:
         """The version in force of a Template Type's Channel File, 0 if there is none."""
@@ -80,17 +73,30 @@ class ContentFlow:
         return file.version if file else 0
 
     def candidate_set(self) -> tuple[FileSet, LoadedFile] | None:
-        """The set for the next trial, and the file on trial in it; None if nothing waits."""
-        if self.on_trial is not None or not self.waiting:
-            return None
-        self.on_trial = self._step(self.waiting.popleft(), Event.TRIAL_STARTED)
+        """The set for the next trial, and the file on trial in it; None if nothing waits.
+
+        A trial that came to nothing, because its evaluator could not start or its rings went away,
+        is held again.
+        """
+        if self.on_trial is None:
+            if not self.waiting:
+                return None
+            self.on_trial = self._step(self.waiting.popleft(), Event.TRIAL_STARTED)
         tried = _loaded(self.on_trial)
         others = {file for file in self.wanted() if file.template_type != tried.template_type}
         return frozenset({*others, tried}), tried
 
     def receive(self, message: Message) -> None:
-        """A payload from the link: size, hash, quarantine, signature; then it waits for trial."""
-        content_hash = str(message["hash"])
+        """A payload from the link: size, hash, quarantine, signature; then it waits for trial.
+
+        ProtocolViolationError where the message names no hash at all.
+        """
+        content_hash = payloads.hash_of(message)
+        known = self._known(content_hash)
+        if known is not None:
+            payloads.close_descriptors(message)
+            self.say(known.hash, known.state, [])
+            return
         file = StoredFile(
             hash=content_hash,
             template_type=message["template_type"],
@@ -100,14 +106,12 @@ class ContentFlow:
             state=State.RECEIVED,
         )
         try:
-            payload = _payload(message)
-            if self._known(file):
-                return
+            payload = payloads.read(message)
             self._require_welcome(file)
             self._require_trusted(file, payload)
             self.store.add_payload(content_hash, payload)
         except RefusedError as refused:
-            self.say(content_hash, State.REJECTED, [refused.problem])
+            self.say(content_hash, refused.state, [refused.problem])
             return
         except OSError as error:
             self.say(content_hash, State.REJECTED, [_store_failed(error)])
@@ -119,6 +123,11 @@ class ContentFlow:
         if self.on_trial is None:
             return
         file = replace(self.on_trial.after(Event.TRIAL_PASSED), version=version)
+        before = self.manifest.active.get(file.template_type)
+        if before is not None and version <= before.version:
+            newer = f"a version above {before.version}"
+            self.rejected([problem("VERSION_NOT_NEWER", "version", str(version), newer)])
+            return
         try:
             self.store.commit(self.manifest.activate(file), self._kept())
         except OSError as error:
@@ -126,6 +135,9 @@ class ContentFlow:
             return
         self.on_trial = None
         self.degraded = False
+        self._forget_gone()
+        if before is not None:
+            self.say(before.hash, before.after(Event.REPLACED).state, [])
         self.say(file.hash, file.state, [])
         self._accept_at[file.hash] = self.clock() + self.probation_seconds
 
@@ -134,6 +146,7 @@ class ContentFlow:
         if self.on_trial is not None:
             self._step(self.on_trial, Event.REFUSED, problems)
             self.on_trial = None
+            self.store.tidy(self._kept())
 
     def accept_due(self) -> bool:
         """End the probation of files that have behaved; whether any was accepted."""
@@ -144,49 +157,67 @@ class ContentFlow:
         accepted = self.manifest.probation() & set(due)
         if accepted:
             self._commit(self.manifest.accept(accepted))
-            for content_hash in sorted(accepted):
-                self.say(content_hash, State.ACCEPTED, [])
         return bool(accepted)
 
     def blame(self, decision: Decision, reason: str) -> None:
         """Give up the files that a decision names; the versions before them are in force again."""
-        manifest = self.manifest
-        for content_hash in decision.hashes:
-            manifest = manifest.give_up(
-                content_hash, Event.BLAMED, reason, decision.suspect_instance
-            )
-        self._commit(manifest)
         found = f"{reason} at instance {decision.suspect_instance or 'unknown'}"
-        for content_hash in decision.hashes:
-            cause = problem("EVALUATOR_DIED", "", found, "an evaluator that stays alive")
-            self.say(content_hash, State.QUARANTINED, [cause])
+        cause = problem("EVALUATOR_DIED", "", found, "an evaluator that stays alive")
+        self._give_up(decision.hashes, Event.BLAMED, reason, decision.suspect_instance, cause)
 
     def degrade(self) -> None:
-        """Evaluators die without a suspect: first last known good, then no content at all."""
-        good = self.manifest.last_known_good()
-        if good == self.manifest:
-            self.degraded = True
+        """Evaluators die without a suspect: first last known good, then no content for a while."""
+        suspects = sorted(self.manifest.probation())
+        if suspects:
+            cause = problem("EVALUATOR_DIED", "", "no suspect", "an evaluator that stays alive")
+            self._give_up(suspects, Event.BLAMED, "DEGRADED", "", cause)
         else:
-            self._commit(good)
+            self.degraded = True
+            self._whole_again_at = self.clock() + LIMITS.degraded_seconds
+
+    def recover_due(self) -> bool:
+        """Try the content again that was switched off a while ago; whether it is tried."""
+        due = self.degraded and self.clock() >= self._whole_again_at
+        if due:
+            self.degraded = False
+        return due
+
+    def cannot_serve(self, content_hash: str, problems: Sequence[Problem]) -> None:
+        """A file in force needs what this sensor does not supply now: it waits, said aloud."""
+        known = self._known(content_hash)
+        if known is not None:
+            self.unserved[content_hash] = problems
+            self.say(content_hash, known.state, problems)
+
+    def supply_changed(self) -> None:
+        """Another collection may supply what a file in force has been waiting for."""
+        self.unserved.clear()
+
+    def missing(self, content_hash: str) -> None:
+        """A stored payload can't be read any more: the version before it is in force again."""
+        cause = problem("STORE_FAILED", "", "a payload that can't be read", "the payload")
+        if self.on_trial is not None and self.on_trial.hash == content_hash:
+            self.rejected([cause])
+        elif content_hash in self.manifest.hashes():
+            self._commit(self.manifest.without(content_hash))
+            self.say(content_hash, State.REJECTED, [cause])
 
     def revoke(self, message: Message) -> None:
-        """A signed order to give up a payload."""
-        content_hash = str(message["hash"])
+        """A signed order to give up a payload; ProtocolViolationError where it names no hash."""
+        content_hash = payloads.hash_of(message)
+        payloads.close_descriptors(message)
         try:
             key = self._key(message["key_id"])
-            good = key.signed_revocation(
-                bytes.fromhex(content_hash), bytes.fromhex(message["signature"])
-            )
+            order = bytes.fromhex(content_hash)
+            good = key.signed_revocation(order, bytes.fromhex(message["signature"]))
         except (RefusedError, ValueError):
             good = False
-        if not good:
-            cause = problem(
-                "SIGNATURE_INVALID", "revocation", "no good signature", "a signed order"
-            )
-            current = self._current(content_hash)
-            self.say(content_hash, current.state if current else State.REJECTED, [cause])
+        if good:
+            self._withdraw(content_hash, message["reason"])
             return
-        self._withdraw(content_hash, str(message["reason"]))
+        cause = problem("SIGNATURE_INVALID", "revocation", "no good signature", "a signed order")
+        known = self._known(content_hash)
+        self.say(content_hash, known.state if known else State.REJECTED, [cause])
 
     def _withdraw(self, content_hash: str, reason: str) -> None:
         revoked = problem("REVOKED", "", reason, "")
@@ -196,57 +227,69 @@ class ContentFlow:
         if self.on_trial is not None and self.on_trial.hash == content_hash:
             self._step(self.on_trial, Event.REVOKED, [revoked])
             self.on_trial = None
-        if self._current(content_hash) is not None:
-            self._commit(self.manifest.give_up(content_hash, Event.REVOKED, "REVOKED", ""))
-        self.say(content_hash, State.ROLLED_BACK, [revoked])
+        self._give_up([content_hash], Event.REVOKED, "REVOKED", "", revoked)
+
+    def _give_up(
+        self, hashes: Iterable[str], event: Event, reason: str, instance: str, cause: Problem
+    ) -> None:
+        """Never run these again, whether they are here or not."""
+        manifest = self.manifest
+        for content_hash in hashes:
+            manifest = manifest.give_up(content_hash, event, reason, instance)
+        if manifest != self.manifest:
+            self._commit(manifest)
+        for content_hash in hashes:
+            refused = manifest.refusal(content_hash)
+            self.say(content_hash, refused.state if refused else State.REJECTED, [cause])
 
     def retry_commit(self) -> None:
         """What could not be written for want of room or the like is tried again."""
-        if self.uncommitted:
+        if self.uncommitted and self.clock() >= self._commit_again_at:
             self._commit(self.manifest)
 
     def _commit(self, manifest: Manifest) -> None:
         """Put a manifest in force, even where the disk refuses: protection comes first."""
+        before = self.manifest.active
         try:
             self.store.commit(manifest, self._kept())
             self.uncommitted = False
         except OSError:
             self.store.manifest = manifest
             self.uncommitted = True
+            self._commit_again_at = self.clock() + LIMITS.commit_again_seconds
+        self._forget_gone()
+        for number, file in manifest.active.items():
+            if before.get(number) != file:
+                self.say(file.hash, file.state, [])
+
+    def _forget_gone(self) -> None:
+        for content_hash in self.unserved.keys() - {f.hash for f in self.manifest.active.values()}:
+            del self.unserved[content_hash]
 
     def _kept(self) -> frozenset[str]:
         """Payloads that no manifest names yet."""
         return frozenset(f.hash for f in [*self.waiting, *filter(None, [self.on_trial])])
 
-    def _current(self, content_hash: str) -> StoredFile | None:
-        active = self.manifest.active.values()
-        return next((file for file in active if file.hash == content_hash), None)
-
-    def _known(self, file: StoredFile) -> bool:
-        """Content that is here already needs no second trial; its state is said again."""
+    def _known(self, content_hash: str) -> StoredFile | None:
+        """Content that is here already needs no second trial."""
         known = [*self.manifest.active.values(), *self.waiting, *filter(None, [self.on_trial])]
-        for one in known:
-            if one.hash == file.hash:
-                self.say(one.hash, one.state, [])
-                return True
-        return False
+        return next((file for file in known if file.hash == content_hash), None)
 
     def _require_welcome(self, file: StoredFile) -> None:
         refused = self.manifest.refusal(file.hash)
         if refused is not None:
-            raise RefusedError(str(refused.state).upper(), refused.reason, "other content")
-        if file.template_type <= 0:
-            raise RefusedError("UNKNOWN_TEMPLATE_TYPE", str(file.template_type), "a number above 0")
+            reason = str(refused.state).upper()
+            raise RefusedError(reason, refused.reason, "other content", refused.state)
+        if not 0 < file.template_type <= LIMITS.template_type:
+            raise RefusedError("UNKNOWN_TEMPLATE_TYPE", f"{file.template_type:.20g}", "a number")
         if len(self.waiting) >= LIMITS.pending_content:
             raise RefusedError("TOO_MANY_WAITING", str(len(self.waiting)), "fewer files at once")
 
     def _require_trusted(self, file: StoredFile, payload: bytes) -> None:
         key = self._key(file.key_id)
-        try:
-            signature = bytes.fromhex(file.signature)
-        except ValueError:
-            signature = b""
-        if not key.signed_channel_file(payload, signature):
+        # In one form only: what is stored must read back as it was written.
+        written = file.signature if _SIGNATURE.fullmatch(file.signature) else ""
+        if not key.signed_channel_file(payload, bytes.fromhex(written)):
             raise RefusedError("SIGNATURE_INVALID", "a signature that is not good", "a good one")
 
     def _key(self, key_id: str) -> TrustedKey:
@@ -267,10 +310,6 @@ class ContentFlow:
         self.say(after.hash, after.state, problems)
         return after
 
-    @staticmethod
-    def _loaded(manifest: Manifest) -> FileSet:
-        return frozenset(_loaded(file) for file in manifest.active.values())
-
 
 def _loaded(file: StoredFile) -> LoadedFile:
     return LoadedFile(file.hash, file.template_type)
@@ -278,29 +317,6 @@ def _loaded(file: StoredFile) -> LoadedFile:
 
 def _store_failed(error: OSError) -> Problem:
     return problem("STORE_FAILED", "", error.strerror or "an error", "room in the state folder")
-
-
-def _payload(message: Message) -> bytes:
-    """Read the payload behind the message's only descriptor; closes all descriptors."""
-    try:
-        if len(message.descriptors) != 1:
-            raise RefusedError("NO_PAYLOAD", f"{len(message.descriptors)} descriptors", "one")
-        descriptor = message.descriptors[0]
-        size = os.fstat(descriptor).st_size
-        if not 0 < size <= LIMITS.payload_bytes:
-            raise RefusedError(
-                "EMPTY_FILE" if size == 0 else "FILE_TOO_LARGE",
-                f"{size} bytes",
-                f"1 to {LIMITS.payload_bytes} bytes",
-            )
-        payload = os.pread(descriptor, size, 0)
-    finally:
-        for descriptor in message.descriptors:
-            os.close(descriptor)
-    found = hashlib.sha256(payload).hexdigest()
-    if found != message["hash"]:
-        raise RefusedError("HASH_MISMATCH", found, str(message["hash"]))
-    return payload
 
 
 def active_documents(manifest: Manifest) -> list[dict[str, Any]]:

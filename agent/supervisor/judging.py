@@ -15,10 +15,11 @@ from typing import Any
 from agent.channel import Message, ProtocolViolationError, checksum
 from agent.deaths import Action, Death, DeathHistory, Decision, decide
 from agent.supervisor.child import Child
-from agent.supervisor.content_flow import ContentFlow, problem
+from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.evaluators import Evaluator, Evaluators, Stage
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log
+from agent.supervisor.payload import problem
 from agent.supervisor.reports import Reports
 from agent.supervisor.rings import RingFacts
 from agent.supervisor.verdicts import stop
@@ -112,9 +113,8 @@ class Judging:
             self.flow.rejected(problems)
             return
         self.evaluators.slow_down(one)
-        # A file that was fine before can't be loaded any more: go back behind it.
-        decision = Decision(Action.QUARANTINE, hashes=(content_hash,), suspect_hash=content_hash)
-        self.flow.blame(decision, problems[0]["reason"] if problems else "REJECTED")
+        # It passed its trial once and is signed: what has changed is what this sensor supplies.
+        self.flow.cannot_serve(content_hash, problems)
 
     def _frame(self, one: Evaluator, message: Message) -> None:
         ring = self._ring(message["ring"])

@@ -9,12 +9,19 @@ class SupervisorLimits:
 
     payload_bytes: int = 32 * 1024 * 1024
     pending_content: int = 64
+    template_type: int = 65535
+    problem_characters: int = 500
+    outcome_bytes: int = 64 * 1024
     # Evaluators: how long each phase may last, and how long a silence means death.
     load_seconds: float = 30.0
     trial_seconds: float = 20.0
     heartbeat_seconds: float = 2.0
     drain_seconds: float = 1.0
     stop_seconds: float = 2.0
+    # How long all content stays switched off once nothing else has helped.
+    degraded_seconds: float = 60.0
+    # How long to wait before a manifest that the disk refused is written again.
+    commit_again_seconds: float = 1.0
     # A role that lived this long is not in a crash loop: another one is started at once. At this
     # length even an endless loop of deaths costs less than a third of a processor.
     stable_seconds: float = 1.0

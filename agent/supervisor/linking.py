@@ -5,6 +5,7 @@ outcomes of content are kept by hash with their latest state, and a new link is 
 again.
 """
 
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +16,14 @@ from agent.backoff import Backoff
 from agent.channel import Message, ProtocolViolationError
 from agent.lifecycle import State
 from agent.supervisor.child import Child
-from agent.supervisor.content_flow import ContentFlow, Problem
+from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.log import Log
+from agent.supervisor.payload import Problem
 from agent.supervisor.reports import Report, Reports
 
 KEPT_OUTCOMES = 1000
+KEPT_PROBLEMS = 50
 
 
 @dataclass(slots=True)
@@ -48,7 +51,10 @@ class Linking:
 
     def say(self, content_hash: str, state: State, problems: Sequence[Problem]) -> None:
         """A payload's new state, for the cloud and for the log."""
-        fields = {"hash": content_hash, "state": str(state), "problems": list(problems)[:50]}
+        told = list(problems)[:KEPT_PROBLEMS]
+        while len(json.dumps(told)) > LIMITS.outcome_bytes:
+            told.pop()
+        fields = {"hash": content_hash, "state": str(state), "problems": told}
         self.log.say("content", **fields)
         self._outcomes[content_hash] = fields
         self._outcomes.move_to_end(content_hash)

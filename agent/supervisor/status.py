@@ -51,6 +51,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "collection": _collection(sources),
         "content": {
             "active": active_documents(sources.flow.manifest),
+            "unserved": {name: list(found) for name, found in sources.flow.unserved.items()},
             "waiting": len(sources.flow.waiting),
             "on_trial": sources.flow.on_trial.hash if sources.flow.on_trial else "",
             "quarantine": [_quarantined(one) for one in sources.flow.manifest.quarantine],
@@ -73,6 +74,8 @@ def reduced(sources: StatusSources) -> list[str]:
         reasons.append(f"RUNG_{collecting.rung.upper()}")
     if sources.evaluators.worker is None:
         reasons.append("NO_EVALUATOR")
+    if sources.flow.unserved:
+        reasons.append("CONTENT_UNSERVED")
     if sources.flow.degraded:
         reasons.append("CONTENT_OFF")
     if os.geteuid() != 0:

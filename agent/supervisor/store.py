@@ -113,8 +113,14 @@ class Store:
         document = json.dumps(to_document(manifest), indent=1).encode()
         _replace(self.folder / MANIFEST, document)
         self.manifest = manifest
-        wanted = manifest.hashes() | keep
-        # The manifest is in force; what can't be tidied up now is tidied up next time.
+        self.tidy(keep)
+
+    def tidy(self, keep: frozenset[str]) -> None:
+        """Drop payloads that neither the manifest nor `keep` names.
+
+        The manifest is in force already: what can't be tidied up now is tidied up next time.
+        """
+        wanted = self.manifest.hashes() | keep
         with contextlib.suppress(OSError):
             for path in self._stored():
                 if path.name not in wanted:

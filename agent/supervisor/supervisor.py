@@ -277,6 +277,7 @@ class Supervisor:
     def _collection_changed(self) -> None:
         self.evaluators.change_rings(self.collecting.collection)
         self.judging.history.rings_changed()
+        self.flow.supply_changed()
         self.linking.introduce_again()
 
     def _identity(self) -> dict[str, Any]:
