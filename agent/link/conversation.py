@@ -4,14 +4,22 @@
     receive  receipts to the store, offers to the courier, revocations to the supervisor
     courier  one offer after the other: fetch, check, hand over to the supervisor
 
-It ends with grpc's error where the connection does, with `CloudError` where the cloud breaks the
-rules, and quietly where the cloud closes. Nothing here decides about content.
+After the cloud has called something invalid, what was under way is sent one by one, each after the
+one before was confirmed: if it happens again, `refused` names the delivery to give up.
+
+It ends with `CloudError` where the connection breaks (its reason is then the name of gRPC's status)
+or the cloud breaks the rules, with TimeoutError where there is no welcome, and quietly where the
+cloud closes. Nothing here decides about content.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
 
 from agent.link.courier import Courier, Stub
 from agent.link.errors import CloudError
@@ -21,9 +29,26 @@ from agent.link.outbox import Delivery, Kind, OutboxReader
 from agent.link.sensor import Sensor
 from bulkhead.v1 import channel_file_pb2, report_pb2, sensor_service_pb2
 
+INVALID = grpc.StatusCode.INVALID_ARGUMENT.name
+SUSPICIOUS = frozenset({INVALID, grpc.StatusCode.INTERNAL.name, grpc.StatusCode.UNKNOWN.name})
+"""How a session may end after something invalid was sent: gRPC hides the status if a write fails
+at the same moment."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What outlives a session, as delivery numbers.
+
+    confirmed: a receipt has covered everything up to it. careful_until: up to it, deliveries are
+    sent one by one.
+    """
+
+    confirmed: int = 0
+    careful_until: int = 0
+
 
 class Conversation:
-    """State of one session; `confirmed` outlives it: what a receipt has covered so far."""
+    """State of one session."""
 
     def __init__(
         self,
@@ -31,7 +56,7 @@ class Conversation:
         sensor: Sensor,
         reader: OutboxReader,
         mailbox: Mailbox,
-        confirmed: int,
+        progress: Progress,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._call = stub.Session(None)  # written to, not iterated over
@@ -41,10 +66,11 @@ class Conversation:
         self._clock = clock
         self._courier = Courier(stub, sensor, mailbox)
         self._wake = asyncio.Event()
-        self._sent = self.confirmed = confirmed
+        self._progress = progress
+        self._sent = progress.confirmed
         self._in_flight: deque[tuple[int, int]] = deque()
         self._in_flight_bytes = 0
-        self._last_progress = clock()
+        self._asked: float | None = None
         self._welcomed: float | None = None
         self._heartbeat: report_pb2.Heartbeat | None = None
 
@@ -53,12 +79,31 @@ class Conversation:
         """How long the session was open, from the welcome on; 0 without one."""
         return 0.0 if self._welcomed is None else self._clock() - self._welcomed
 
+    def refused(self, reason: str) -> int | None:
+        """The session was ended for a reason: be careful, or name the delivery that it was.
+
+        Only a status that says "invalid", and while one delivery alone was under way, is proof.
+        """
+        if self._careful and reason == INVALID and len(self._in_flight) == 1:
+            return self._in_flight[0][0]
+        if reason in SUSPICIOUS and self._in_flight:
+            self._progress.careful_until = max(self._progress.careful_until, self._sent)
+        return None
+
     def wake(self) -> None:
         """There may be something to send."""
         self._wake.set()
 
     async def run(self) -> None:
         """Talk until the session ends."""
+        try:
+            await self._talk()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            # What a failed write says, or one after the end, depends on timing: ask the call.
+            status, details = await self._call.code(), await self._call.details()
+            raise CloudError(status.name, details or "no details") from error
+
+    async def _talk(self) -> None:
         await self._greet()
         self._welcomed = self._clock()
         self._mailbox.connected = True
@@ -82,18 +127,15 @@ class Conversation:
             await self._call.write(hello)
             response = await self._call.read()
         if not isinstance(response, sensor_service_pb2.SessionResponse):
-            # The stream has ended without a word; its status says why.
-            raise CloudError("NO_WELCOME", f"the cloud ended the session: {await self._status()}")
+            raise CloudError("NO_WELCOME", "the cloud ended the session without one")
         if response.WhichOneof("message") != "welcome":
             raise CloudError("NO_WELCOME", f"got {response.WhichOneof('message')} first")
-
-    async def _status(self) -> str:
-        return f"{await self._call.code()}"
 
     async def _send(self) -> None:
         while True:
             self._wake.clear()
-            await self._send_heartbeat()
+            if not self._careful:
+                await self._send_heartbeat()
             rows = self._reader.after(self._sent, self._room())
             for row in rows:
                 await self._deliver(row)
@@ -102,23 +144,35 @@ class Conversation:
 
     async def _send_heartbeat(self) -> None:
         latest = self._sensor.heartbeat
-        if latest is not None and latest is not self._heartbeat:
-            self._heartbeat = latest
-            await self._call.write(sensor_service_pb2.SessionRequest(heartbeat=latest))
+        if latest is None or latest is self._heartbeat:
+            return
+        self._heartbeat = latest
+        # With the number of what needs no receipt any more, to be answered nevertheless.
+        number = self._reader.last_settled()
+        await self._write(sensor_service_pb2.SessionRequest(delivery=number, heartbeat=latest))
 
     async def _deliver(self, row: Delivery) -> None:
-        if not self._in_flight:
-            self._last_progress = self._clock()
         self._in_flight.append((row.number, len(row.message)))
         self._in_flight_bytes += len(row.message)
         self._sent = row.number
-        await self._call.write(_request(row))
+        await self._write(_request(row))
+
+    async def _write(self, request: sensor_service_pb2.SessionRequest) -> None:
+        if self._asked is None:
+            self._asked = self._clock()
+        await self._call.write(request)
 
     def _room(self) -> int:
         """How many rows may be read and sent now."""
+        if self._careful:
+            return 0 if self._in_flight else 1
         if self._in_flight_bytes >= LIMITS.window_bytes:
             return 0
         return min(LIMITS.read_rows, LIMITS.window_deliveries - len(self._in_flight))
+
+    @property
+    def _careful(self) -> bool:
+        return self._progress.confirmed < self._progress.careful_until
 
     async def _receive(self) -> None:
         while True:
@@ -139,13 +193,15 @@ class Conversation:
                     continue
 
     def _confirm(self, delivery: int) -> None:
-        if delivery > self._sent:
-            raise CloudError("RECEIPT_AHEAD", f"receipt {delivery}, sent only up to {self._sent}")
+        # A cloud may confirm what an earlier link sent, but not what was never numbered.
+        if delivery > self._sent and delivery > (last := self._reader.last_number()):
+            raise CloudError("RECEIPT_AHEAD", f"receipt {delivery}, the last delivery is {last}")
+        self._sent = max(self._sent, delivery)
         while self._in_flight and self._in_flight[0][0] <= delivery:
             self._in_flight_bytes -= self._in_flight.popleft()[1]
-            self._last_progress = self._clock()
-        if delivery > self.confirmed:
-            self.confirmed = delivery
+        self._asked = self._clock() if self._in_flight else None
+        if delivery > self._progress.confirmed:
+            self._progress.confirmed = delivery
             self._mailbox.post_receipt(delivery)
         self._wake.set()
 
@@ -168,12 +224,15 @@ class Conversation:
             await asyncio.wrap_future(order.done)
 
     async def _watch(self) -> None:
-        """End a session in which nothing is confirmed any more although it seems to be alive."""
+        """End a session that is dead although nobody has said so: pings of gRPC don't see it.
+
+        They are put off by every write, and a process that hangs has a kernel that answers.
+        """
         while True:
-            await asyncio.sleep(1.0)
-            silence = self._clock() - self._last_progress
-            if self._in_flight and silence > LIMITS.receipt_seconds:
-                raise CloudError("NO_RECEIPT", f"nothing was confirmed for {silence:.0f} s")
+            await asyncio.sleep(LIMITS.watch_seconds)
+            silence = self._clock() - self._asked if self._asked is not None else 0.0
+            if silence > LIMITS.silence_seconds:
+                raise CloudError("NO_ANSWER", f"nothing was confirmed for {silence:.1f} s")
 
 
 def _request(row: Delivery) -> sensor_service_pb2.SessionRequest:

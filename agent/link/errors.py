@@ -18,7 +18,14 @@ class StoreError(LinkError):
 
 
 class ReportError(LinkError):
-    """A message of the supervisor does not say what its kind has to say."""
+    """A message of the supervisor does not say what its kind has to say.
+
+    count: how many detections or reports are lost with it.
+    """
+
+    def __init__(self, reason: str, text: str, count: int = 1) -> None:
+        self.count = count
+        super().__init__(reason, text)
 
 
 class CloudError(LinkError):

@@ -58,7 +58,7 @@ class Intake:
         except ReportError as error:
             say(f"{message.kind}: {error}")
             if "report" in message.fields:
-                self.batch.reports.append(Report(message["report"], None))
+                self.batch.reports.append(Report(message["report"], None, error.count))
 
     def _identity(self, message: Message) -> None:
         told = identity(message)

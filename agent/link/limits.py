@@ -30,9 +30,8 @@ class LinkLimits:
     window_bytes: int = 4 * 1024 * 1024
     read_rows: int = 64
     welcome_seconds: float = 5.0
-    receipt_seconds: float = 30.0
-    keepalive_milliseconds: int = 2_000
-    keepalive_timeout_milliseconds: int = 2_000
+    silence_seconds: float = 5.0
+    watch_seconds: float = 0.5
     response_bytes: int = 4 * 1024 * 1024
     # Reconnecting; a session that lived this long was a good one.
     reconnect_first_seconds: float = 0.2
@@ -50,6 +49,7 @@ class LinkLimits:
     # Texts in acknowledgements, crash and loss reports.
     text_characters: int = 1024
     problems: int = 100
+    id_characters: int = 128
 
 
 LIMITS = LinkLimits()

@@ -38,6 +38,7 @@ class Post:
     """What has come since the last time."""
 
     receipt: int = 0
+    refused: list[int] = field(default_factory=list)
     refusals: list[report_pb2.ContentAcknowledgement] = field(default_factory=list)
     hand_overs: list[HandOver] = field(default_factory=list)
 
@@ -55,6 +56,12 @@ class Mailbox:
         """The cloud has everything up to that delivery number."""
         with self._lock:
             self._post.receipt = max(self._post.receipt, delivery)
+        self.wake()
+
+    def post_refused(self, delivery: int) -> None:
+        """The cloud calls that delivery invalid."""
+        with self._lock:
+            self._post.refused.append(delivery)
         self.wake()
 
     def post_refusal(self, acknowledgement: report_pb2.ContentAcknowledgement) -> None:

@@ -139,6 +139,16 @@ class Outbox:
         """The cloud has everything up to this delivery number."""
         self._delete("delivery <= ?", number)
 
+    def take(self, number: int) -> Delivery | None:
+        """Remove one delivery and return it; None if it is not there."""
+        row = self._connection.execute(
+            "SELECT kind, message FROM outbox WHERE delivery = ?", (number,)
+        ).fetchone()
+        if row is None:
+            return None
+        self._delete("delivery = ?", number)
+        return Delivery(number, Kind(row[0]), row[1])
+
     def add_loss(self, loss: Loss) -> None:
         """Count a loss, merged into what is already counted for its cause and Template Type."""
         self._connection.execute(
@@ -211,6 +221,21 @@ class OutboxReader:
             (number, rows),
         ).fetchall()
         return [Delivery(number, Kind(kind), message) for number, kind, message in found]
+
+    def last_number(self) -> int:
+        """The highest delivery number that was ever given."""
+        return self._number("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
+
+    def last_settled(self) -> int:
+        """A delivery number up to which nothing waits."""
+        return self._number(
+            "SELECT coalesce((SELECT min(delivery) - 1 FROM outbox),"
+            " (SELECT seq FROM sqlite_sequence WHERE name = 'outbox'))"
+        )
+
+    def _number(self, query: str) -> int:
+        (number,) = self._connection.execute(query).fetchone()
+        return int(number)
 
     def close(self) -> None:
         """Give the connection up."""

@@ -139,6 +139,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    # The sandbox permits no temporary files outside the state folder.
+    connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 

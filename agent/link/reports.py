@@ -5,6 +5,7 @@ such, enum values as lower-case names without their prefix, bytes as hexadecimal
 strings. Whatever is not that raises `ReportError`, naming the field.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -21,6 +22,7 @@ MALFORMED_REPORT = "MALFORMED_REPORT"
 
 HASH_BYTES = 32
 
+_ID = re.compile(rf"[!-~]{{1,{LIMITS.id_characters}}}")
 _M = TypeVar("_M", bound=Message)
 
 
@@ -85,13 +87,25 @@ def acknowledgement(
 
 
 def detections(payload: bytes) -> report_pb2.DetectionBatch:
-    """The evaluator's batch; ReportError if it is none or empty."""
+    """The evaluator's batch, strictly: what the cloud would refuse must not block the outbox.
+
+    ReportError if it is none or empty, has fields that the wire does not know, or an id that is not
+    1 to `LIMITS.id_characters` printable ASCII characters.
+    """
     try:
         batch = report_pb2.DetectionBatch.FromString(payload)
     except DecodeError as error:
         raise _malformed("payload", f"{len(payload)} bytes", "a DetectionBatch") from error
-    if not batch.detections:
+    count = len(batch.detections)
+    if not count:
         raise _malformed("payload", "no detection", "at least one")
+    size = batch.ByteSize()
+    batch.DiscardUnknownFields()
+    if batch.ByteSize() != size:
+        raise ReportError(MALFORMED_REPORT, "payload: fields that the wire does not know", count)
+    for one in batch.detections:
+        if not _ID.fullmatch(one.id):
+            raise ReportError(MALFORMED_REPORT, f"detection with id {one.id!a:.80}", count)
     return batch
 
 

@@ -161,6 +161,7 @@ class Link:
         post = self._mailbox.take()
         batch = self._intake.batch
         batch.receipt = max(batch.receipt, post.receipt)
+        batch.refused.extend(post.refused)
         batch.acknowledgements.extend(post.refusals)
         for hand_over in post.hand_overs:
             self._channel.hand_over(hand_over)

@@ -4,8 +4,7 @@ A thread of its own, so that neither a stalled cloud nor a stalled disk holds up
 owns the asyncio loop and everything of gRPC; it gets what it sends from the outbox through a
 connection of its own and posts what it receives to the mailbox.
 
-Each try uses a new channel without a shared subchannel, so that the only backoff is ours. Pings
-notice within seconds a cloud that has gone without saying so, or whose process hangs.
+Each try uses a new channel without a shared subchannel, so that the only backoff is ours.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ import grpc
 import grpc.aio
 
 from agent.backoff import Backoff
-from agent.link.conversation import Conversation
+from agent.link.conversation import Conversation, Progress
 from agent.link.errors import CloudError, ConfigurationError
 from agent.link.limits import LIMITS
 from agent.link.log import say
@@ -35,9 +34,6 @@ OPTIONS = (
     ("grpc.enable_retries", 0),
     # The environment must not redirect a sensor.
     ("grpc.enable_http_proxy", 0),
-    ("grpc.keepalive_time_ms", LIMITS.keepalive_milliseconds),
-    ("grpc.keepalive_timeout_ms", LIMITS.keepalive_timeout_milliseconds),
-    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", LIMITS.response_bytes),
 )
 
@@ -93,9 +89,9 @@ class Session:
         self._sensor = sensor
         self._reader = reader
         self._mailbox = mailbox
-        self._confirmed = 0
+        self._progress = Progress()
         self._conversation: Conversation | None = None
-        self._last_said = ""
+        self._last_reason = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._talk: asyncio.Task[None] | None = None
@@ -165,7 +161,7 @@ class Session:
         async with grpc.aio.secure_channel(address, credentials, options=OPTIONS) as channel:
             stub = sensor_service_pb2_grpc.SensorServiceStub(channel)
             conversation = Conversation(
-                stub, self._sensor, self._reader, self._mailbox, self._confirmed
+                stub, self._sensor, self._reader, self._mailbox, self._progress
             )
             self._conversation = conversation
             talk = self._talk = asyncio.create_task(conversation.run())
@@ -174,26 +170,20 @@ class Session:
             finally:
                 talk.cancel()
                 self._conversation = None
-                self._confirmed = conversation.confirmed
-            self._say_end(talk)
+            self._end_of(conversation, _reason(talk))
             return conversation.connected_seconds
 
-    def _say_end(self, talk: "asyncio.Task[None]") -> None:
-        """Why it ended, once per reason in a row: a cloud may be away for days."""
-        try:
-            talk.result()
-            why = "the cloud ended it"
-        except asyncio.CancelledError:
-            why = "begun anew because the sensor has changed"
-        except grpc.aio.AioRpcError as error:
-            why = f"{error.code().name}: {error.details()}"
-        except TimeoutError:
-            why = "NO_WELCOME: the cloud did not answer in time"
-        except CloudError as error:
-            why = str(error)
-        if why != self._last_said:
-            self._last_said = why
-            say(f"session with {self._cloud.address} ended: {why}")
+    def _end_of(self, conversation: Conversation, why: tuple[str, str]) -> None:
+        """Say why, once per reason in a row (a cloud may be away for days); unblock the outbox."""
+        reason, text = why
+        if reason != self._last_reason:
+            self._last_reason = reason
+            say(f"session with {self._cloud.address} ended: {text}")
+        refused = conversation.refused(reason)
+        if refused is not None:
+            say(f"giving up delivery {refused}, which the cloud calls invalid")
+            self._progress.confirmed = max(self._progress.confirmed, refused)
+            self._mailbox.post_refused(refused)
 
     def _wake_now(self) -> None:
         if self._conversation is not None:
@@ -206,3 +196,16 @@ class Session:
     def _end(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+
+def _reason(talk: "asyncio.Task[None]") -> tuple[str, str]:
+    """Why a session ended: a code, and words; a defect of ours is raised."""
+    try:
+        talk.result()
+    except asyncio.CancelledError:
+        return "SENSOR_CHANGED", "begun anew because the sensor has changed"
+    except TimeoutError:
+        return "NO_WELCOME", "NO_WELCOME: the cloud did not answer in time"
+    except CloudError as error:
+        return error.reason, str(error)
+    return "CLOSED", "the cloud closed it"

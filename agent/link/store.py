@@ -25,28 +25,40 @@ from bulkhead.v1 import report_pb2
 OUTBOX_FULL = "OUTBOX_FULL"
 """Cause of loss: the cloud was away for so long that the outbox had no room left."""
 
+REFUSED_BY_CLOUD = "REFUSED_BY_CLOUD"
+"""Cause of loss: the cloud called a delivery invalid, which would have held up all others."""
+
 MAX_COUNT = 2**62
 """SQLite's integers are 64 bits and signed; sums of two counts must fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A numbered report of the supervisor; `message` is None where it could not be read."""
+    """A numbered report of the supervisor.
+
+    message: None where it could not be read; then `unreadable` is how much is lost with it.
+    """
 
     number: int
     message: report_pb2.DetectionBatch | report_pb2.CrashReport | report_pb2.LossReport | None
+    unreadable: int = 0
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction stores. receipt: the cloud has everything up to that delivery."""
+    """What one transaction stores.
+
+    receipt: the cloud has everything up to that delivery. refused: deliveries that the cloud has
+    called invalid, and would again.
+    """
 
     reports: list[Report] = field(default_factory=list)
     acknowledgements: list[report_pb2.ContentAcknowledgement] = field(default_factory=list)
     receipt: int = 0
+    refused: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.reports or self.acknowledgements or self.receipt)
+        return bool(self.reports or self.acknowledgements or self.receipt or self.refused)
 
 
 class Store:
@@ -85,15 +97,17 @@ class Store:
 
     def commit(self, run: str, batch: Batch) -> None:
         """Store a batch; StoreError where nothing could be stored now."""
-        last = self._outbox.last_report(run)
-        new = [report for report in batch.reports if report.number > last]  # 1
+        position = None
         try:
-            position = None
+            last = self._outbox.last_report(run)
+            new = [report for report in batch.reports if report.number > last]  # 1
             lines = self._lines(new)
             if lines:
                 position = self._log.append(lines)  # 2
             with self._outbox.transaction():  # 3
                 self._outbox.delete_up_to(batch.receipt)
+                for number in batch.refused:
+                    self._give_up(number)
                 self._put(new, batch.acknowledgements)
                 if new:
                     self._outbox.set_last_report(run, new[-1].number)
@@ -146,15 +160,26 @@ class Store:
         message = report.message
         match message:
             case None:
-                self._refuse([Loss(MALFORMED_REPORT, 0, now, now, 1)])
+                self._refuse([Loss(MALFORMED_REPORT, 0, now, now, report.unreadable)])
             case report_pb2.DetectionBatch():
                 if not self._outbox.put(Kind.DETECTIONS, message.SerializeToString()):
-                    self._refuse(_refused(message))
+                    self._refuse(_losses(message, OUTBOX_FULL))
             case report_pb2.CrashReport():
                 if not self._outbox.put(Kind.CRASH_REPORT, message.SerializeToString()):
                     self._refuse([Loss(OUTBOX_FULL, 0, now, now, 1)])
             case report_pb2.LossReport():
                 self._put_loss(message)
+
+    def _give_up(self, number: int) -> None:
+        delivery = self._outbox.take(number)
+        if delivery is None:
+            return
+        now = self._now_unix_ns()
+        losses = [Loss(REFUSED_BY_CLOUD, 0, now, now, 1)]
+        if delivery.kind is Kind.DETECTIONS:
+            batch = report_pb2.DetectionBatch.FromString(delivery.message)
+            losses = _losses(batch, REFUSED_BY_CLOUD)
+        self._refuse(losses)
 
     def _put_loss(self, report: report_pb2.LossReport) -> None:
         # A loss is never lost: without room it is merged into what will be reported later.
@@ -167,14 +192,12 @@ class Store:
         self._outbox.count_dropped(sum(loss.count for loss in losses))
 
 
-def _refused(batch: report_pb2.DetectionBatch) -> list[Loss]:
+def _losses(batch: report_pb2.DetectionBatch, cause: str) -> list[Loss]:
     """What is lost with a batch, by Template Type."""
     times: dict[int, list[int]] = {}
     for one in batch.detections:
         times.setdefault(one.template_type, []).append(one.time_unix_ns)
-    return [
-        Loss(OUTBOX_FULL, number, min(when), max(when), len(when)) for number, when in times.items()
-    ]
+    return [Loss(cause, number, min(when), max(when), len(when)) for number, when in times.items()]
 
 
 def _loss(report: report_pb2.LossReport) -> Loss:

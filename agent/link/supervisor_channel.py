@@ -8,7 +8,7 @@ import os
 import select
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent import channel
@@ -18,7 +18,7 @@ from agent.link.mailbox import HandOver
 
 
 class SupervisorChannel:
-    """`closed` once the supervisor has hung up."""
+    """`closed` once the supervisor has hung up and everything that it sent was read."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -26,6 +26,7 @@ class SupervisorChannel:
         self._stored: int | None = None
         self._heartbeat: dict[str, int] | None = None
         self._hand_overs: deque[HandOver] = deque()
+        self._deaf = False
         self.closed = False
 
     def wait(self, wake: int, timeout_seconds: float, *, reading: bool = True) -> None:
@@ -51,7 +52,8 @@ class SupervisorChannel:
             except BlockingIOError:
                 return
             except ConnectionResetError:
-                message = None
+                # It died with messages of ours unread; what it had sent us still comes.
+                continue
             if message is None:
                 self.closed = True
                 return
@@ -89,11 +91,12 @@ class SupervisorChannel:
 
     @property
     def _waiting(self) -> bool:
-        return (
-            self._stored is not None or self._heartbeat is not None or bool(self._hand_overs)
-        ) and not self.closed
+        return self._stored is not None or self._heartbeat is not None or bool(self._hand_overs)
 
-    def _send(self, kind: str, fields: Any, descriptor: int = -1) -> bool:
+    def _send(self, kind: str, fields: Mapping[str, Any], descriptor: int = -1) -> bool:
+        """Whether it needs no further try: sent, or the supervisor will never hear it."""
+        if self._deaf:
+            return True
         try:
             channel.send(
                 self._socket, kind, descriptors=() if descriptor < 0 else (descriptor,), **fields
@@ -101,6 +104,6 @@ class SupervisorChannel:
         except BlockingIOError:
             return False
         except (BrokenPipeError, ConnectionResetError):
-            self.closed = True
-            return False
+            # It has hung up; what it said before is still to be read.
+            self._deaf = True
         return True

@@ -79,7 +79,9 @@ class SessionRequest(_message.Message):
     CRASH_REPORT_FIELD_NUMBER: _builtins.int
     LOSS_REPORT_FIELD_NUMBER: _builtins.int
     delivery: _builtins.int
-    """Rising per agent; 0 for messages that need no receipt."""
+    """Rising per agent; 0 for messages that need no receipt. A heartbeat repeats a
+    number that needs none any more: its receipt is a sign of life.
+    """
     @_builtins.property
     def hello(self) -> Global___Hello: ...
     @_builtins.property

@@ -1,0 +1,13 @@
+"""Waiting for something to become true, with an end."""
+
+import time
+from collections.abc import Callable
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return as soon as it holds; AssertionError after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s")
+        time.sleep(0.005)
