@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,11 +20,11 @@ from cloud import push as pushing
 from cloud import revoke as revoking
 from cloud.errors import CloudError, CloudReason
 from cloud.folder import CloudFolder, serving
-from cloud.offers import RUNNING, Standing
+from cloud.offers import RUNNING, Release, Standing
 from cloud.signing import SigningKey
 from cloud.store import releases
 from cloud.store.database import Database
-from cloud.views import type_name
+from cloud.views import Types, type_name
 from content.definitions import load_definitions
 
 Key = Annotated[Path, typer.Option(help="The operator's signing key (signing.key).")]
@@ -82,7 +82,7 @@ def push(
         types = load_definitions()
         candidates = pushing.read_candidates(files, types, unsafe=unsafe)
         pushed = pushing.store(database, candidates, signing_key, time.time_ns(), unsafe=unsafe)
-        names = {one.content_hash: _name(one.template_type, one.version) for one in pushed}
+        names = {one.content_hash: _name(one, types) for one in pushed}
         if not as_json:
             _show_pushed(pushed, names)
         targets = [_target(one, cloud, unsafe=unsafe) for one in pushed]
@@ -115,9 +115,10 @@ def revoke(
         database = cloud.open()
         signing_key = SigningKey.from_file(key)
         pushing.require_trusted(signing_key, cloud.trusted_keys())
-        release, holders = _find(database, target)
+        types = load_definitions()
+        release, holders = _find(database, target, types)
         news = revoking.revoke(database, release, signing_key, reason, time.time_ns())
-        name = _name(release.template_type, release.version)
+        name = _name(release, types)
         if not as_json:
             already = "" if news else " (it was already)"
             screen.print(f"revoked {name} {release.content_hash.hex()}{already}", soft_wrap=True)
@@ -135,9 +136,9 @@ def revoke(
     raise SystemExit(answers.exit_code())
 
 
-def _find(database: Database, target: str) -> tuple[Any, list[str]]:
+def _find(database: Database, target: str, types: Types) -> tuple[Release, list[str]]:
     with database.reading() as store:
-        release = revoking.find(releases.all_releases(store), target, load_definitions())
+        release = revoking.find(releases.all_releases(store), target, types)
         return release, progress.holders(release.content_hash, progress.connected(store))
 
 
@@ -188,8 +189,8 @@ def _target(one: pushing.Pushed, cloud: CloudFolder, *, unsafe: bool) -> progres
     return progress.Target(one.content_hash, one.template_type, one.version, one.push, forced)
 
 
-def _name(template_type: int, version: int) -> str:
-    return f"{type_name(template_type, load_definitions())} {version}"
+def _name(one: pushing.Pushed | Release, types: Types) -> str:
+    return f"{type_name(one.template_type, types)} {one.version}"
 
 
 def _show_pushed(pushed: list[pushing.Pushed], names: dict[bytes, str]) -> None:

@@ -4,7 +4,7 @@
     2. the Content Validator, in a process of its own, finds nothing against the sensor's supply
 
 A validator that crashes or exceeds its time is a refusal like any other, and is started anew for
-the next question. Answers are kept per release and supply.
+the next question. Verdicts are kept per release and supply; that the validator failed is none.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class ValidatorProcess:
             await process.wait()
 
     async def _ask(self, payload: bytes, supply: bytes) -> Refusals:
-        if self._process is None:
+        if self._process is None or self._process.returncode is not None:
             pipe = asyncio.subprocess.PIPE
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=pipe, stdout=pipe
@@ -110,7 +110,10 @@ class Gate:
             while len(self._verdicts) > self._limits.held_verdicts:
                 self._verdicts.popitem(last=False)
         self._verdicts.move_to_end(question)
-        return await asyncio.shield(verdict)
+        refusals = await asyncio.shield(verdict)
+        if any(one.reason == CloudReason.VALIDATOR_FAILED for one in refusals):
+            self._verdicts.pop(question, None)
+        return refusals
 
     async def close(self) -> None:
         """Ask nothing more."""

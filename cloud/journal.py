@@ -8,6 +8,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from google.protobuf.message import DecodeError
+
 LOGGER = logging.getLogger("bulkhead.cloud")
 LONGEST_VALUE = 1000
 """Characters of one value; an agent must not fill the log."""
@@ -18,6 +20,11 @@ class _Lines(logging.Formatter):
         fields = getattr(record, "fields", {})
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage()}
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, DecodeError):  # gRPC's report of a peer's bytes, no mistake of ours
+            line["exception"] = f"{type(error).__name__}: {error}"
+        elif record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line | {name: _short(value) for name, value in fields.items()})
 
 

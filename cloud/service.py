@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from bulkhead.v1.sensor_service_pb2 import (
     FetchChannelFileRequest,
@@ -116,12 +117,12 @@ class SensorService(SensorServiceServicer):
     async def _hello(self, agent_id: str, context: Context) -> Hello:
         try:
             async with asyncio.timeout(self._limits.hello_seconds):
-                request = await context.read()
+                request = await _receive(context)
         except TimeoutError:
             raise SessionError(
                 CloudReason.HELLO_LATE, f"no hello within {self._limits.hello_seconds:g} s"
             ) from None
-        if not isinstance(request, SessionRequest):
+        if request is None:
             raise SessionError(CloudReason.HELLO_MISSING, "the stream ended before a hello")
         hello = require_hello(request, agent_id)
         try:
@@ -145,8 +146,8 @@ class SensorService(SensorServiceServicer):
                 self._dispatcher.serve(connection),
                 _ended(connection),
             )
-            journal.info("session_closed", agent_id=connection.agent_id)
         finally:
+            journal.info("session_closed", agent_id=connection.agent_id)
             self._connections.leave(connection)
             agent_id, session = connection.agent_id, connection.session
             self._writer.post(lambda store: hosts.disconnect(store, agent_id, session))
@@ -171,7 +172,7 @@ class SensorService(SensorServiceServicer):
         return remember()
 
     async def _read(self, connection: AgentConnection, context: Context) -> None:
-        while isinstance(request := await context.read(), SessionRequest):
+        while (request := await _receive(context)) is not None:
             effect = effect_of(request, connection, self._library.catalogue)
             if effect.job is not None:
                 await self._writer.submit(effect.job)
@@ -211,6 +212,17 @@ class SensorService(SensorServiceServicer):
                 f"expected at most {self._limits.fetches_per_agent} at a time",
             )
         return connection
+
+
+async def _receive(context: Context) -> SessionRequest | None:
+    """The next message, or None where the agent has closed the stream."""
+    try:
+        request = await context.read()
+    except DecodeError as error:
+        raise SessionError(
+            CloudReason.MESSAGE_INVALID, "bytes that are no SessionRequest"
+        ) from error
+    return request if isinstance(request, SessionRequest) else None
 
 
 async def _ended(connection: AgentConnection) -> None:

@@ -41,7 +41,7 @@ class _FleetRows:
 
     known_hosts: Sequence[hosts.HostRow]
     active: Mapping[str, Sequence[ActiveChannelFile]]
-    content: Sequence[hosts.ContentRow]
+    content: Mapping[str, Sequence[hosts.ContentRow]]
     releases: Mapping[bytes, Release]
     pushed: Mapping[bytes, tuple[int, int]]
     crashes: Mapping[str, int]
@@ -54,7 +54,7 @@ def fleet(store: Connection, types: Types, now_ns: int, *, served: bool) -> Docu
     rows = _FleetRows(
         known_hosts=hosts.all_hosts(store),
         active=hosts.active_files(store),
-        content=hosts.content_rows(store),
+        content=_by_host(hosts.content_rows(store)),
         releases={one.content_hash: one for one in known},
         pushed=releases.instance_counts(store),
         crashes=reports.totals(store, CRASHES),
@@ -174,13 +174,20 @@ def _of_host(
     """Where releases stand on a host, without what is withheld but no longer wanted."""
     versions = {file.template_type: file.version for file in active}
     found = []
-    for row in rows.content:
+    for row in rows.content.get(agent_id, ()):
         release = rows.releases.get(row.content_hash)
-        if row.agent_id != agent_id or release is None:
+        if release is None:
             continue
         newer = release.version > versions.get(release.template_type, -1)
         if row.standing is not Standing.WITHHELD or (newer and not release.revoked):
             found.append(row)
+    return found
+
+
+def _by_host(rows: Iterable[hosts.ContentRow]) -> dict[str, list[hosts.ContentRow]]:
+    found: dict[str, list[hosts.ContentRow]] = {}
+    for row in rows:
+        found.setdefault(row.agent_id, []).append(row)
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -51,14 +51,19 @@ class Database:
     def open(cls, path: Path, busy_ms: int = LIMITS.busy_ms) -> "Database":
         """Open an existing database; StoreError if it is missing or not one of ours."""
         database = cls(path, "rw", busy_ms)
-        with database.reading() as connection:
-            found = connection.execute(select(SCHEMA.c.version)).scalar()
+        found = database._schema_version()
         if found != SCHEMA_VERSION:
             raise StoreError(
                 CloudReason.DATABASE_VERSION,
                 f"{path}: schema version {found}, expected {SCHEMA_VERSION}",
             )
         return database
+
+    def _schema_version(self) -> int | None:
+        with self.reading() as connection:
+            if not inspect(connection).has_table(SCHEMA.name):
+                return None
+            return connection.execute(select(SCHEMA.c.version)).scalar()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

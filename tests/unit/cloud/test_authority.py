@@ -1,0 +1,111 @@
+"""Certificates say who an agent is, and nothing that a malformed name could make of it."""
+
+import ipaddress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from cloud.authority import (
+    SPIFFE_PREFIX,
+    agent_id_of,
+    create_authority,
+    issue_agent,
+    issue_server,
+)
+from cloud.errors import CloudReason, FolderError, KeyFileError
+from cloud.files import read_capped, write_whole
+from cloud.folder import CloudFolder, serving, sole_server
+
+NOW = datetime(2026, 7, 19, 4, 9, tzinfo=UTC)
+
+
+def names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
+    """The alternative names of a certificate."""
+    return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+
+def test_an_agents_certificate_names_it_and_serves_as_a_client_only() -> None:
+    """An agent could pose as the cloud, or as somebody else."""
+    authority = create_authority(NOW)
+    issuer = x509.load_pem_x509_certificate(authority.certificate_pem)
+    agent = x509.load_pem_x509_certificate(issue_agent(authority, "web-1", NOW).certificate_pem)
+    uris = names(agent).get_values_for_type(x509.UniformResourceIdentifier)
+    assert uris == ["spiffe://bulkhead/agent/web-1"]
+    assert agent.issuer == issuer.subject
+    usage = agent.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    constraints = agent.extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert not constraints.ca
+
+
+def test_the_servers_certificate_names_this_host_only() -> None:
+    """Agents could not connect over loopback, or a stolen key would serve elsewhere."""
+    authority = create_authority(NOW)
+    server = x509.load_pem_x509_certificate(issue_server(authority, NOW).certificate_pem)
+    assert names(server).get_values_for_type(x509.DNSName) == ["localhost"]
+    assert names(server).get_values_for_type(x509.IPAddress) == [
+        ipaddress.ip_address("127.0.0.1"),
+        ipaddress.ip_address("::1"),
+    ]
+
+
+BAD_IDS = ["", "Web", "-web", "we b", "web/1", "../x", "w" * 64, "web\n", "wéb", "web\x00"]
+
+
+@pytest.mark.parametrize("agent_id", BAD_IDS)
+def test_a_malformed_agent_id_is_neither_issued_nor_believed(agent_id: str) -> None:
+    """A name could carry a path, a control character or another agent's name."""
+    with pytest.raises(KeyFileError) as refused:
+        issue_agent(create_authority(NOW), agent_id, NOW)
+    assert refused.value.reason is CloudReason.AGENT_ID_INVALID
+    assert agent_id_of(SPIFFE_PREFIX + agent_id) is None
+
+
+def test_only_our_own_names_are_agents() -> None:
+    """A certificate for another purpose would open a session."""
+    assert agent_id_of("spiffe://bulkhead/agent/web-1") == "web-1"
+    for name in ("web-1", "spiffe://other/agent/web-1", "spiffe://bulkhead/server/web-1"):
+        assert agent_id_of(name) is None
+
+
+def test_secrets_do_not_show_in_representations() -> None:
+    """A key would end up in a log."""
+    authority = create_authority(NOW)
+    assert "PRIVATE" not in repr(authority)
+    assert "PRIVATE" not in repr(issue_agent(authority, "web-1", NOW))
+
+
+def test_a_file_is_read_no_further_than_its_limit(tmp_path: Path) -> None:
+    """A huge file would fill the memory."""
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 100)
+    assert len(read_capped(file, 10)) == 11
+    assert len(read_capped(file, 100)) == 100
+
+
+def test_a_file_that_can_not_be_replaced_stays_as_it_was(tmp_path: Path) -> None:
+    """A full disk would leave half a certificate, or a stray file."""
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FolderError) as refused:
+        write_whole(tmp_path / "folder", b"new")
+    assert refused.value.reason is CloudReason.FILE_UNWRITABLE
+    assert [one.name for one in tmp_path.iterdir()] == ["folder"]
+    with pytest.raises(FolderError):
+        write_whole(tmp_path / "absent" / "file", b"new")
+
+
+def test_a_folder_is_served_by_one_process_and_says_so(tmp_path: Path) -> None:
+    """Two processes would decide for one fleet, or a dead one would seem to serve."""
+    cloud = CloudFolder(tmp_path)
+    with sole_server(cloud):
+        with pytest.raises(FolderError) as refused, sole_server(cloud):
+            pass
+        assert refused.value.reason is CloudReason.FOLDER_IN_USE
+        assert serving(cloud) is None, "not ready yet"
+        cloud.serving.write_text("[]", encoding="ascii")
+        assert serving(cloud) is None, "half-written"
+    assert serving(cloud) is None
+    assert not cloud.serving.exists()
