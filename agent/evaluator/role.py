@@ -80,12 +80,12 @@ def run(
     try:
         files = _load(payloads, trial, build)
         engine = _build(payloads, files, trial, build)
+        attribution.name_instances([one.id for file in files for one in file.instances])
         _finish_trial(payloads, trial, engine, cursors)
     except RefusedError as refused:
         problems = [_plain(problem) for problem in refused.problems]
         send(channel, "rejected", hash=refused.content_hash, problems=problems)
         return 0
-    attribution.name_instances([one.id for file in files for one in file.instances])
     attribution.phase(Phase.IDLE)
     gc.freeze()
     milliseconds = int((time.monotonic() - started) * 1000)
@@ -170,6 +170,7 @@ def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> li
             raise RefusedError(payload.hash, error.problems) from error
         problems = _wrong_type(payload, file)
         if not problems:
+            trial.attribution.name_instances([one.id for one in file.instances])
             problems = (
                 trial.check(file, payload.active_version, factory)
                 if payload.trial

@@ -18,7 +18,7 @@ def run(
     output: Path, *, quiet: bool = False, behaviours: Sequence[Behaviour] = BEHAVIOURS
 ) -> Claims:
     """Run all steps and write `output`/report.json; never leaves anything behind."""
-    screen = Console(file=sys.stderr if quiet else sys.stdout, highlight=False)
+    screen = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, record=True)
     claims = Claims(screen)
     demo = Demonstration(World(output), claims)
     try:
@@ -33,6 +33,7 @@ def run(
         _end(demo)
     claims.show()
     claims.write(output / "report.json")
+    screen.save_svg(str(output / "demo.svg"), title="make demo")
     return claims
 
 

@@ -83,7 +83,8 @@ def accounted(demo: Demonstration) -> str:
 
     def settled(status: Mapping[str, Any]) -> bool:
         rings = (status["collection"] or {"rings": {}})["rings"].values()
-        return sum(ring["accounted"] for ring in rings) == status["events"]["evaluated"] > 0
+        accounted_for = sum(int(ring["accounted"]) for ring in rings)
+        return accounted_for == int(status["events"]["evaluated"]) > 0
 
     status = demo.world.wait("books that balance", settled, 5.0)
     events = status["events"]

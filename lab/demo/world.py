@@ -20,6 +20,9 @@ from lab.demo.processes import Service, run_json, start_service, wait_for
 
 AGENT_ID = "demo-host"
 PROBATION_SECONDS = 3.0
+PREFIX = "bulkhead-demo-"
+TEMPORARY = Path("/tmp")  # noqa: S108 — mkdtemp makes a private folder in it
+"""Not $TMPDIR: other users must be able to pass, and hidden files there have a meaning."""
 
 
 @dataclass(slots=True)
@@ -28,7 +31,7 @@ class World:
 
     output: Path
     folder: Path = field(
-        default_factory=lambda: Path(tempfile.mkdtemp(prefix="bulkhead-demo-", dir="/tmp"))
+        default_factory=lambda: Path(tempfile.mkdtemp(prefix=PREFIX, dir=TEMPORARY))
     )
     cloud: Service | None = None
     agent: Service | None = None

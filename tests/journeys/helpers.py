@@ -18,6 +18,12 @@ def status(sensor: Demonstration) -> Mapping[str, Any]:
     return found
 
 
+def in_force(sensor: Demonstration) -> set[tuple[int, str]]:
+    """Template Type and hash of the content in force, whatever its state."""
+    active = status(sensor)["content"]["active"]
+    return {(file["template_type"], file["hash"]) for file in active}
+
+
 def protected(sensor: Demonstration, seconds: float = 10.0) -> None:
     """A canary that runs now is detected."""
     token = secrets.token_hex(6)

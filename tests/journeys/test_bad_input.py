@@ -16,9 +16,9 @@ from content.channel_file import (
 )
 from lab.demo.processes import bulkhead, run_json, wait_for
 from lab.demo.steps import Demonstration
-from tests.journeys.helpers import protected, status
+from tests.journeys.helpers import in_force, protected
 
-HOSTILE = b'bulkhead-canary-\x1b[31mred\n{"fake": 1}\xff\xfe[bold]x[/bold]\xe2\x80\xae'
+HOSTILE = b'bulkhead-canary-\x1b[31mred\n{"fake": 1}\xff\xfe[bold]x\xe2\x80\xae'
 
 
 def test_a_second_agent_is_refused(sensor: Demonstration, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_hostile_names_stay_on_one_line(sensor: Demonstration) -> None:
 
 def test_an_older_version_is_refused(sensor: Demonstration) -> None:
     """An attacker could replay old content that detects less."""
-    before = status(sensor)["content"]["active"]
+    before = in_force(sensor)
     packed = sensor.world.folder / "packed" / "process.channel"
     old = load(load_envelope(packed.read_bytes()).payload)
     fewer = type(old)(old.template_type, old.version, old.instances[:1])
@@ -72,6 +72,6 @@ def test_an_older_version_is_refused(sensor: Demonstration) -> None:
         "cloud", "push", str(file), "--folder", str(sensor.world.cloud_folder),
         "--key", key, "--unsafe-skip-validator", "--wait", "5", allowed=(0, 1),
     )  # fmt: skip
-    assert status(sensor)["content"]["active"] == before
-    assert content_hash(payload).hex() not in {file["hash"] for file in before}
+    assert in_force(sensor) == before
+    assert content_hash(payload).hex() not in {found for _, found in before}
     protected(sensor)

@@ -9,6 +9,7 @@ import pytest
 
 from lab.demo import leftovers
 from lab.demo.processes import bulkhead, wait_for
+from lab.demo.world import PREFIX, TEMPORARY
 from tests.needs import require_btf, require_sandbox_users
 
 
@@ -17,7 +18,7 @@ def test_an_interrupted_demonstration_cleans_up(tmp_path: Path, after_seconds: f
     """Processes, probes or folders would stay on the host."""
     require_btf()
     require_sandbox_users()
-    before, folders = leftovers.look(), set(Path("/tmp").glob("bulkhead-demo-*"))
+    before, folders = leftovers.look(), set(TEMPORARY.glob(PREFIX + "*"))
     process = subprocess.Popen(
         bulkhead("demo", "--output", str(tmp_path / "out")),
         stdout=subprocess.DEVNULL,
@@ -27,7 +28,7 @@ def test_an_interrupted_demonstration_cleans_up(tmp_path: Path, after_seconds: f
     time.sleep(after_seconds)
     process.send_signal(signal.SIGINT)
     assert process.wait(40.0) == 130
-    assert set(Path("/tmp").glob("bulkhead-demo-*")) <= folders
+    assert set(TEMPORARY.glob(PREFIX + "*")) <= folders
     assert leftovers.role_processes("bulkhead-demo-") == []
 
     def same() -> bool | None:

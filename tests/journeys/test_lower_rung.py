@@ -30,7 +30,7 @@ def test_content_for_a_better_rung_is_not_silently_dead(sensor: Demonstration) -
     assert now["rung"] == "psutil"
     assert {"RUNG_PSUTIL", "CONTENT_UNSERVED"} <= set(now["reduced_because"])
     reasons = {p["reason"] for problems in now["content"]["unserved"].values() for p in problems}
-    assert reasons <= {"FIELD_NOT_SUPPLIED", "UNKNOWN_TEMPLATE_TYPE"}
+    assert reasons <= {"FIELD_NOT_SUPPLIED", "TEMPLATE_TYPE_NOT_SUPPLIED"}
     served = set(now["roles"]["evaluator"]["files"])
     assert served.isdisjoint(now["content"]["unserved"])
     assert now["content"]["quarantine"] == []
