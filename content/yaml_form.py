@@ -19,8 +19,8 @@ from content.yaml_reader import MappingNode, Node, Scalar, SequenceNode
 _NOT_TEXT = re.compile(
     r"""
       | ~ | null | y | n | yes | no | on | off | true | false      # nothing, and truth values
-      | [-+]? [0-9][0-9_]* (\.[0-9_]*)? (e[-+]?[0-9]+)?            # 12, 012, 1_000, 1.10, 1e3
-      | [-+]? \.[0-9_]+ (e[-+]?[0-9]+)? | [-+]? \.inf | \.nan      # .5, .inf
+      | [-+]? [0-9_]+ (\.[0-9_]*)? (e[-+]?[0-9_]+)?                 # 12, 012, 1_000, 1.10, 1e3
+      | [-+]? \.[0-9_]+ (e[-+]?[0-9_]+)? | [-+]? \.inf | \.nan      # .5, .inf
       | [-+]? 0x[0-9a-f_]+ | [-+]? 0o?[0-7_]+ | [-+]? 0b[01_]+     # 0x1f, 0o17, 0b1
       | [-+]? [0-9][0-9_]* (:[0-5]?[0-9])+ (\.[0-9_]*)?            # 12:30, base 60 in YAML 1.1
       | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2} ([t\ ].*)?                  # dates and times

@@ -8,7 +8,7 @@ decided by whoever asks for a type (`content.yaml_form`), never guessed here.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -161,7 +161,10 @@ class _Builder:
                 first = entries[key.text][0].line
                 found = f"{key.text!r:.80} again (first on line {first})"
                 self._refuse_at(event, Reason.DUPLICATE_KEY, found, "each key once")
-            entries[key.text] = (key, self._node(next(events), events, depth))
+            value = self._node(next(events), events, depth)
+            if isinstance(value, Scalar) and value.plain and not value.text:
+                value = replace(value, line=key.line, column=key.column)  # it stands nowhere
+            entries[key.text] = (key, value)
         return tuple(entries.values())
 
     def _check(self, event: Event, depth: int) -> None:
