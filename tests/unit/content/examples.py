@@ -134,3 +134,18 @@ VALUES_OF_EVERY_KIND = channel_file(
     version=7,
 )
 """Valid content for network in which every kind of value occurs."""
+
+YAML = """\
+id: any-shell
+template_type: process
+schema: "1.0"
+title: A shell
+description: For tests.
+disposition: observe
+severity: low
+clauses: [[{field: image, operator: ends_with, values: [/sh]}]]
+samples:
+  - {name: one, matches: true, inputs: {image: /bin/sh}}
+  - {name: two, matches: false, inputs: {image: /bin/ls}}
+"""
+"""A good instance as its author writes it."""

@@ -1,0 +1,179 @@
+"""Reason codes: each is reached by content that deserves it, explained, and in the reference."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bulkhead.v1 import channel_file_pb2
+from content.channel_file import AddressPrefix, Operator, Signed, load, pack
+from content.checking import check
+from content.definitions import Rung, load_definitions
+from content.limits import LIMITS
+from content.problems import ContentError, Problem
+from content.reasons import EXPLANATIONS, Reason
+from content.reference import pages, reason_codes_page, template_type_page
+from tests.unit.content.examples import (
+    COMMAND_LINE,
+    IMAGE,
+    INSTANCE,
+    MATCHING,
+    OTHER,
+    PID,
+    PROCESS,
+    THREAD_ID,
+    TYPES,
+    VALUES_OF_EVERY_KIND,
+    YAML,
+    channel_file,
+    problems_of,
+    reference,
+    with_criterion,
+    with_instance,
+)
+
+DOCUMENTATION = Path(__file__).parents[3] / "docs"
+
+
+def bytes_problems(payload: bytes) -> Sequence[Problem]:
+    """What the loader says of bytes."""
+    with pytest.raises(ContentError) as refused:
+        load(payload)
+    return refused.value.problems
+
+
+def yaml_problems(old: str, new: str) -> Sequence[Problem]:
+    """What the author's check says of good YAML after a change."""
+    assert old in YAML
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "one.yaml"
+        path.write_text(YAML.replace(old, new, 1))
+        return check([path], TYPES, Rung.BPF_BTF).problems
+
+
+def definition_problems() -> Sequence[Problem]:
+    """What is said of a folder without Definitions."""
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(ContentError) as refused:
+        load_definitions(Path(folder))
+    return refused.value.problems
+
+
+def message_problems(change: Callable[[channel_file_pb2.ChannelFile], object]) -> Sequence[Problem]:
+    """What the loader says of a good message after a change."""
+    message = channel_file_pb2.ChannelFile.FromString(pack(VALUES_OF_EVERY_KIND))
+    change(message)
+    return bytes_problems(message.SerializeToString(deterministic=True))
+
+
+def reference_problems(**changes: object) -> Sequence[Problem]:
+    """What the validator says of content for a changed Template Type."""
+    changed = replace(reference(PROCESS), **changes)  # type: ignore[arg-type]
+    return problems_of(replace(channel_file(), template_type=changed))
+
+
+def _repeat_input(message: channel_file_pb2.ChannelFile) -> None:
+    inputs = message.instances[0].samples[0].inputs
+    inputs.append(inputs[0])
+
+
+REACHED: dict[Reason, Callable[[], Sequence[Problem]]] = {
+    Reason.DEFINITION_INVALID: definition_problems,
+    Reason.EMPTY_FILE: lambda: bytes_problems(b""),
+    Reason.FILE_TOO_LARGE: lambda: bytes_problems(bytes(LIMITS.payload_bytes + 1)),
+    Reason.NOT_A_CHANNEL_FILE: lambda: bytes_problems(b"\xff"),
+    Reason.UNKNOWN_PROTOBUF_FIELD: lambda: bytes_problems(pack(channel_file()) + b"\xfa\x7f\x00"),
+    Reason.NOT_CANONICAL: lambda: bytes_problems(pack(channel_file()) + b"\x10\x01"),
+    Reason.NOT_YAML: lambda: yaml_problems("id: any", "id: [any"),
+    Reason.YAML_NOT_PLAIN: lambda: yaml_problems("id: any", "id: &any any"),
+    Reason.DUPLICATE_KEY: lambda: yaml_problems("id: any-shell", "id: a\nid: b"),
+    Reason.UNKNOWN_KEY: lambda: yaml_problems("id: any-shell", "id: a\nidea: b"),
+    Reason.MISSING_KEY: lambda: yaml_problems("id: any-shell\n", ""),
+    Reason.WRONG_TYPE: lambda: yaml_problems("[/sh]", "[no]"),
+    Reason.UNKNOWN_TEMPLATE_TYPE: lambda: reference_problems(number=999),
+    Reason.TEMPLATE_TYPE_NOT_SUPPLIED: lambda: problems_of(
+        with_criterion(1, Operator.EXISTS, template_type=TYPES[4]), Rung.PSUTIL
+    ),
+    Reason.SCHEMA_VERSION_MISMATCH: lambda: yaml_problems('"1.0"', '"2.0"'),
+    Reason.ARITY_MISMATCH: lambda: reference_problems(arity=PROCESS.arity + 1),
+    Reason.FINGERPRINT_MISMATCH: lambda: reference_problems(fingerprint=b""),
+    Reason.FIELD_OUT_OF_RANGE: lambda: problems_of(with_criterion(64, Operator.EXISTS)),
+    Reason.UNKNOWN_FIELD: lambda: yaml_problems("field: image", "field: picture"),
+    Reason.FIELD_NOT_SUPPLIED: lambda: problems_of(
+        with_criterion(THREAD_ID, Operator.EXISTS), Rung.PSUTIL
+    ),
+    Reason.VERSION_NOT_NEWER: lambda: problems_of(channel_file(version=3), active_version=3),
+    Reason.UNSET_ENUM: lambda: message_problems(
+        lambda message: message.instances[0].ClearField("severity")
+    ),
+    Reason.UNKNOWN_ENUM: lambda: yaml_problems("severity: low", "severity: lowest"),
+    Reason.BLANK_VALUE: lambda: problems_of(with_criterion(IMAGE, Operator.CONTAINS, b"")),
+    Reason.DUPLICATE_ID: lambda: problems_of(channel_file(INSTANCE, INSTANCE)),
+    Reason.INVALID_ID: lambda: yaml_problems("any-shell", "any shell"),
+    Reason.INVALID_ATTACK_TECHNIQUE: lambda: problems_of(with_instance(attack_techniques=("",))),
+    Reason.UNSUPPORTED_OPERATOR: lambda: problems_of(with_criterion(PID, Operator.GLOB, b"1*")),
+    Reason.WRONG_VALUE_KIND: lambda: problems_of(with_criterion(PID, Operator.EQUALS, Signed(1))),
+    Reason.VALUE_OUT_OF_RANGE: lambda: problems_of(
+        with_criterion(3, Operator.CIDR, AddressPrefix(b"\1\1\1\1", 8), template_type=TYPES[3])
+    ),
+    Reason.CASE_NOT_APPLICABLE: lambda: problems_of(
+        with_criterion(PID, Operator.EXISTS, case_sensitive=True)
+    ),
+    Reason.EXPRESSION_NOT_ALLOWED: lambda: problems_of(
+        with_criterion(COMMAND_LINE, Operator.REGEX, b"(a)\\1")
+    ),
+    Reason.LIMIT_EXCEEDED: lambda: problems_of(with_instance(title="a" * 201)),
+    Reason.NO_CRITERIA: lambda: problems_of(with_instance(clauses=())),
+    Reason.SAMPLE_MISSING: lambda: problems_of(with_instance(samples=(MATCHING,))),
+    Reason.DUPLICATE_INPUT: lambda: message_problems(_repeat_input),
+    Reason.SAMPLE_FAILED: lambda: yaml_problems("/bin/ls", "/bin/sh"),
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_reached(reason: Reason) -> None:
+    """A code would be documented that nothing gives, or a check be gone."""
+    problems = REACHED[reason]()
+    assert reason in [problem.reason for problem in problems]
+    assert all(problem.place and problem.expected for problem in problems)
+
+
+def test_good_content_reaches_none() -> None:
+    """The changes would not be what is refused."""
+    assert yaml_problems("any-shell", "some-shell") == ()
+    assert problems_of(with_instance(samples=(MATCHING, OTHER))) == []
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_explained(reason: Reason) -> None:
+    """An author would be refused with a code that nothing explains."""
+    explanation = EXPLANATIONS[reason]
+    assert explanation.meaning.endswith(".")
+    assert explanation.remedy.endswith(".")
+    assert reason == reason.name
+    assert f"| `{reason}` | {explanation.meaning} | {explanation.remedy} |" in reason_codes_page()
+
+
+# --------------------------------------------------------------------------------------- reference
+
+
+def test_pages_in_the_repository_are_current() -> None:
+    """The reference would describe another release."""
+    for name, text in pages(TYPES).items():
+        assert (DOCUMENTATION / name).read_text() == text, "run `bulkhead content reference`"
+
+
+def test_no_page_is_left_over() -> None:
+    """The reference would describe a Template Type that is gone."""
+    found = {path.name for path in (DOCUMENTATION / "template-types").iterdir()}
+    assert found == {Path(name).name for name in pages(TYPES) if "/" in name}
+
+
+def test_every_field_is_in_the_reference() -> None:
+    """An author could not know of a field."""
+    for template_type in TYPES.values():
+        page = template_type_page(template_type)
+        assert template_type.fingerprint.hex() in page
+        for field in template_type.fields:
+            assert f"| {field.number} | `{field.name}` | {field.kind}" in page
