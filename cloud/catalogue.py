@@ -16,6 +16,7 @@ from cloud.limits import CloudLimits
 from cloud.offers import Release
 from cloud.store import releases
 from cloud.store.database import Database
+from cloud.store.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,25 @@ class Library:
         self._database = database
         self._limits = limits
         self._held: OrderedDict[bytes, bytes] = OrderedDict()
+        self._watch = Watch(database)
+        self._unread = False
 
     async def refresh(self) -> bool:
         """Look whether anything was pushed or revoked; whether it was. StoreError passes."""
+        if not (self._watch.changed() or self._unread):
+            return False
+        self._unread = True
         found = await asyncio.to_thread(self._load)
+        self._unread = False
         if found is None:
             return False
         self.catalogue = found
         self._held.clear()
         return True
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._watch.close()
 
     async def signed_bytes(self, content_hash: bytes) -> bytes:
         """The serialised SignedChannelFile; ContentStateError if there is none."""

@@ -48,6 +48,14 @@ class ValidatorProcess:
             except (OSError, asyncio.IncompleteReadError, ValueError) as error:
                 return await self._failed(f"{type(error).__name__}")
 
+    async def start(self) -> None:
+        """Start the process before it is needed: loading it takes longer than its answers."""
+        if self._process is None or self._process.returncode is not None:
+            pipe = asyncio.subprocess.PIPE
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=pipe, stdout=pipe, start_new_session=True
+            )
+
     async def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
@@ -56,14 +64,11 @@ class ValidatorProcess:
             await process.wait()
 
     async def _ask(self, payload: bytes, supply: bytes) -> Refusals:
-        if self._process is None or self._process.returncode is not None:
-            pipe = asyncio.subprocess.PIPE
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=pipe, stdout=pipe
-            )
-        source, sink = self._process.stdin, self._process.stdout
-        if source is None or sink is None:
+        await self.start()
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
             raise ValueError("the validator has no pipes")
+        source, sink = process.stdin, process.stdout
         source.write(REQUEST.pack(len(payload), len(supply)) + payload + supply)
         await source.drain()
         (length,) = ANSWER.unpack(await sink.readexactly(ANSWER.size))
@@ -114,6 +119,13 @@ class Gate:
         if any(one.reason == CloudReason.VALIDATOR_FAILED for one in refusals):
             self._verdicts.pop(question, None)
         return refusals
+
+    async def start(self) -> None:
+        """Have the validator ready."""
+        try:
+            await self._validator.start()
+        except OSError as error:  # asking it will be refused, with the reason
+            journal.warning("validator_failed", found=str(error))
 
     async def close(self) -> None:
         """Ask nothing more."""

@@ -83,7 +83,7 @@ class _Serving:
         writing = asyncio.create_task(self._writer.run())
         try:
             await self._writer.submit(hosts.disconnect_all)
-            await self._library.refresh()
+            await asyncio.gather(self._library.refresh(), self._gate.start())
             server = self._server()
             address = self._bind(server)
             await server.start()
@@ -92,6 +92,7 @@ class _Serving:
             await self._end(server)
         finally:
             await self._gate.close()
+            self._library.close()
             self._writer.post(hosts.disconnect_all)
             self._writer.close()
             await writing

@@ -217,7 +217,7 @@ class SensorService(SensorServiceServicer):
 async def _receive(context: Context) -> SessionRequest | None:
     """The next message, or None where the agent has closed the stream."""
     try:
-        request = await context.read()
+        request: object = await context.read()
     except DecodeError as error:
         raise SessionError(
             CloudReason.MESSAGE_INVALID, "bytes that are no SessionRequest"

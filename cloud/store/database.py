@@ -8,11 +8,12 @@ it holds across a crash. Errors of the driver become StoreError with a reason.
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, Table, create_engine, event, insert, inspect, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -36,7 +37,9 @@ class Database:
 
     def __init__(self, path: Path, mode: str, busy_ms: int) -> None:
         self.path = path
-        self._engine = _engine(path, mode, busy_ms)
+        self._connect = partial(_connect, path, mode, busy_ms)
+        self._engine = create_engine("sqlite://", creator=self._connect, pool_size=4)
+        event.listen(self._engine, "begin", _begin)
 
     @classmethod
     def create(cls, path: Path) -> "Database":
@@ -80,6 +83,10 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def plain_connection(self) -> sqlite3.Connection:
+        """A connection beside SQLAlchemy's, for its caller to close."""
+        return self._connect()
+
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()
@@ -114,20 +121,16 @@ def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]])
     )
 
 
-def _engine(path: Path, mode: str, busy_ms: int) -> Engine:
-    address = f"file:{quote(str(path.absolute()))}?mode={mode}"
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            address, uri=True, isolation_level=None, check_same_thread=False
-        )
-        for pragma in (f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
-
-    engine = create_engine("sqlite://", creator=connect, pool_size=4)
-    event.listen(engine, "begin", _begin)
-    return engine
+def _connect(path: Path, mode: str, busy_ms: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    for pragma in (f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
 
 
 def _begin(connection: Connection) -> None:

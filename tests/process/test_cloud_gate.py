@@ -63,6 +63,7 @@ def judged(
             await story(gate, list(library.catalogue.releases.values()))
         finally:
             await gate.close()
+            library.close()
 
     asyncio.run(run())
 
