@@ -56,15 +56,7 @@ def heartbeat(
 
 def active_files(entries: Sequence[Any]) -> tuple[report_pb2.ActiveChannelFile, ...]:
     """`[{"template_type", "version", "hash", "state"}]` as the wire has it."""
-    return tuple(
-        report_pb2.ActiveChannelFile(
-            template_type=_natural(entry, "template_type"),
-            version=_natural(entry, "version"),
-            content_hash=content_hash(_member(entry, "hash")),
-            state=_state(_member(entry, "state")),
-        )
-        for entry in entries
-    )
+    return tuple(_active_file(entry) for entry in entries)
 
 
 def acknowledgement(
@@ -126,11 +118,18 @@ def content_hash(value: Any) -> bytes:
     return digest
 
 
-def text(value: Any) -> str:
+def text(value: Any, place: str = "text") -> str:
     """A string that protobuf can hold, no longer than `LIMITS.text_characters`."""
     if not isinstance(value, str):
-        raise _malformed("text", value, "a string")
+        raise _malformed(place, value, "a string")
     return value[: LIMITS.text_characters].encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _active_file(entry: Any) -> report_pb2.ActiveChannelFile:
+    facts = {name: _member(entry, name) for name in ("template_type", "version", "state")}
+    file = from_facts(report_pb2.ActiveChannelFile(), facts)
+    file.content_hash = content_hash(_member(entry, "hash"))
+    return file
 
 
 def _value(message: Message, name: str, value: Any) -> object:
@@ -143,7 +142,7 @@ def _value(message: Message, name: str, value: Any) -> object:
         case bool():
             return _truth(value)
         case str():
-            return text(value)
+            return text(value, name)
         case bytes():
             return bytes.fromhex(value)
         case _:
@@ -172,13 +171,6 @@ def _named(enum: EnumDescriptor, name: Any, place: str) -> int:
 def _state(name: Any) -> "report_pb2.ContentState.ValueType":
     number = _named(report_pb2.ContentState.DESCRIPTOR, name, "state")
     return cast("report_pb2.ContentState.ValueType", number)
-
-
-def _natural(entry: Any, name: str) -> int:
-    value = _member(entry, name)
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise _malformed(name, value, "a count")
-    return value
 
 
 def _member(entry: Any, name: str) -> Any:
