@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,8 @@ _SENDERS = {
 }
 _SEND_BUFFER_BYTES = 4 * 1024 * 1024
 _SO_SNDBUFFORCE = 32
+_WITH_DESCRIPTORS = frozenset({"attached", "attachments", "content"})
+"""The kinds of message that bring descriptors; with any other they would be lost, one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,13 @@ class Child:
     started: float
     killed_by_us: bool = False
     closed: bool = False
+    # Nothing more will come of what it prints.
+    silent: bool = False
     end: End | None = None
     _log_window: float = field(default=0.0)
     _log_bytes: int = field(default=0)
     log_dropped: int = 0
+    _closed_at: float = 0.0
 
     @property
     def pid(self) -> int:
@@ -84,9 +90,17 @@ class Child:
             except (BlockingIOError, ConnectionResetError):
                 return
             if message is None:
-                self.closed = True
+                self.closed, self._closed_at = True, time.monotonic()
                 return
+            if message.descriptors and message.kind not in _WITH_DESCRIPTORS:
+                for descriptor in message.descriptors:
+                    os.close(descriptor)
+                raise ProtocolViolationError(f"{message.kind} with descriptors")
             yield message
+
+    def lingering(self, now: float) -> bool:
+        """Whether it has closed its channel a while ago and has not ended."""
+        return self.closed and now - self._closed_at > LIMITS.stop_seconds
 
     def pending(self) -> bool:
         """Whether it has sent something that was not read yet."""
@@ -113,12 +127,13 @@ class Child:
             data = os.read(self.stderr, LIMITS.log_bytes_per_second)
         except BlockingIOError:
             return ""
+        self.silent = not data
         if now - self._log_window >= 1.0:
             self._log_window, self._log_bytes = now, 0
-        room = LIMITS.log_bytes_per_second - self._log_bytes
-        self._log_bytes += len(data)
-        self.log_dropped += max(0, len(data) - room)
-        return data[: max(0, room)].decode("utf-8", "surrogateescape")
+        shown = data[: LIMITS.log_bytes_per_second - self._log_bytes]
+        self._log_bytes += len(shown)
+        self.log_dropped += len(data) - len(shown)
+        return shown.decode("utf-8", "surrogateescape")
 
     def close(self) -> None:
         """Release the descriptors of a child that has been reaped."""
@@ -128,31 +143,44 @@ class Child:
 
 
 def start(role: Role, entry: RoleEntry, arguments: Sequence[str] = ()) -> Child:
-    """Start a role; OSError where the system can't (no memory, too many processes)."""
-    ours, theirs = channel.pair()
-    _enlarge(theirs)
-    _enlarge(ours)
-    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    os.set_blocking(writing, True)
+    """Start a role; OSError where the system can't (no memory, too many processes or files)."""
+    become_role = _become(entry)
+    with ExitStack() as ours, ExitStack() as theirs:
+        channel_ours, channel_theirs = channel.pair()
+        ours.enter_context(channel_ours)
+        theirs.enter_context(channel_theirs)
+        _enlarge(channel_theirs)
+        _enlarge(channel_ours)
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        ours.callback(os.close, reading)
+        theirs.callback(os.close, writing)
+        os.set_blocking(writing, True)
+        try:
+            process = subprocess.Popen(
+                command(entry, "--channel-fd", str(channel_theirs.fileno()), *arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                pass_fds=(channel_theirs.fileno(),),
+                env=ENVIRONMENT,
+                cwd="/",
+                preexec_fn=become_role,  # noqa: PLW1509 — the supervisor has no threads
+            )
+        except subprocess.SubprocessError as error:
+            raise PermissionError(f"{role} can't become {entry.user or 'what it is'}") from error
+        pidfd = _pidfd(process)
+        ours.pop_all()
+    return Child(role, process, pidfd, channel_ours, reading, time.monotonic())
+
+
+def _pidfd(process: subprocess.Popen[bytes]) -> int:
     try:
-        process = subprocess.Popen(
-            command(entry, "--channel-fd", str(theirs.fileno()), *arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=writing,
-            pass_fds=(theirs.fileno(),),
-            env=ENVIRONMENT,
-            cwd="/",
-            preexec_fn=_become(entry),  # noqa: PLW1509 — the supervisor has no threads
-        )
+        return os.pidfd_open(process.pid)
     except OSError:
-        ours.close()
-        os.close(reading)
+        # Not reaped yet, so that the pid can't be anybody else's.
+        process.kill()
+        process.wait()
         raise
-    finally:
-        theirs.close()
-        os.close(writing)
-    return Child(role, process, os.pidfd_open(process.pid), ours, reading, time.monotonic())
 
 
 def violation(child: Child, error: ProtocolViolationError) -> str:

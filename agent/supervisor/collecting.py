@@ -55,8 +55,12 @@ class Collecting:
                 self.child.kill()
             return
         held = self.collection is not None and self.collection.rung.startswith("bpf")
-        if not held and now >= self._not_before:
+        if held or now < self._not_before:
+            return
+        try:
             self.child = self.start(self.rungs[self._level])
+        except OSError:
+            self._not_before = now + self.backoff.next_delay()
 
     def attached(self, child: Child, message: Message) -> None:
         """First message of a collector that has succeeded; more descriptors may follow."""

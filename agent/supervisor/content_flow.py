@@ -62,9 +62,16 @@ class ContentFlow:
 
     def wanted(self) -> FileSet:
         """The set of files that evaluators should run; none while degraded."""
-        if self.degraded:
-            return frozenset()
-        active = self.manifest.active.values()
+        return frozenset() if self.degraded else self._served(self.manifest)
+
+    def fallback(self) -> FileSet | None:
+        """The set that would be in force without the files on probation; None if none is."""
+        if self.degraded or not self.manifest.probation():
+            return None
+        return self._served(self.manifest.last_known_good())
+
+    def _served(self, manifest: Manifest) -> FileSet:
+        active = manifest.active.values()
         return frozenset(_loaded(file) for file in active if file.hash not in self.unserved)
 
     def active_version(self, template_type: int) -> int:

@@ -6,6 +6,7 @@ there and takes the next step, whatever happened before:
     nobody works, somebody ready with the wanted set  → it goes, at the positions of the rings
     the worker has another set, a successor is ready  → the worker drains, then the successor goes
     nobody ready or loading with the wanted set       → a stand-by is started
+    a file is on probation                            → the same for last known good
 
 So a crash, a promotion, a rollback and a change of the rings are all the same to it. The stand-by
 has loaded its content and waits: taking over is one message.
@@ -14,7 +15,8 @@ has loaded its content and waits: taking over is one message.
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -26,6 +28,7 @@ from agent.deaths import Cause, Death
 from agent.supervisor.child import Child
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import Collection
+from agent.supervisor.store import StoreError
 
 
 class LoadedFile(NamedTuple):
@@ -107,10 +110,10 @@ class Launcher(Protocol):
     """What the pool needs from the outside: a process, and payloads as sealed descriptors."""
 
     def start_evaluator(self) -> Child:
-        """Start the evaluator's executable."""
+        """Start the evaluator's executable; OSError where the system can't."""
 
     def payload_descriptor(self, content_hash: str) -> int:
-        """A sealed memfd with a stored payload, owned by the caller."""
+        """A sealed memfd with a stored payload, owned by the caller; OSError or StoreError."""
 
 
 @dataclass(slots=True)
@@ -139,16 +142,23 @@ class TakeOver:
 
 @dataclass(slots=True)
 class Evaluators:
-    """All evaluators of this sensor."""
+    """All evaluators of this sensor.
+
+    missing: told the hash of a payload that can't be read any more.
+    """
 
     launcher: Launcher
     backoff: Backoff
+    missing: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     collection: Collection | None = None
     wanted: FileSet = frozenset()
+    # While a file is on probation: the set without it, for which a stand-by is kept as well.
+    fallback: FileSet | None = None
     members: list[Evaluator] = field(default_factory=list)
     take_over: TakeOver = field(default_factory=TakeOver)
     _not_before: float = 0.0
+    _able_again_at: float = 0.0
 
     @property
     def worker(self) -> Evaluator | None:
@@ -178,23 +188,35 @@ class Evaluators:
         elif worker is not None and successor is not None and worker.files != self.wanted:
             self._drain(worker, now)
         self._end_obsolete()
-        if not self._standing_by() and now >= self._not_before:
-            self.start(self.wanted, None)
+        missing = next((files for files in self._sets() if not self._standing_by(files)), None)
+        if missing is not None and now >= self._not_before:
+            self.start(missing, None)
 
     def start(
         self, files: FileSet, candidate: LoadedFile | None, active_version: int = 0
-    ) -> Evaluator:
-        """Start an evaluator on a set; a candidate is tried, and must be newer than a version."""
-        if self.collection is None:
+    ) -> Evaluator | None:
+        """Start an evaluator on a set; a candidate is tried, and must be newer than a version.
+
+        None where the system can't right now: ask again later.
+        """
+        collection = self.collection
+        if collection is None:
             raise RuntimeError("no rings to evaluate")
-        child = self.launcher.start_evaluator()
         now = self.clock()
-        record = attribution.create()
-        one = Evaluator(child, files, candidate, record, Stage.LOADING, now, now)
-        one.collection = self.collection
-        self.members.append(one)
-        if not self._send_load(one, self.collection, active_version):
-            child.kill()
+        if now < self._able_again_at:
+            return None
+        with ExitStack() as opened:
+            try:
+                payloads = [self._payload(file, opened) for file in _in_order(files)]
+                child, record = self._launch()
+            except (OSError, StoreError):
+                self._able_again_at = now + LIMITS.restart_cap_seconds
+                return None
+            one = Evaluator(child, files, candidate, record, Stage.LOADING, now, now)
+            one.collection = collection
+            self.members.append(one)
+            if not _send_load(one, collection, payloads, active_version):
+                child.kill()
         return one
 
     def remove(self, one: Evaluator) -> None:
@@ -204,7 +226,11 @@ class Evaluators:
 
     def stable(self, one: Evaluator) -> bool:
         """Whether it has worked for so long that its end is not part of a crash loop."""
-        return one.stage is Stage.RUNNING and self.clock() - one.since > LIMITS.stable_seconds
+        return self._worked(one, LIMITS.stable_seconds)
+
+    def calm(self, one: Evaluator) -> bool:
+        """Whether it has worked for so long that its end has nothing to do with earlier ones."""
+        return self._worked(one, LIMITS.calm_seconds)
 
     def slow_down(self, one: Evaluator) -> None:
         """An evaluator died: a crash loop is slowed down, never stopped."""
@@ -233,6 +259,32 @@ class Evaluators:
         self.collection = collection
         self.take_over = TakeOver()
 
+    def _sets(self) -> list[FileSet]:
+        """The sets that a stand-by is kept for, the more urgent first."""
+        if self.fallback is None or self.fallback == self.wanted:
+            return [self.wanted]
+        return [self.wanted, self.fallback]
+
+    def _worked(self, one: Evaluator, seconds: float) -> bool:
+        return one.stage is Stage.RUNNING and self.clock() - one.since > seconds
+
+    def _payload(self, file: LoadedFile, opened: ExitStack) -> int:
+        try:
+            descriptor = self.launcher.payload_descriptor(file.hash)
+        except StoreError:
+            self.missing(file.hash)
+            raise
+        opened.callback(os.close, descriptor)
+        return descriptor
+
+    def _launch(self) -> tuple[Child, int]:
+        record = attribution.create()
+        try:
+            return self.launcher.start_evaluator(), record
+        except OSError:
+            os.close(record)
+            raise
+
     def _ready(self) -> Evaluator | None:
         fitting = (
             one
@@ -244,19 +296,20 @@ class Evaluators:
         )
         return next(fitting, None)
 
-    def _standing_by(self) -> bool:
+    def _standing_by(self, files: FileSet) -> bool:
         return any(
             not one.finished
             and one.candidate is None
-            and one.files == self.wanted
+            and one.files == files
             and one.stage in (Stage.LOADING, Stage.READY)
             for one in self.members
         )
 
     def _end_obsolete(self) -> None:
+        sets = self._sets()
         for one in self.members:
             waiting = one.stage in (Stage.LOADING, Stage.READY) and one.candidate is None
-            if waiting and one.files != self.wanted and not one.finished:
+            if waiting and one.files not in sets and not one.finished:
                 self.dismiss(one)
 
     def _end_overdue(self, now: float) -> None:
@@ -285,22 +338,23 @@ class Evaluators:
             worker.child.send("drain")
             worker.enter(Stage.DRAINING, now)
 
-    def _send_load(self, one: Evaluator, collection: Collection, active_version: int) -> bool:
-        files = sorted(one.files, key=lambda file: file.template_type)
-        payloads = [self.launcher.payload_descriptor(file.hash) for file in files]
-        rings = list(collection.rings.values())
-        try:
-            return one.child.send(
-                "load",
-                descriptors=[one.attribution, *(ring.descriptor for ring in rings), *payloads],
-                rung=collection.rung,
-                rings=[ring.document() for ring in rings],
-                files=[_document(file, one, active_version) for file in files],
-                epoch=collection.epoch,
-            )
-        finally:
-            for descriptor in payloads:
-                os.close(descriptor)
+
+def _in_order(files: FileSet) -> list[LoadedFile]:
+    return sorted(files, key=lambda file: file.template_type)
+
+
+def _send_load(
+    one: Evaluator, collection: Collection, payloads: Sequence[int], active_version: int
+) -> bool:
+    rings = list(collection.rings.values())
+    return one.child.send(
+        "load",
+        descriptors=[one.attribution, *(ring.descriptor for ring in rings), *payloads],
+        rung=collection.rung,
+        rings=[ring.document() for ring in rings],
+        files=[_document(file, one, active_version) for file in _in_order(one.files)],
+        epoch=collection.epoch,
+    )
 
 
 def _document(file: LoadedFile, one: Evaluator, active_version: int) -> dict[str, Any]:

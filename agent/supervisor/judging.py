@@ -24,6 +24,9 @@ from agent.supervisor.reports import Reports
 from agent.supervisor.rings import RingFacts
 from agent.supervisor.verdicts import stop
 
+MAX_VERSION = 2**63 - 1
+"""Versions are 64-bit on the wire; the link could not tell of a greater one."""
+
 KEPT_DEATHS = 50
 """How many deaths the status shows."""
 
@@ -72,7 +75,7 @@ class Judging:
             self.evaluators.remove(one)
             return
         death = one.death(self.flow.manifest.probation())
-        if self.evaluators.stable(one):
+        if self.evaluators.calm(one):
             self.history.calm()
         self.evaluators.slow_down(one)
         self.evaluators.remove(one)
@@ -85,6 +88,7 @@ class Judging:
         self._act(decision, death, one)
 
     def _ready(self, one: Evaluator, message: Message) -> None:
+        version = _version(message, one.candidate.hash) if one.candidate else 0
         one.facts = dict(message.fields)
         one.enter(Stage.READY, self.evaluators.clock())
         candidate, one.candidate = one.candidate, None
@@ -93,10 +97,6 @@ class Judging:
         if self.flow.on_trial is None or self.flow.on_trial.hash != candidate.hash:
             self.evaluators.dismiss(one)  # Revoked meanwhile.
             return
-        versions = {file["hash"]: file["version"] for file in message["files"]}
-        version = versions.get(candidate.hash)
-        if type(version) is not int or version <= 0:
-            raise ProtocolViolationError("ready without the version of the file on trial")
         self.flow.passed(version)
         self.history.forget()
         self.evaluators.backoff.reset()
@@ -123,6 +123,8 @@ class Judging:
             raise ProtocolViolationError(f"position {position} of ring {ring.template_type}")
         if not 0 <= evaluated <= (position - ring.position) // ring.stride:
             raise ProtocolViolationError(f"{evaluated} events up to position {position}")
+        if not 0 <= message["detections"] <= len(message.payload):
+            raise ProtocolViolationError(f"{message['detections']:.9g} detections in a frame")
         if message["crc32"] != checksum(message.payload):
             raise ProtocolViolationError("checksum of a frame")
         ring.position = position
@@ -155,7 +157,7 @@ class Judging:
         self.evaluators.dismiss(one)
 
     def _heartbeat(self, one: Evaluator, message: Message) -> None:
-        one.facts = {**one.facts, **message["facts"]}
+        one.facts = {**one.facts, "heartbeat": message["facts"]}
 
     def _act(self, decision: Decision, death: Death, one: Evaluator) -> None:
         take_over = self.evaluators.take_over
@@ -209,6 +211,16 @@ class Judging:
         collection = self.evaluators.collection
         ring = collection.rings.get(number) if collection else None
         return ring.stride if ring else 8
+
+
+def _version(message: Message, content_hash: str) -> int:
+    """The version of the file on trial, which only an evaluator reads."""
+    for file in message["files"]:
+        if isinstance(file, dict) and file.get("hash") == content_hash:
+            version = file.get("version")
+            if type(version) is int and 0 < version <= MAX_VERSION:
+                return version
+    raise ProtocolViolationError("ready without the version of the file on trial")
 
 
 def _problem(entry: Any) -> dict[str, str]:

@@ -53,6 +53,12 @@ class Ledger:
             new = count - self._seen.get(key, 0)
             self._seen[key] = count
             self.add(counter.cause, counter.template_type, new, since)
+        self.report_pending()
+
+    def report_pending(self) -> None:
+        """Report losses that found no room so far."""
+        if self._pending:
+            self._flush(time.time_ns())
 
     def collection_ended(self) -> None:
         """The counters are gone with their map; a new collection counts from zero."""
@@ -72,9 +78,8 @@ class Ledger:
 
     def _flush(self, now: int) -> None:
         for (cause, number), (since, count) in list(self._pending.items()):
-            self._count += 1
             facts = {
-                "id": f"{self.run}-loss-{self._count}",
+                "id": f"{self.run}-loss-{self._count + 1}",
                 "from_unix_ns": since,
                 "to_unix_ns": now,
                 "cause": cause,
@@ -82,4 +87,5 @@ class Ledger:
                 "count": count,
             }
             if self.report(facts):
+                self._count += 1
                 del self._pending[(cause, number)]

@@ -25,6 +25,8 @@ class SupervisorLimits:
     # A role that lived this long is not in a crash loop: another one is started at once. At this
     # length even an endless loop of deaths costs less than a third of a processor.
     stable_seconds: float = 1.0
+    # After this long, an evaluator's death without a suspect is not in a row with earlier ones.
+    calm_seconds: float = 10.0
     restart_first_seconds: float = 0.1
     restart_cap_seconds: float = 5.0
     collector_deaths_per_rung: int = 3
@@ -39,8 +41,7 @@ class SupervisorLimits:
     report_bytes: int = 64 * 1024 * 1024
     # What a role writes on standard error, per second; more is dropped and counted.
     log_bytes_per_second: int = 64 * 1024
-    control_connections: int = 16
-    control_seconds: float = 1.0
+    status_bytes: int = 64 * 1024 * 1024
     previous_versions: int = 2
     quarantined: int = 1024
 

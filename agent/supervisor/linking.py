@@ -68,8 +68,7 @@ class Linking:
         """Start a link where none is; end one that is silent; tell it what is new."""
         now = self.clock()
         if self.child is None:
-            if now >= self._not_before:
-                self.child = self.start()
+            if now >= self._not_before and self._start(now):
                 self._heard, self._introduced, self._told_state = now, False, 0.0
                 self._untold = set(self._outcomes)
                 self.reports.resend()
@@ -80,6 +79,14 @@ class Linking:
             self._told_state = now
             self.child.send("state", **self.state())
         self.flush()
+
+    def _start(self, now: float) -> bool:
+        try:
+            self.child = self.start()
+        except OSError:
+            self._not_before = now + self.backoff.next_delay()
+            return False
+        return True
 
     def flush(self) -> None:
         """Send what waits, as far as the link takes it."""

@@ -75,7 +75,7 @@ class Supervisor:
             self._start_link, self._identity, self._state, self.reports, self.log, _backoff()
         )
         self.flow = ContentFlow(self.store, keys, settings.probation_seconds, self.linking.say)
-        self.evaluators = Evaluators(_Launcher(self), _backoff())
+        self.evaluators = Evaluators(_Launcher(self), _backoff(), self.flow.missing)
         self.collecting = Collecting(
             settings.rungs,
             self._start_collector,
@@ -108,8 +108,12 @@ class Supervisor:
         return 0
 
     def spawn(self, role: Role, *arguments: str) -> Child:
-        """Start a role and watch it."""
-        child = start(role, self.roles[role], arguments)
+        """Start a role and watch it; OSError where the system can't."""
+        try:
+            child = start(role, self.roles[role], arguments)
+        except OSError as error:
+            self.log.say("can't start", role=role, because=error)
+            raise
         self.children[child.pidfd] = child
         self._watch(child.channel.fileno(), lambda: self._read(child))
         self._watch(child.stderr, lambda: self._read_output(child))
@@ -170,10 +174,20 @@ class Supervisor:
         if self.flow.accept_due():
             self.judging.history.forget()
         self.flow.retry_commit()
+        if self.flow.recover_due():
+            self.log.say("content on again", files=len(self.flow.wanted()))
+        self._end_lingering(now)
         self._start_trial()
         self.evaluators.wanted = self.flow.wanted()
+        self.evaluators.fallback = self.flow.fallback()
         self.evaluators.reconcile()
         self.linking.reconcile()
+
+    def _end_lingering(self, now: float) -> None:
+        """A role that has closed its channel and lives on is of no use, and may do harm."""
+        for child in self.children.values():
+            if child.lingering(now):
+                child.kill()
 
     def _start_trial(self) -> None:
         """One file at a time, and only while there are events to try it on."""
@@ -217,6 +231,8 @@ class Supervisor:
     def _read_output(self, child: Child) -> None:
         for line in child.output(time.monotonic()).splitlines():
             self.log.say(f"{child.role} says", pid=child.pid, line=line)
+        if child.silent and child.stderr in self.selector.get_map():
+            self.selector.unregister(child.stderr)
 
     def _ended(self, child: Child) -> None:
         """Read what a child said last, then let its owner judge its end."""

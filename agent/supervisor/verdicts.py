@@ -4,6 +4,7 @@ The evaluator is not trusted: pid 1, our own processes and kernel threads are ne
 pid counts only together with the start time that the event carried.
 """
 
+import errno
 import os
 import signal
 from collections.abc import Collection
@@ -12,7 +13,9 @@ from pathlib import Path
 
 NANOSECONDS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _START_TIME_FIELD = 22
+_STATE_FIELD = 3
 _PARENT_FIELD = 4
+_DEAD = frozenset("ZX")
 _KERNEL_THREADD = 2
 
 
@@ -23,6 +26,7 @@ class Outcome(StrEnum):
     ALREADY_GONE = "ALREADY_GONE"
     ANOTHER_PROCESS = "ANOTHER_PROCESS"
     PROTECTED = "PROTECTED"
+    FAILED = "FAILED"
 
 
 def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
@@ -34,24 +38,31 @@ def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
         return Outcome.PROTECTED
     try:
         descriptor = os.pidfd_open(pid)
-    except (ProcessLookupError, OSError, ValueError, OverflowError):
-        return Outcome.ALREADY_GONE
+    except (OSError, OverflowError) as error:
+        return _without_effect(error)
     try:
         # The pidfd names whoever has the pid now; only then is its start time worth reading.
         fields = _stat(pid)
-        if fields is None:
+        if fields is None or fields[_STATE_FIELD - 1] in _DEAD:
             return Outcome.ALREADY_GONE
         if int(fields[_PARENT_FIELD - 1]) == _KERNEL_THREADD:
             return Outcome.PROTECTED
         if int(fields[_START_TIME_FIELD - 1]) * NANOSECONDS_PER_TICK != start_time_ns:
             return Outcome.ANOTHER_PROCESS
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    except ProcessLookupError:
-        return Outcome.ALREADY_GONE
+    except OSError as error:
+        return _without_effect(error)
     else:
         return Outcome.STOPPED
     finally:
         os.close(descriptor)
+
+
+def _without_effect(error: OSError | OverflowError) -> Outcome:
+    """Gone, or (without root, another user's process) out of our reach."""
+    # EINVAL or ENOENT: the id of a thread, no process; too large: no process ever had that id.
+    gone = not isinstance(error, OSError) or error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT)
+    return Outcome.ALREADY_GONE if gone else Outcome.FAILED
 
 
 def _stat(pid: int) -> list[str] | None:
