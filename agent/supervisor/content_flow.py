@@ -47,6 +47,8 @@ class ContentFlow:
     # Files in force that this rung can't serve, by hash; not given up, for the rung may change.
     unserved: dict[str, Sequence[Problem]] = field(default_factory=dict)
     _accept_at: dict[str, float] = field(default_factory=dict)
+    _whole_again_at: float = 0.0
+    _commit_again_at: float = 0.0
 
     @property
     def manifest(self) -> Manifest:
