@@ -33,7 +33,7 @@ from content.problems import ContentError, Problem
 from content.reasons import Reason
 from content.template_type import TemplateType
 from content.yaml_form import Form, Mark
-from content.yaml_reader import MappingNode, Node, Scalar, read_file
+from content.yaml_reader import MappingNode, Node, Scalar, read, read_file
 
 _KEYS = (
     "id",
@@ -46,7 +46,8 @@ _KEYS = (
     "clauses",
     "samples",
 )
-_OPTIONAL_KEYS = ("attack", "false_positives")
+_ORIGIN_KEYS = ("author", "license", "source")
+_OPTIONAL_KEYS = ("attack", "false_positives", *_ORIGIN_KEYS, "references")
 
 WHOLE = "instance"
 """The place of a whole instance."""
@@ -101,8 +102,18 @@ class AuthoredChannelFile:
 
 def read_instance(path: Path, types: Mapping[int, TemplateType]) -> AuthoredInstance:
     """The instance in a file; ContentError with every problem of form. OSError passes through."""
-    form = _InstanceForm(str(path))
-    node = read_file(path)
+    return _of_tree(read_file(path), str(path), types)
+
+
+def read_instance_text(
+    data: bytes, file: str, types: Mapping[int, TemplateType]
+) -> AuthoredInstance:
+    """The instance in a text that is to become a file; ContentError as `read_instance`."""
+    return _of_tree(read(data, file), file, types)
+
+
+def _of_tree(node: Node, file: str, types: Mapping[int, TemplateType]) -> AuthoredInstance:
+    form = _InstanceForm(file)
     authored = form.instance(node, types)
     if authored is None or form.problems:
         raise ContentError(form.problems)
@@ -147,6 +158,8 @@ class _InstanceForm(Form):
         texts = {key: self.text(found[key], key) or "" for key in ("id", "title", "description")}
         techniques = self._optional_texts(found, "attack", "attack_techniques")
         false_positives = self._optional_texts(found, "false_positives", "false_positives")
+        origin = {key: self._optional_line(found, key) for key in _ORIGIN_KEYS}
+        references = self._optional_texts(found, "references", "references")
         if template_type is None:
             return None
         clauses = self._clauses(found["clauses"], template_type)
@@ -161,6 +174,8 @@ class _InstanceForm(Form):
             false_positives=false_positives,
             clauses=clauses,
             samples=samples,
+            **origin,
+            references=references,
         )
         return AuthoredInstance(self.file, template_type, instance, self.marks)
 
@@ -185,6 +200,14 @@ class _InstanceForm(Form):
 
     def _optional_texts(self, found: Mapping[str, Node], key: str, place: str) -> tuple[str, ...]:
         return (self.texts(found[key], place) or ()) if key in found else ()
+
+    def _optional_line(self, found: Mapping[str, Node], key: str) -> str:
+        if key not in found:
+            return ""
+        line = self.text(found[key], key)
+        if line == "":
+            self.problem(Reason.BLANK_VALUE, found[key], key, "empty text", f"text, or no {key}")
+        return line or ""
 
     def _clauses(self, node: Node, template_type: TemplateType) -> tuple[Clause, ...]:
         clauses = []

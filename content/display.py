@@ -52,6 +52,8 @@ def text_lines(channel_file: ChannelFile, template_type: TemplateType | None) ->
         facts = [instance.disposition.name.lower(), instance.severity.name.lower()]
         facts += map(safe, instance.attack_techniques)
         lines += ["", f"{safe(instance.id)}  {'  '.join(facts)}", f"  {safe(instance.title)}"]
+        if origin := [one for one in (instance.author, instance.license, instance.source) if one]:
+            lines.append(f"  by {'; '.join(map(safe, origin))}")
         for number, clause in enumerate(instance.clauses):
             lines.append("  or where" if number else "  where")
             lines += [f"    {_criterion_text(one, template_type)}" for one in clause.criteria]
@@ -82,6 +84,10 @@ def _instance(instance: TemplateInstance, template_type: TemplateType | None) ->
         "description": instance.description,
         "attack_techniques": list(instance.attack_techniques),
         "false_positives": list(instance.false_positives),
+        "author": instance.author,
+        "license": instance.license,
+        "source": instance.source,
+        "references": list(instance.references),
         "clauses": [
             [_criterion(criterion, template_type) for criterion in clause.criteria]
             for clause in instance.clauses

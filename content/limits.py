@@ -25,6 +25,7 @@ class ContentLimits:
     inputs_per_sample: int = 63
     attack_techniques_per_instance: int = 32
     false_positives_per_instance: int = 32
+    references_per_instance: int = 32
     # Bytes of single values. A record holds at most 4,096 bytes of a text.
     value_bytes: int = 4096
     sample_value_bytes: int = 16 * 1024

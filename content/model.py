@@ -175,7 +175,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class TemplateInstance:
-    """Matching criteria over the fields of one Template Type: any of the clauses matches."""
+    """Matching criteria over the fields of one Template Type: any of the clauses matches.
+
+    author, license, source, references: whose work it is and where it comes from; may be empty.
+    """
 
     id: str
     disposition: Disposition
@@ -186,6 +189,10 @@ class TemplateInstance:
     false_positives: tuple[str, ...]
     clauses: tuple[Clause, ...]
     samples: tuple[Sample, ...]
+    author: str = ""
+    license: str = ""
+    source: str = ""
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

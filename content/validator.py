@@ -15,7 +15,8 @@ Channel File
         they are not, nothing else is looked at: it could take too long)
 Instance
      7. its id is well formed and unique
-     8. title and description are there; prose is neither blank nor over its limit
+     8. title and description are there; prose is neither blank nor over its limit, nor is what says
+        whose work it is
      9. ATT&CK techniques are well formed
     10. it has clauses and each clause criteria, within the limits
 Criterion
@@ -40,6 +41,7 @@ Values are compared as they are: nothing is trimmed, folded or coerced here.
 import re
 from collections.abc import Mapping
 
+from content import validator_prose
 from content.escape import safe
 from content.limits import LIMITS
 from content.matching import glob
@@ -187,12 +189,13 @@ def _instance(report: Reporter, instance: TemplateInstance, place: str) -> None:
         expected = f"a-z and 0-9 with single dashes, at most {LIMITS.id_characters} characters"
         report(Reason.INVALID_ID, f"{place}.id", instance.id, expected)
     # 8. Title and description are there; prose is neither blank nor over its limit.
-    _line(report, instance.title, f"{place}.title")
-    _prose(report, instance.description, f"{place}.description")
+    validator_prose.line(report, instance.title, f"{place}.title")
+    validator_prose.prose(report, instance.description, f"{place}.description")
     notes = instance.false_positives
     report.count(f"{place}.false_positives", len(notes), LIMITS.false_positives_per_instance)
     for index, note in enumerate(notes[: LIMITS.false_positives_per_instance]):
-        _prose(report, note, f"{place}.false_positives[{index}]")
+        validator_prose.prose(report, note, f"{place}.false_positives[{index}]")
+    validator_prose.origin(report, instance, place)
     # 9. ATT&CK techniques are well formed.
     techniques, limit = instance.attack_techniques, LIMITS.attack_techniques_per_instance
     report.count(f"{place}.attack_techniques", len(techniques), limit)
@@ -211,19 +214,6 @@ def _instance(report: Reporter, instance: TemplateInstance, place: str) -> None:
         report.count(at, len(clause.criteria), LIMITS.criteria_per_clause)
 
 
-def _line(report: Reporter, text: str, place: str) -> None:
-    if not text.isprintable():
-        expected = "one line without control characters"
-        report(Reason.VALUE_OUT_OF_RANGE, place, text, expected)
-    _prose(report, text, place, LIMITS.title_characters)
-
-
-def _prose(report: Reporter, text: str, place: str, limit: int = LIMITS.prose_characters) -> None:
-    if not text.strip():
-        report(Reason.BLANK_VALUE, place, "blank text", "text")
-    report.count(place, len(text), limit)
-
-
 def _samples(report: Reporter, samples: tuple[Sample, ...], place: str) -> None:
     # 21. There is one that must match and one that must not; names are unique and not blank.
     report.count(place, len(samples), LIMITS.samples_per_instance)
@@ -234,7 +224,7 @@ def _samples(report: Reporter, samples: tuple[Sample, ...], place: str) -> None:
     names: set[str] = set()
     for index, sample in enumerate(samples[: LIMITS.samples_per_instance]):
         at = f"{place}[{index}].name"
-        _line(report, sample.name, at)
+        validator_prose.line(report, sample.name, at)
         if sample.name in names:
             report(Reason.DUPLICATE_ID, at, sample.name, "each name once in its instance")
         names.add(sample.name)

@@ -173,6 +173,10 @@ def _instance_to_proto(instance: TemplateInstance) -> channel_file_pb2.TemplateI
             for clause in instance.clauses
         ],
         samples=map(_sample_to_proto, instance.samples),
+        author=instance.author,
+        license=instance.license,
+        source=instance.source,
+        references=instance.references,
     )
 
 
@@ -274,6 +278,10 @@ class _Reader:
             false_positives=tuple(message.false_positives),
             clauses=clauses,
             samples=samples,
+            author=message.author,
+            license=message.license,
+            source=message.source,
+            references=tuple(message.references),
         )
 
     def _clause(self, message: channel_file_pb2.Clause, place: str) -> Clause:

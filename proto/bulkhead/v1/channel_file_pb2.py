@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from bulkhead.v1 import template_type_pb2 as bulkhead_dot_v1_dot_template__type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62ulkhead/v1/channel_file.proto\x12\x0b\x62ulkhead.v1\x1a\x1f\x62ulkhead/v1/template_type.proto\"0\n\rAddressPrefix\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\"s\n\x05Value\x12\x0e\n\x04text\x18\x01 \x01(\x0cH\x00\x12\x12\n\x08unsigned\x18\x02 \x01(\x04H\x00\x12\x10\n\x06signed\x18\x03 \x01(\x12H\x00\x12,\n\x06prefix\x18\x04 \x01(\x0b\x32\x1a.bulkhead.v1.AddressPrefixH\x00\x42\x06\n\x04kind\"\x90\x01\n\tCriterion\x12\r\n\x05\x66ield\x18\x01 \x01(\r\x12\'\n\x08operator\x18\x02 \x01(\x0e\x32\x15.bulkhead.v1.Operator\x12\"\n\x06values\x18\x03 \x03(\x0b\x32\x12.bulkhead.v1.Value\x12\x0f\n\x07negated\x18\x04 \x01(\x08\x12\x16\n\x0e\x63\x61se_sensitive\x18\x05 \x01(\x08\"2\n\x06\x43lause\x12(\n\x08\x63riteria\x18\x01 \x03(\x0b\x32\x16.bulkhead.v1.Criterion\">\n\nFieldInput\x12\r\n\x05\x66ield\x18\x01 \x01(\r\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.bulkhead.v1.Value\"S\n\x06Sample\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmust_match\x18\x02 \x01(\x08\x12\'\n\x06inputs\x18\x03 \x03(\x0b\x32\x17.bulkhead.v1.FieldInput\"\x9a\x02\n\x10TemplateInstance\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\x0b\x64isposition\x18\x02 \x01(\x0e\x32\x18.bulkhead.v1.Disposition\x12\'\n\x08severity\x18\x03 \x01(\x0e\x32\x15.bulkhead.v1.Severity\x12\r\n\x05title\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x19\n\x11\x61ttack_techniques\x18\x06 \x03(\t\x12\x17\n\x0f\x66\x61lse_positives\x18\x07 \x03(\t\x12$\n\x07\x63lauses\x18\x08 \x03(\x0b\x32\x13.bulkhead.v1.Clause\x12$\n\x07samples\x18\t \x03(\x0b\x32\x13.bulkhead.v1.Sample\"\x8b\x01\n\x0b\x43hannelFile\x12\x39\n\rtemplate_type\x18\x01 \x01(\x0b\x32\".bulkhead.v1.TemplateTypeReference\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x30\n\tinstances\x18\x03 \x03(\x0b\x32\x1d.bulkhead.v1.TemplateInstance\"b\n\tSignature\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x32\n\talgorithm\x18\x02 \x01(\x0e\x32\x1f.bulkhead.v1.SignatureAlgorithm\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"P\n\x11SignedChannelFile\x12\x0f\n\x07payload\x18\x01 \x01(\x0c\x12*\n\nsignatures\x18\x02 \x03(\x0b\x32\x16.bulkhead.v1.Signature*t\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44ISPOSITION_OBSERVE\x10\x01\x12\x16\n\x12\x44ISPOSITION_DETECT\x10\x02\x12\x17\n\x13\x44ISPOSITION_PREVENT\x10\x03*\x91\x01\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16SEVERITY_INFORMATIONAL\x10\x01\x12\x10\n\x0cSEVERITY_LOW\x10\x02\x12\x13\n\x0fSEVERITY_MEDIUM\x10\x03\x12\x11\n\rSEVERITY_HIGH\x10\x04\x12\x15\n\x11SEVERITY_CRITICAL\x10\x05*\xb5\x02\n\x08Operator\x12\x18\n\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x13\n\x0fOPERATOR_EQUALS\x10\x01\x12\x18\n\x14OPERATOR_STARTS_WITH\x10\x02\x12\x16\n\x12OPERATOR_ENDS_WITH\x10\x03\x12\x15\n\x11OPERATOR_CONTAINS\x10\x04\x12\x11\n\rOPERATOR_GLOB\x10\x05\x12\x12\n\x0eOPERATOR_REGEX\x10\x06\x12\x11\n\rOPERATOR_CIDR\x10\x07\x12\x11\n\rOPERATOR_LESS\x10\x08\x12\x1a\n\x16OPERATOR_LESS_OR_EQUAL\x10\t\x12\x14\n\x10OPERATOR_GREATER\x10\n\x12\x1d\n\x19OPERATOR_GREATER_OR_EQUAL\x10\x0b\x12\x13\n\x0fOPERATOR_EXISTS\x10\x0c*Z\n\x12SignatureAlgorithm\x12#\n\x1fSIGNATURE_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSIGNATURE_ALGORITHM_ED25519\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62ulkhead/v1/channel_file.proto\x12\x0b\x62ulkhead.v1\x1a\x1f\x62ulkhead/v1/template_type.proto\"0\n\rAddressPrefix\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\"s\n\x05Value\x12\x0e\n\x04text\x18\x01 \x01(\x0cH\x00\x12\x12\n\x08unsigned\x18\x02 \x01(\x04H\x00\x12\x10\n\x06signed\x18\x03 \x01(\x12H\x00\x12,\n\x06prefix\x18\x04 \x01(\x0b\x32\x1a.bulkhead.v1.AddressPrefixH\x00\x42\x06\n\x04kind\"\x90\x01\n\tCriterion\x12\r\n\x05\x66ield\x18\x01 \x01(\r\x12\'\n\x08operator\x18\x02 \x01(\x0e\x32\x15.bulkhead.v1.Operator\x12\"\n\x06values\x18\x03 \x03(\x0b\x32\x12.bulkhead.v1.Value\x12\x0f\n\x07negated\x18\x04 \x01(\x08\x12\x16\n\x0e\x63\x61se_sensitive\x18\x05 \x01(\x08\"2\n\x06\x43lause\x12(\n\x08\x63riteria\x18\x01 \x03(\x0b\x32\x16.bulkhead.v1.Criterion\">\n\nFieldInput\x12\r\n\x05\x66ield\x18\x01 \x01(\r\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.bulkhead.v1.Value\"S\n\x06Sample\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmust_match\x18\x02 \x01(\x08\x12\'\n\x06inputs\x18\x03 \x03(\x0b\x32\x17.bulkhead.v1.FieldInput\"\xdf\x02\n\x10TemplateInstance\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\x0b\x64isposition\x18\x02 \x01(\x0e\x32\x18.bulkhead.v1.Disposition\x12\'\n\x08severity\x18\x03 \x01(\x0e\x32\x15.bulkhead.v1.Severity\x12\r\n\x05title\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x19\n\x11\x61ttack_techniques\x18\x06 \x03(\t\x12\x17\n\x0f\x66\x61lse_positives\x18\x07 \x03(\t\x12$\n\x07\x63lauses\x18\x08 \x03(\x0b\x32\x13.bulkhead.v1.Clause\x12$\n\x07samples\x18\t \x03(\x0b\x32\x13.bulkhead.v1.Sample\x12\x0e\n\x06\x61uthor\x18\n \x01(\t\x12\x0f\n\x07license\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12\x12\n\nreferences\x18\r \x03(\t\"\x8b\x01\n\x0b\x43hannelFile\x12\x39\n\rtemplate_type\x18\x01 \x01(\x0b\x32\".bulkhead.v1.TemplateTypeReference\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x30\n\tinstances\x18\x03 \x03(\x0b\x32\x1d.bulkhead.v1.TemplateInstance\"b\n\tSignature\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x32\n\talgorithm\x18\x02 \x01(\x0e\x32\x1f.bulkhead.v1.SignatureAlgorithm\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"P\n\x11SignedChannelFile\x12\x0f\n\x07payload\x18\x01 \x01(\x0c\x12*\n\nsignatures\x18\x02 \x03(\x0b\x32\x16.bulkhead.v1.Signature*t\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44ISPOSITION_OBSERVE\x10\x01\x12\x16\n\x12\x44ISPOSITION_DETECT\x10\x02\x12\x17\n\x13\x44ISPOSITION_PREVENT\x10\x03*\x91\x01\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16SEVERITY_INFORMATIONAL\x10\x01\x12\x10\n\x0cSEVERITY_LOW\x10\x02\x12\x13\n\x0fSEVERITY_MEDIUM\x10\x03\x12\x11\n\rSEVERITY_HIGH\x10\x04\x12\x15\n\x11SEVERITY_CRITICAL\x10\x05*\xb5\x02\n\x08Operator\x12\x18\n\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x13\n\x0fOPERATOR_EQUALS\x10\x01\x12\x18\n\x14OPERATOR_STARTS_WITH\x10\x02\x12\x16\n\x12OPERATOR_ENDS_WITH\x10\x03\x12\x15\n\x11OPERATOR_CONTAINS\x10\x04\x12\x11\n\rOPERATOR_GLOB\x10\x05\x12\x12\n\x0eOPERATOR_REGEX\x10\x06\x12\x11\n\rOPERATOR_CIDR\x10\x07\x12\x11\n\rOPERATOR_LESS\x10\x08\x12\x1a\n\x16OPERATOR_LESS_OR_EQUAL\x10\t\x12\x14\n\x10OPERATOR_GREATER\x10\n\x12\x1d\n\x19OPERATOR_GREATER_OR_EQUAL\x10\x0b\x12\x13\n\x0fOPERATOR_EXISTS\x10\x0c*Z\n\x12SignatureAlgorithm\x12#\n\x1fSIGNATURE_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSIGNATURE_ALGORITHM_ED25519\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bulkhead.v1.channel_file_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISPOSITION']._serialized_start=1204
-  _globals['_DISPOSITION']._serialized_end=1320
-  _globals['_SEVERITY']._serialized_start=1323
-  _globals['_SEVERITY']._serialized_end=1468
-  _globals['_OPERATOR']._serialized_start=1471
-  _globals['_OPERATOR']._serialized_end=1780
-  _globals['_SIGNATUREALGORITHM']._serialized_start=1782
-  _globals['_SIGNATUREALGORITHM']._serialized_end=1872
+  _globals['_DISPOSITION']._serialized_start=1273
+  _globals['_DISPOSITION']._serialized_end=1389
+  _globals['_SEVERITY']._serialized_start=1392
+  _globals['_SEVERITY']._serialized_end=1537
+  _globals['_OPERATOR']._serialized_start=1540
+  _globals['_OPERATOR']._serialized_end=1849
+  _globals['_SIGNATUREALGORITHM']._serialized_start=1851
+  _globals['_SIGNATUREALGORITHM']._serialized_end=1941
   _globals['_ADDRESSPREFIX']._serialized_start=80
   _globals['_ADDRESSPREFIX']._serialized_end=128
   _globals['_VALUE']._serialized_start=130
@@ -53,11 +53,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAMPLE']._serialized_start=510
   _globals['_SAMPLE']._serialized_end=593
   _globals['_TEMPLATEINSTANCE']._serialized_start=596
-  _globals['_TEMPLATEINSTANCE']._serialized_end=878
-  _globals['_CHANNELFILE']._serialized_start=881
-  _globals['_CHANNELFILE']._serialized_end=1020
-  _globals['_SIGNATURE']._serialized_start=1022
-  _globals['_SIGNATURE']._serialized_end=1120
-  _globals['_SIGNEDCHANNELFILE']._serialized_start=1122
-  _globals['_SIGNEDCHANNELFILE']._serialized_end=1202
+  _globals['_TEMPLATEINSTANCE']._serialized_end=947
+  _globals['_CHANNELFILE']._serialized_start=950
+  _globals['_CHANNELFILE']._serialized_end=1089
+  _globals['_SIGNATURE']._serialized_start=1091
+  _globals['_SIGNATURE']._serialized_end=1189
+  _globals['_SIGNEDCHANNELFILE']._serialized_start=1191
+  _globals['_SIGNEDCHANNELFILE']._serialized_end=1271
 # @@protoc_insertion_point(module_scope)

@@ -297,11 +297,21 @@ class TemplateInstance(_message.Message):
     FALSE_POSITIVES_FIELD_NUMBER: _builtins.int
     CLAUSES_FIELD_NUMBER: _builtins.int
     SAMPLES_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    LICENSE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     disposition: Global___Disposition.ValueType
     severity: Global___Severity.ValueType
     title: _builtins.str
     description: _builtins.str
+    author: _builtins.str
+    """Whose work it is and where it comes from; all of them may be empty."""
+    license: _builtins.str
+    """An SPDX identifier where there is one, for example DRL-1.1."""
+    source: _builtins.str
+    """What it was made from, for example sigma:83dcd9f6-9ca8-4af7-a16e-a1c7a6b51871."""
     @_builtins.property
     def attack_techniques(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """ATT&CK techniques, for example T1059.004."""
@@ -314,6 +324,8 @@ class TemplateInstance(_message.Message):
 
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sample]: ...
+    @_builtins.property
+    def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -326,10 +338,14 @@ class TemplateInstance(_message.Message):
         false_positives: _abc.Iterable[_builtins.str] | None = ...,
         clauses: _abc.Iterable[Global___Clause] | None = ...,
         samples: _abc.Iterable[Global___Sample] | None = ...,
+        author: _builtins.str = ...,
+        license: _builtins.str = ...,
+        source: _builtins.str = ...,
+        references: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attack_techniques", b"attack_techniques", "clauses", b"clauses", "description", b"description", "disposition", b"disposition", "false_positives", b"false_positives", "id", b"id", "samples", b"samples", "severity", b"severity", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attack_techniques", b"attack_techniques", "author", b"author", "clauses", b"clauses", "description", b"description", "disposition", b"disposition", "false_positives", b"false_positives", "id", b"id", "license", b"license", "references", b"references", "samples", b"samples", "severity", b"severity", "source", b"source", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
