@@ -1,6 +1,7 @@
 """Shipped instances: clean, packable, with samples that hold, and quiet on ordinary days."""
 
 import functools
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
@@ -90,6 +91,14 @@ def test_each_instance_is_where_its_name_says_and_shows_both_answers(path: Path)
     assert (instance.disposition is Disposition.PREVENT) is (
         instance.id == "bulkhead-prevent-canary"
     )
+
+
+def test_the_guide_lists_every_shipped_instance_with_its_severity() -> None:
+    """People would not learn what the sensor looks for."""
+    guide = (FOLDER.parents[1] / "docs" / "instances.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"(?m)^\| `([a-z0-9-]+)` \| (\w+)", guide))
+    instances = [one for file in shipped().values() for one in file.instances]
+    assert listed == {one.id: one.severity.name.lower() for one in instances}
 
 
 def test_every_template_type_has_several_instances() -> None:
