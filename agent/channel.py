@@ -184,9 +184,13 @@ def checksum(payload: bytes) -> int:
 
 
 def _receive_datagram(sock: socket.socket) -> tuple[bytes, tuple[int, ...], int]:
-    data, descriptors, flags, _ = socket.recv_fds(
-        sock, LIMITS.message_bytes, LIMITS.descriptors, socket.MSG_CMSG_CLOEXEC
-    )
+    # Python 3.11's socket.recv_fds ignores its flags: descriptors would be inherited.
+    descriptors = array.array("i")
+    room = socket.CMSG_SPACE(LIMITS.descriptors * descriptors.itemsize)
+    data, ancillary, flags, _ = sock.recvmsg(LIMITS.message_bytes, room, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, raw in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(raw[: len(raw) - len(raw) % descriptors.itemsize])
     return data, tuple(descriptors), flags
 
 

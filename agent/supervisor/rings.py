@@ -5,6 +5,7 @@ each ring and record is; from the ring's own pages how many records were produce
 to which position events are accounted for. The counters map holds what the kernel had to drop.
 """
 
+import fcntl
 import mmap
 import os
 import secrets
@@ -30,14 +31,12 @@ class RingFacts:
     stride: int
     kind: str
     descriptor: int
+    producer: mmap.mmap
     position: int = 0
-    _producer: mmap.mmap | None = field(default=None)
 
     def produced(self) -> int:
         """Position up to which events were written, in bytes."""
-        if self._producer is None:
-            self._producer = mmap.mmap(self.descriptor, PAGE, offset=PAGE, prot=mmap.PROT_READ)
-        (position,) = _WORD.unpack_from(self._producer, 0)
+        (position,) = _WORD.unpack_from(self.producer, 0)
         return int(position)
 
     def document(self) -> dict[str, Any]:
@@ -51,8 +50,7 @@ class RingFacts:
 
     def close(self) -> None:
         """Give the ring up."""
-        if self._producer is not None:
-            self._producer.close()
+        self.producer.close()
         os.close(self.descriptor)
 
 
@@ -121,11 +119,14 @@ class Collection:
 def from_message(message: Message) -> Collection:
     """What an `attached` message hands over; ProtocolViolationError if it doesn't add up."""
     try:
-        return _collection(message)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+        collection = _collection(message)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         for descriptor in message.descriptors:
             os.close(descriptor)
         raise ProtocolViolationError(f"attached: {error!r:.200}") from error
+    if collection.counters_map is not None:  # mapped, and not needed any more
+        os.close(message.descriptors[len(collection.rings)])
+    return collection
 
 
 def _collection(message: Message) -> Collection:
@@ -134,13 +135,15 @@ def _collection(message: Message) -> Collection:
     expected = len(documents) + bool(counters)
     if not documents or len(message.descriptors) < expected:
         raise ValueError(f"{len(message.descriptors)} descriptors for {len(documents)} rings")
+    if message["more"] < 0:
+        raise ValueError(f"{message['more']} descriptors to come")
     checked = [_ring(*pair) for pair in zip(documents, message.descriptors, strict=False)]
+    if len({ring.template_type for ring in checked}) < len(checked):
+        raise ValueError("two rings of one Template Type")
     counters_map = None
     if counters:
-        descriptor = message.descriptors[len(documents)]
         size = -(-len(counters) * _WORD.size // PAGE) * PAGE
-        counters_map = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
-        os.close(descriptor)
+        counters_map = _map(message.descriptors[len(documents)], size)
     return Collection(
         rung=str(message["rung"]),
         rings={ring.template_type: ring for ring in checked},
@@ -160,4 +163,15 @@ def _ring(document: Mapping[str, Any], descriptor: int) -> RingFacts:
             raise ValueError(f"ring {document!r:.120}")
     if kind not in _KINDS or stride % 8 or size < stride or size > MAX_RING_BYTES:
         raise ValueError(f"ring {document!r:.120}")
-    return RingFacts(number, size, stride, kind, descriptor)
+    return RingFacts(number, size, stride, kind, descriptor, _map(descriptor, PAGE, PAGE))
+
+
+def _map(descriptor: int, size: int, offset: int = 0) -> mmap.mmap:
+    """Map for reading; a memfd only if it can't be cut short, as reading it then would end us."""
+    try:
+        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+    except OSError:  # not a memfd: a BPF map
+        seals = fcntl.F_SEAL_SHRINK
+    if not seals & fcntl.F_SEAL_SHRINK:
+        raise ValueError("memory that is not sealed against shrinking")
+    return mmap.mmap(descriptor, size, offset=offset, prot=mmap.PROT_READ)

@@ -89,11 +89,15 @@ def command(entry: RoleEntry, *arguments: str) -> list[str]:
 
 def _read(path: Path) -> Any:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # A pipe must not make us wait.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
     except OSError as error:
-        raise RoleTableError(f"{path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
+        raise RoleTableError(f"{path}: {error.strerror}; expected a file of ours") from error
+    with file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise RoleTableError(f"{path}: not a regular file")
         if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise RoleTableError(
                 f"{path}: uid {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o}; expected our "

@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ RUNGS = ("bpf_btf", "psutil")
 """Rungs of the kernel dependency ladder that a collector exists for, best first."""
 
 DEFAULT_STATE = Path("/var/lib/bulkhead")
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 DEFAULT_CONTROL = Path("/run/bulkhead/control.sock")
 
 
@@ -58,6 +60,10 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     chosen = parser.parse_args(arguments)
     if bool(chosen.cloud) != (chosen.tls is not None):
         parser.error("--cloud and --tls go together")
+    if not 0 <= chosen.probation_seconds < float("inf"):
+        parser.error(f"--probation-seconds {chosen.probation_seconds}: expected seconds, 0 or more")
+    if chosen.ring_bytes < 0:
+        parser.error(f"--ring-bytes {chosen.ring_bytes}: expected bytes, 0 for the best size")
     return Settings(
         state=chosen.state.absolute(),
         control=chosen.control.absolute(),
@@ -77,9 +83,11 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
 def host_id() -> str:
     """A name for this host that stays and gives nothing away: derived from the machine id."""
     try:
-        seed = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+        seed = Path("/etc/machine-id").read_text(encoding="ascii", errors="replace").strip()
     except OSError:
-        seed = platform.node()
+        seed = ""
+    # Empty or "uninitialized" in an image that many hosts are made of.
+    seed = seed if _MACHINE_ID.fullmatch(seed) else platform.node()
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"bulkhead agent {seed}"))
 
 

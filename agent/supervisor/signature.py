@@ -34,6 +34,7 @@ _declare("BIO_new_mem_buf", _P, ctypes.c_char_p, _INT)
 _declare("BIO_free", _INT, _P)
 _declare("PEM_read_bio_PUBKEY", _P, _P, _P, _P, _P)
 _declare("EVP_PKEY_free", None, _P)
+_declare("EVP_PKEY_get_id", _INT, _P)
 _declare("EVP_PKEY_get_raw_public_key", _INT, _P, ctypes.c_char_p, ctypes.POINTER(_SIZE))
 _declare("EVP_PKEY_new_raw_public_key", _P, _INT, _P, ctypes.c_char_p, _SIZE)
 _declare("EVP_MD_CTX_new", _P)
@@ -95,12 +96,14 @@ class TrustedKey:
 
 def _raw_public_key(pem: bytes) -> bytes | None:
     source = _crypto.BIO_new_mem_buf(pem, len(pem))
-    key = _crypto.PEM_read_bio_PUBKEY(source, None, None, None)
+    # The last argument is the passphrase: without one, an encrypted file would make us ask for it.
+    key = _crypto.PEM_read_bio_PUBKEY(source, None, None, ctypes.c_char_p(b""))
     _crypto.BIO_free(source)
     if not key:
         return None
     raw = ctypes.create_string_buffer(PUBLIC_KEY_BYTES)
     size = ctypes.c_size_t(PUBLIC_KEY_BYTES)
-    good = _crypto.EVP_PKEY_get_raw_public_key(key, raw, ctypes.byref(size)) == 1
+    good = _crypto.EVP_PKEY_get_id(key) == _ED25519
+    good = good and _crypto.EVP_PKEY_get_raw_public_key(key, raw, ctypes.byref(size)) == 1
     _crypto.EVP_PKEY_free(key)
     return raw.raw if good and size.value == PUBLIC_KEY_BYTES else None

@@ -16,6 +16,7 @@ _START_TIME_FIELD = 22
 _STATE_FIELD = 3
 _PARENT_FIELD = 4
 _DEAD = frozenset("ZX")
+_GONE = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})
 _KERNEL_THREADD = 2
 
 
@@ -60,8 +61,8 @@ def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
 
 def _without_effect(error: OSError | OverflowError) -> Outcome:
     """Gone, or (without root, another user's process) out of our reach."""
-    # EINVAL or ENOENT: the id of a thread, no process; too large: no process ever had that id.
-    gone = not isinstance(error, OSError) or error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT)
+    # Too large: no process ever had that id. EINVAL or ENOENT: a thread has it, and no process.
+    gone = isinstance(error, OverflowError) or error.errno in _GONE
     return Outcome.ALREADY_GONE if gone else Outcome.FAILED
 
 

@@ -1,0 +1,18 @@
+"""Counting open descriptors, to see that none is lost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def open_descriptors() -> int:
+    """How many descriptors this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@contextmanager
+def none_lost() -> Iterator[None]:
+    """Afterwards as many descriptors must be open as before."""
+    before = open_descriptors()
+    yield
+    assert open_descriptors() == before
