@@ -56,6 +56,7 @@ class Reason(StrEnum):
     SAMPLE_MISSING = "SAMPLE_MISSING"
     DUPLICATE_INPUT = "DUPLICATE_INPUT"
     SAMPLE_FAILED = "SAMPLE_FAILED"
+    INTERFACE_CASE_FAILED = "INTERFACE_CASE_FAILED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +228,10 @@ EXPLANATIONS: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.SAMPLE_FAILED: Explanation(
             "The Content Interpreter gave another answer than the sample says.",
             "Correct the criteria or the sample.",
+        ),
+        Reason.INTERFACE_CASE_FAILED: Explanation(
+            "The sensor's own interpreter gave a wrong answer on a field of this Template Type.",
+            "Report it: no content for this Template Type can be trusted on this sensor.",
         ),
     }
 )

@@ -2,7 +2,8 @@
 
     1. strict load of the payload (content.channel_file)
     2. validation against what this sensor supplies on the rung in use (content.validator)
-    3. the file's own must-match and must-not-match samples, through the engine that will run it
+    3. generated cases for every field and operator of the Template Type, and the file's own
+       must-match and must-not-match samples, through the engine that will run it
     4. a shadow run over real events that are still in the ring, within a time budget; what it
        finds is thrown away
 
@@ -19,7 +20,7 @@ import numpy as np
 from agent.attribution import Attribution, Phase
 from agent.evaluator.limits import LIMITS
 from agent.evaluator.loop import Cursor
-from content import samples
+from content import interface_cases, samples
 from content.channel_file import ChannelFile
 from content.definitions import TemplateType
 from content.interpreter import Engine
@@ -61,7 +62,9 @@ class Trial:
         if problems:
             return problems
         self.attribution.phase(Phase.SAMPLES)
-        return samples.check(channel_file, self.types, factory)
+        template_type = self.types[channel_file.template_type.number]
+        problems = interface_cases.check(template_type, factory)
+        return problems or samples.check(channel_file, self.types, factory)
 
     def shadow(self, engine: Engine, cursors: Iterable[Cursor]) -> list[Problem]:
         """Step 4, on the newest events that each ring still holds."""

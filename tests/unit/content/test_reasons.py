@@ -1,20 +1,23 @@
 """Reason codes: each is reached by content that deserves it, explained, and in the reference."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bulkhead.v1 import channel_file_pb2
+from content import interface_cases
 from content.channel_file import AddressPrefix, Operator, Signed, load, pack
 from content.checking import check
 from content.definitions import Rung, load_definitions
+from content.interpreter import Interpreter
 from content.limits import LIMITS
 from content.problems import ContentError, Problem
 from content.reasons import EXPLANATIONS, Reason
 from content.reference import pages, reason_codes_page, template_type_page
+from content.template_type import TemplateType
 from tests.unit.content.examples import (
     COMMAND_LINE,
     IMAGE,
@@ -73,6 +76,10 @@ def reference_problems(**changes: object) -> Sequence[Problem]:
     return problems_of(replace(channel_file(), template_type=changed))
 
 
+def _without_content(_files: object, types: Mapping[int, TemplateType]) -> Interpreter:
+    return Interpreter([], types)
+
+
 def _repeat_input(message: channel_file_pb2.ChannelFile) -> None:
     inputs = message.instances[0].samples[0].inputs
     inputs.append(inputs[0])
@@ -128,6 +135,7 @@ REACHED: dict[Reason, Callable[[], Sequence[Problem]]] = {
     Reason.SAMPLE_MISSING: lambda: problems_of(with_instance(samples=(MATCHING,))),
     Reason.DUPLICATE_INPUT: lambda: message_problems(_repeat_input),
     Reason.SAMPLE_FAILED: lambda: yaml_problems("/bin/ls", "/bin/sh"),
+    Reason.INTERFACE_CASE_FAILED: lambda: interface_cases.check(TYPES[4], _without_content),
 }
 
 
