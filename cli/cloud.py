@@ -16,7 +16,7 @@ import typer
 from cli.cloud_common import AsJson, Folder, reported
 from cli.cloud_content import push, revoke
 from cli.cloud_views import crashes, detections, fleet, losses
-from cli.output import print_json, screen, shown
+from cli.output import ExitCode, fail, print_json, screen, shown
 from cloud.folder import CloudFolder, create, enrol, operator_folder
 
 application = typer.Typer(no_args_is_help=True)
@@ -84,6 +84,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Logs one JSON object per line to standard error."""
+    _require_descriptor(ready_fd, as_json=as_json)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # errors are reported here, once
     journal = importlib.import_module("cloud.journal")
     server = importlib.import_module("cloud.server")
@@ -102,6 +103,15 @@ def run(
     with reported(as_json=as_json):
         order = server.Order(CloudFolder(folder), listen, unsafe_skip_validator)
         server.serve(order, ready)
+
+
+def _require_descriptor(ready_fd: int, *, as_json: bool) -> None:
+    try:
+        if ready_fd >= 0:
+            os.fstat(ready_fd)
+    except OSError as error:
+        message = f"--ready-fd {ready_fd}: {error.strerror}; expected an open descriptor"
+        fail("DESCRIPTOR_INVALID", message, ExitCode.USAGE, as_json=as_json)
 
 
 for command in (push, revoke, fleet, detections, crashes, losses):

@@ -7,6 +7,7 @@ refused it, 4 if an agent has not answered in time.
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -73,9 +74,8 @@ def push(
 ) -> None:
     """Validate, sign and store Channel Files, all or none; a serving cloud offers them at once."""
     unsafe = unsafe_skip_validator
-    with reported(as_json=as_json):
-        cloud = CloudFolder(folder)
-        database = cloud.open()
+    cloud = CloudFolder(folder)
+    with reported(as_json=as_json), closing(cloud.open()) as database:
         signing_key = SigningKey.from_file(key)
         if not unsafe:
             pushing.require_trusted(signing_key, cloud.trusted_keys())
@@ -110,9 +110,8 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Order every host to give a Channel File up, for good; it is never offered again."""
-    with reported(as_json=as_json):
-        cloud = CloudFolder(folder)
-        database = cloud.open()
+    cloud = CloudFolder(folder)
+    with reported(as_json=as_json), closing(cloud.open()) as database:
         signing_key = SigningKey.from_file(key)
         pushing.require_trusted(signing_key, cloud.trusted_keys())
         types = load_definitions()
@@ -180,7 +179,8 @@ def _conclude(found: list[progress.Progress], seconds: float) -> None:
         names = ", ".join(sorted(map(shown, open_ones)))
         errors.print(f"[red]{CloudReason.NO_ANSWER}[/red] after {seconds:g} s from {names}")
     else:
-        screen.print(f"{len(agents)} connected agents have answered")
+        answered = f"answered: all connected agents ({len(agents)})"
+        screen.print(answered if agents else "[yellow]no agent is connected[/yellow]")
 
 
 def _target(one: pushing.Pushed, cloud: CloudFolder, *, unsafe: bool) -> progress.Target:

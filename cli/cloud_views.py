@@ -5,6 +5,7 @@ Whatever an agent or a process on its host may have chosen is escaped before it 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,13 +26,14 @@ FOLLOW_SECONDS = 0.2
 STATE_COLOURS = {"accepted": "green", "active": "green", "withheld": "yellow"}
 SEVERITY_COLOURS = {"critical": "red", "high": "red", "medium": "yellow"}
 HASH_DIGITS = 12
+SECONDS_END = len("2024-07-19T04:09:00")
 
 
 def fleet(*, folder: Folder, as_json: AsJson = False) -> None:
     """Hosts with their rung, content and losses; what is kept from them, and why."""
-    with reported(as_json=as_json):
-        cloud = CloudFolder(folder)
-        database, served = cloud.open(), serving(cloud) is not None
+    cloud = CloudFolder(folder)
+    with reported(as_json=as_json), closing(cloud.open()) as database:
+        served = serving(cloud) is not None
         with database.reading() as store:
             found = views.fleet(store, load_definitions(), time.time_ns(), served=served)
         if as_json:
@@ -49,8 +51,8 @@ def detections(
     as_json: AsJson = False,
 ) -> None:
     """Detections, oldest first; with --follow and --json, one JSON document per line."""
-    with reported(as_json=as_json):
-        database, types = CloudFolder(folder).open(), load_definitions()
+    with reported(as_json=as_json), closing(CloudFolder(folder).open()) as database:
+        types = load_definitions()
         while True:
             with database.reading() as store:
                 stored = reports.latest_detections(store, limit, after)
@@ -84,7 +86,7 @@ def _reader(
 ) -> Callable[[], list[Document]]:
     def read() -> list[Document]:
         types = load_definitions()
-        with CloudFolder(folder).open().reading() as store:
+        with closing(CloudFolder(folder).open()) as database, database.reading() as store:
             return [view(one, types) for one in latest(store, limit)]
 
     return read
@@ -124,7 +126,7 @@ def _show_fleet(found: Document) -> None:
             _content_name(one),
             one["content_hash"][:HASH_DIGITS],
             str(one["instances"]),
-            one["pushed"],
+            _short(one["pushed"]),
             _flags(one),
         ]
         for one in found["content"]
@@ -140,12 +142,17 @@ def _host_row(host: Mapping[str, Any]) -> list[str]:
         shown(host["agent_id"]),
         "[green]yes[/green]" if host["connected"] else "[red]no[/red]",
         (rung if host["best_rung"] else f"[bold yellow]{rung}[/bold yellow]") + reduced,
-        f"{shown(host['sensor_version'])} {shown(host['platform'])}",
+        shown(host["sensor_version"]),
         f"{host['heartbeat_age_seconds']:.1f} s ago",
         ", ".join(active) or "[yellow]nothing[/yellow]",
-        f"{host['evaluator_deaths']} ({host['crash_reports']} reported)",
-        f"{host['events_lost']} ({host['events_reported_lost']} reported)",
+        str(host["evaluator_deaths"]),
+        str(host["events_lost"]),
     ]
+
+
+def _short(moment: str) -> str:
+    """A time to the second, for people."""
+    return moment[:SECONDS_END].replace("T", " ")
 
 
 def _content_name(one: Mapping[str, Any]) -> str:
@@ -193,7 +200,7 @@ def _detection_row(one: Mapping[str, Any]) -> list[str]:
     parent = inputs.get("parent_command_line") or inputs.get("parent_image") or ""
     what = [inputs[name] for name in ("operation", "path", "remote_address") if name in inputs]
     return [
-        one["time"],
+        _short(one["time"]),
         shown(one["agent_id"]),
         f"[{colour}]{severity}[/{colour}]",
         f"{escape(one['template_type'])}/{shown(one['instance'])}",
@@ -208,7 +215,7 @@ def _crash_row(one: Document) -> list[str]:
     died = f"{one['cause']} {one['signal'] or one['exit_code']}"
     trial = " (trial)" if one["in_trial"] else ""
     return [
-        one["time"],
+        _short(one["time"]),
         shown(one["agent_id"]),
         escape(one["role"]),
         shown(died) + trial,
@@ -220,8 +227,8 @@ def _crash_row(one: Document) -> list[str]:
 
 def _loss_row(one: Document) -> list[str]:
     return [
-        one["from"],
-        one["to"],
+        _short(one["from"]),
+        _short(one["to"]),
         shown(one["agent_id"]),
         escape(one["template_type"]),
         shown(one["cause"]),

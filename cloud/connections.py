@@ -58,7 +58,8 @@ class AgentConnection:
     """One open session, from its hello on.
 
     due: set when another decision about this host is due. offered, withheld: push numbers by
-    content hash, of what this session has settled. withdrawn: what it was told to give up.
+    content hash, of what this session has settled. fetchable: everything that was offered in it.
+    withdrawn: what it was told to give up.
     """
 
     def __init__(self, hello: Hello, limits: CloudLimits) -> None:
@@ -70,6 +71,7 @@ class AgentConnection:
         self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
         self.offered: dict[bytes, int] = {}
         self.withheld: dict[bytes, int] = {}
+        self.fetchable: set[bytes] = set()
         self.withdrawn: set[bytes] = set()
         self.fetching = 0
         self._files: dict[int, ActiveChannelFile] = {}
@@ -95,8 +97,12 @@ class AgentConnection:
         return news
 
     def learn_one_active(self, file: ActiveChannelFile) -> None:
-        """The agent has acknowledged this Channel File as active."""
+        """The agent has acknowledged this Channel File as active: that offer is done with.
+
+        Should the agent lose the content later in this session, it is offered once more.
+        """
         self._files[file.template_type] = file
+        self.offered.pop(file.content_hash, None)
 
     def learn_standing(self, content_hash: bytes, known: HostContent) -> None:
         """Where a release stands on this host."""

@@ -62,6 +62,7 @@ class Dispatcher:
             await self._writer.submit(lambda store: set_content(store, rows))
         for release in offers:
             connection.offered[release.content_hash] = release.push
+            connection.fetchable.add(release.content_hash)
             connection.outgoing.put(SessionResponse(offer=_offer(release)))
         for release, _ in withheld:
             connection.withheld[release.content_hash] = release.push

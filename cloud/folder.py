@@ -73,13 +73,17 @@ class CloudFolder:
 
     def open(self, busy_ms: int = LIMITS.busy_ms) -> Database:
         """The store; FolderError or StoreError where there is none."""
+        self.require_made()
+        return Database.open(self.database, busy_ms)
+
+    def require_made(self) -> None:
+        """FolderError unless `create` has been here."""
         if not self.database.exists():
             there = self.path.is_dir()
             reason = CloudReason.DATABASE_MISSING if there else CloudReason.FOLDER_MISSING
             raise FolderError(
                 reason, f"{self.database}: not found; make it with `bulkhead cloud init`"
             )
-        return Database.open(self.database, busy_ms)
 
     def trusted_keys(self) -> tuple[TrustedKey, ...]:
         """The keys whose signatures count; KeyFileError if there is none."""
@@ -125,6 +129,7 @@ def enrol(cloud: CloudFolder, agent_id: str, output: Path, now: datetime) -> Non
 
     Raises KeyFileError for a malformed id or if the output already holds an agent's key.
     """
+    cloud.require_made()
     authority = Identity(
         read_capped(cloud.authority_certificate, LIMITS.key_file_bytes),
         read_capped(cloud.authority_key, LIMITS.key_file_bytes),

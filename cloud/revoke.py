@@ -22,12 +22,14 @@ SHORTEST_PREFIX = 8
 def find(known: Sequence[Release], target: str, types: Mapping[int, TemplateType]) -> Release:
     """The release that `target` names: a Template Type's newest, or a hash or its beginning.
 
+    What was pushed unsafely is a Template Type's newest only where there is nothing else.
     Raises ContentStateError if there is none, or several.
     """
     numbers = {one.name: number for number, one in types.items()}
     if target in numbers or (target.isdecimal() and len(target) < SHORTEST_PREFIX):
         number = numbers.get(target) or int(target)
         of_type = [one for one in known if one.template_type == number and not one.revoked]
+        of_type = [one for one in of_type if not one.unsafe] or of_type
         if not of_type:
             raise ContentStateError(
                 CloudReason.CONTENT_UNKNOWN,

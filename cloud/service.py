@@ -197,7 +197,7 @@ class SensorService(SensorServiceServicer):
         require_known_fields(request)
         require_hash(request.content_hash, "content_hash")
         connection = self._connections.get(agent_id)
-        if connection is None or request.content_hash not in connection.offered:
+        if connection is None or request.content_hash not in connection.fetchable:
             raise SessionError(
                 CloudReason.NOT_OFFERED,
                 f"{request.content_hash.hex()}: not offered in an open session of this agent",

@@ -54,19 +54,23 @@ class Database:
     def open(cls, path: Path, busy_ms: int = LIMITS.busy_ms) -> "Database":
         """Open an existing database; StoreError if it is missing or not one of ours."""
         database = cls(path, "rw", busy_ms)
-        found = database._schema_version()
+        try:
+            database._require_our_schema()
+        except StoreError:
+            database.close()
+            raise
+        return database
+
+    def _require_our_schema(self) -> None:
+        found: object = "none"
+        with self.reading() as connection:
+            if inspect(connection).has_table(SCHEMA.name):
+                found = connection.execute(select(SCHEMA.c.version)).scalar()
         if found != SCHEMA_VERSION:
             raise StoreError(
                 CloudReason.DATABASE_VERSION,
-                f"{path}: schema version {found}, expected {SCHEMA_VERSION}",
+                f"{self.path}: schema version {found}, expected {SCHEMA_VERSION}",
             )
-        return database
-
-    def _schema_version(self) -> int | None:
-        with self.reading() as connection:
-            if not inspect(connection).has_table(SCHEMA.name):
-                return None
-            return connection.execute(select(SCHEMA.c.version)).scalar()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -128,8 +132,12 @@ def _connect(path: Path, mode: str, busy_ms: int) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    for pragma in (f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in (f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -156,9 +156,20 @@ def test_a_push_says_who_has_not_answered(cloud: Cloud, tmp_path: Path) -> None:
     file = write(tmp_path / "ipc.channel", channel_file(1))
     with connect(cloud, "silent"):
         done = cloud.finished("push", str(file), "--key", str(cloud.key), "--wait", "1")
-    assert done.returncode == ExitCode.UNREACHABLE
+    assert done.exit_code == ExitCode.UNREACHABLE
     assert "silent: ipc 1 offered" in done.stdout
     assert "NO_ANSWER after 1 s from silent" in done.stderr
+
+
+def test_an_agent_that_loses_content_is_offered_it_again(cloud: Cloud, tmp_path: Path) -> None:
+    """A host whose store was damaged would stay unprotected until it reconnects."""
+    cloud.push(write(tmp_path / "ipc.channel", channel_file(1)))
+    with connect(cloud, "forgetful") as agent:
+        answer(agent, ACTIVE)
+        until(lambda: agent.receipt() == 1)
+        agent.send(heartbeat())
+        until(lambda: len(agent.offers()) == 2)
+        assert agent.offers()[0] == agent.offers()[1]
 
 
 def test_revoke_reaches_every_agent_that_has_it_and_ends_the_offer(

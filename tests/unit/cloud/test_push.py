@@ -130,6 +130,8 @@ def test_a_revocation_names_its_release_by_type_or_hash(
         newest.content_hash.hex()[:8],
     ):
         assert find(known, target, TYPES) == newest
+    forced = replace(newest, version=9, unsafe=True, content_hash=b"9" * 32)
+    assert find([*known, forced], "ipc", TYPES) == newest
     revoked = [replace(one, revoked=one is newest) for one in known]
     assert find(revoked, "ipc", TYPES).version == 1
     with pytest.raises(ContentStateError) as refused:
