@@ -20,6 +20,8 @@ class LinkLimits:
     batch_messages: int = 256
     batch_bytes: int = 8 * 1024 * 1024
     store_retry_seconds: float = 1.0
+    # Receipts wait for this long, or for the next report, to be worth a transaction.
+    receipt_seconds: float = 0.5
     # The local detection log: this file and one predecessor.
     log_bytes: int = 32 * 1024 * 1024
     # The supervisor's channel.

@@ -6,6 +6,7 @@ that is done when it has left, so that the session can wait for a slow superviso
 more than one Channel File.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Mapping
@@ -53,10 +54,9 @@ class Mailbox:
         self._post = Post()
 
     def post_receipt(self, delivery: int) -> None:
-        """The cloud has everything up to that delivery number."""
+        """The cloud has everything up to that delivery number. Not worth a wake-up: many follow."""
         with self._lock:
             self._post.receipt = max(self._post.receipt, delivery)
-        self.wake()
 
     def post_refused(self, delivery: int) -> None:
         """The cloud calls that delivery invalid."""
@@ -82,10 +82,8 @@ class Mailbox:
 
     def take(self) -> Post:
         """Everything that was posted."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.descriptor)
-        except BlockingIOError:
-            return Post()
         with self._lock:
             post, self._post = self._post, Post()
         return post

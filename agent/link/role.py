@@ -129,6 +129,7 @@ class Link:
         self._session: Session | None = None
         self._retry_at = 0.0
         self._next_heartbeat = 0.0
+        self._next_receipt = 0.0
 
     def run(self) -> int:
         """Turn until the supervisor says stop or is gone."""
@@ -168,13 +169,14 @@ class Link:
 
     def _save(self) -> None:
         """Store what has been gathered; where that fails, keep it and stop reading for a while."""
-        batch = self._intake.batch
-        if time.monotonic() < self._retry_at:
+        batch, now = self._intake.batch, time.monotonic()
+        if now < self._retry_at:
             return
         try:
-            if batch:
+            if batch.urgent or (batch and now >= self._next_receipt):
                 self._store.commit(self._sensor.identity.run, batch)
                 self._intake.batch = Batch()
+                self._next_receipt = now + LIMITS.receipt_seconds
             if self._store.losses_due():
                 self._store.report_losses()
         except StoreError as error:
@@ -184,7 +186,7 @@ class Link:
         self._retry_at = 0.0
         if batch.reports:
             self._channel.stored(batch.reports[-1].number)
-        if batch.reports or batch.acknowledgements:
+        if batch.urgent:
             self._wake()
 
     def _keep_session(self) -> None:
@@ -217,7 +219,7 @@ class Link:
 
     def _finish(self) -> int:
         """Store and confirm what is left, hang up, close; in well under a second."""
-        self._retry_at = 0.0
+        self._retry_at = self._next_receipt = 0.0
         self._take_mail()
         self._save()
         deadline = time.monotonic() + LIMITS.farewell_seconds

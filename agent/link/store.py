@@ -58,7 +58,12 @@ class Batch:
     refused: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.reports or self.acknowledgements or self.receipt or self.refused)
+        return self.urgent or bool(self.receipt)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether there is more in it than a receipt."""
+        return bool(self.reports or self.acknowledgements or self.refused)
 
 
 class Store:

@@ -82,7 +82,7 @@ class ScriptedSupervisor:
     last_errors: str = ""
     process: "subprocess.Popen[bytes] | None" = None
     _waiting: dict[int, tuple[str, bytes, dict[str, Any]]] = field(default_factory=dict)
-    _sent: int = 0
+    sent: int = 0
     _channel: socket.socket | None = None
 
     def start(self) -> None:
@@ -106,7 +106,7 @@ class ScriptedSupervisor:
         )
         theirs.close()
         self._channel = ours
-        self._sent = self.stored
+        self.sent = self.stored
         self.introduce()
 
     def introduce(self) -> None:
@@ -142,14 +142,14 @@ class ScriptedSupervisor:
 
     def feed(self) -> None:
         """Send what the link takes, and read nothing."""
-        while self._sent < self.reports:
-            kind, payload, facts = self._waiting[self._sent + 1]
-            fields: dict[str, Any] = {"report": self._sent + 1}
+        while self.sent < self.reports:
+            kind, payload, facts = self._waiting[self.sent + 1]
+            fields: dict[str, Any] = {"report": self.sent + 1}
             if kind != "detections":
                 fields["facts"] = facts
             if not self._try(kind, payload, fields):
                 break
-            self._sent += 1
+            self.sent += 1
 
     def listen(self) -> None:
         """Read what the link has said."""
@@ -253,7 +253,7 @@ class ScriptedSupervisor:
     def _take(self, message: Message) -> None:
         if message.kind == "stored":
             number = message["report"]
-            assert self.stored <= number <= self._sent, "a report was confirmed that was not sent"
+            assert self.stored <= number <= self.sent, "a report was confirmed that was not sent"
             for stored in range(self.stored + 1, number + 1):
                 self._waiting.pop(stored, None)
             self.stored = number

@@ -111,7 +111,7 @@ def test_descriptors_that_come_unasked_are_closed(
 
 
 def test_waiting_ends_with_mail(ends: tuple[socket.socket, SupervisorChannel]) -> None:
-    """A receipt lies unnoticed until the supervisor says something."""
+    """What the session posts lies unnoticed until the supervisor says something."""
     _, link = ends
     mailbox = Mailbox()
     mailbox.post_receipt(5)
