@@ -15,7 +15,6 @@ from lab.demo.scenario import Behaviour
 from lab.demo.steps import Demonstration
 from lab.demo.world import World
 
-
 # As rich draws it, without the fonts that it would fetch from the network.
 _PICTURE = re.sub(r"@font-face {{.*?}}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
