@@ -290,7 +290,7 @@ class ContentFlow:
             reason = str(refused.state).upper()
             raise RefusedError(reason, refused.reason, "other content", refused.state)
         if not 0 < file.template_type <= LIMITS.template_type:
-            raise RefusedError("UNKNOWN_TEMPLATE_TYPE", f"{file.template_type:.20g}", "a number")
+            raise RefusedError("UNKNOWN_TEMPLATE_TYPE", str(file.template_type), "a number")
         if len(self.waiting) >= LIMITS.pending_content:
             raise RefusedError("TOO_MANY_WAITING", str(len(self.waiting)), "fewer files at once")
 

@@ -124,7 +124,7 @@ class Judging:
         if not 0 <= evaluated <= (position - ring.position) // ring.stride:
             raise ProtocolViolationError(f"{evaluated} events up to position {position}")
         if not 0 <= message["detections"] <= len(message.payload):
-            raise ProtocolViolationError(f"{message['detections']:.9g} detections in a frame")
+            raise ProtocolViolationError(f"{message['detections']!r:.20} detections in a frame")
         if message["crc32"] != checksum(message.payload):
             raise ProtocolViolationError("checksum of a frame")
         ring.position = position
