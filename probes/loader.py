@@ -46,16 +46,17 @@ COMPILER_FLAGS = ["-g0"]
 class LoadedProbes:
     """What collects events now; every descriptor in it is the caller's.
 
-    attachments: perf events and raw tracepoint links; closing one detaches it. programs: for their
-    run counts in /proc/self/fdinfo. probes: what is attached. missing: what this kernel lacks.
-    seconds: from the call of `load` until everything was attached.
+    attachments: perf events and raw tracepoint links; closing one detaches it. programs: by the
+    name of their function, for their run counts in /proc/self/fdinfo. probes: what is attached.
+    missing: what this kernel lacks. seeded: how many older processes are known. seconds: from the
+    call of `load` until everything was attached.
     """
 
     rings: tuple[RingDescription, ...]
     counters: int
     counter_slots: tuple[CounterSlot, ...]
     attachments: tuple[int, ...]
-    programs: tuple[int, ...]
+    programs: Mapping[str, int]
     probes: tuple[str, ...]
     missing: tuple[str, ...]
     seeded: int
@@ -63,7 +64,7 @@ class LoadedProbes:
 
     def close(self) -> None:
         """Detach, and free everything that nobody else holds."""
-        for descriptor in (*self.attachments, *self.programs, self.counters):
+        for descriptor in (*self.attachments, *self.programs.values(), self.counters):
             os.close(descriptor)
         for ring in self.rings:
             os.close(ring.descriptor)
@@ -164,14 +165,14 @@ class _Session:
         """A descriptor of a map that outlives this session."""
         return os.dup(self._map(name))
 
-    def release(self) -> dict[str, tuple[Any, ...]]:
+    def release(self) -> dict[str, Any]:
         """Hand out attachments and programs: from now on closing the session detaches nothing."""
         attachments = [*self._bpf.raw_tracepoint_fds.values(), *self._bpf.tracepoint_fds.values()]
         self._bpf.raw_tracepoint_fds.clear()
         self._bpf.tracepoint_fds.clear()
         return {
             "attachments": tuple(attachments),
-            "programs": tuple(os.dup(function.fd) for function in self._functions.values()),
+            "programs": {name: os.dup(one.fd) for name, one in self._functions.items()},
             "probes": tuple(self._attached),
         }
 

@@ -102,7 +102,7 @@ def _attach(
 ) -> int:
     mount_privately()
     loaded = load(tuple(types.values()), sizes)
-    kept = (*loaded.attachments, *loaded.programs)
+    kept = (*loaded.attachments, *loaded.programs.values())
     probes = (*loaded.probes, *(f"missing/{name}" for name in loaded.missing))
     hand_over(
         channel,

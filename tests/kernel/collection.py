@@ -19,7 +19,9 @@ from content.record import LENGTH_SUFFIX
 from probes.counters import Cause, Counters, CounterSlot
 from probes.ring import Records, Ring
 
-SECONDS = 30
+SECONDS = 50
+"""A processor that is emulated compiles a hundred times slower than a real one."""
+
 MANY = 1 << 20
 ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
 

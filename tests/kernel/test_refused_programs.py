@@ -15,6 +15,8 @@ from content.definitions import load_definitions
 from probes import loader, program
 from probes.errors import ProbeError
 from probes.limits import LIMITS
+from probes.tracefs import mount_privately
+mount_privately()
 types = tuple(load_definitions().values())
 plain = program.program_text
 def changed(*arguments):

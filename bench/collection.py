@@ -1,0 +1,174 @@
+"""What does collecting events cost: to start, to those who cause events, and to read them?"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent import channel
+from agent.channel import Sender
+from bench.harness import Figure, NotMeasurableError, Peer, from_samples, run
+from content.definitions import TemplateType, load_definitions
+from probes.errors import ProbeError
+from probes.limits import LIMITS
+from probes.loader import LoadedProbes, load
+from probes.ring import Ring
+
+STARTS = 10
+ROUNDS = 7
+OPENS = 5_000
+EXECS = 200
+READS = 20
+QUICK_DIVISOR = 5
+STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
+ENVIRONMENT = {"PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1"}
+COLUMNS = ("pid", "operation", "result", "path_length", "present", "truncated")
+
+Work = Callable[[int, str], None]
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """Start, added cost per exec and open, time in BPF, time to read."""
+    if os.geteuid() != 0:
+        raise NotMeasurableError("needs root")
+    divisor = QUICK_DIVISOR if quick else 1
+    starts = [_start_seconds() for _ in range(max(2, STARTS // divisor))]
+    figures = [
+        from_samples("collector: start to attached, median", starts, unit="s", bar="<= 1"),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        before = _costs(folder, divisor)
+        with _collection() as (types, probes):
+            during = _costs(folder, divisor)
+            figures += _time_in_bpf(probes, folder, divisor)
+            figures += _read_time(probes, types, folder)
+    for name, samples in during.items():
+        alone = Peer("without collection", min(before[name]))
+        figures.append(Figure(name, min(samples), "µs", None, alone, tuple(samples)))
+    return figures
+
+
+def _start_seconds() -> float:
+    """From the exec of the collector until the supervisor has what it needs."""
+    ours, theirs = channel.pair()
+    ours.setblocking(True)
+    with ours, theirs:
+        began = time.monotonic()
+        command = [sys.executable, "-I", "-m", "agent.collector", "--rung", "bpf_btf"]
+        command += ["--channel-fd", str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=ENVIRONMENT)
+        left = 1
+        while left:
+            left = _receive(ours)
+        seconds = time.monotonic() - began
+        process.wait()
+    return seconds
+
+
+def _receive(ours: socket.socket) -> int:
+    message = channel.receive(ours, Sender.COLLECTOR)
+    if message is None or message.kind == "failed":
+        reason = message["detail"] if message else "the collector died"
+        raise NotMeasurableError(str(reason))
+    for descriptor in message.descriptors:
+        os.close(descriptor)
+    return int(message["more"])
+
+
+@contextmanager
+def _collection() -> Iterator[tuple[dict[int, TemplateType], LoadedProbes]]:
+    types = dict(load_definitions())
+    try:
+        probes = load(tuple(types.values()), LIMITS.ring_bytes)
+    except ProbeError as error:
+        raise NotMeasurableError(error.detail) from error
+    try:
+        yield types, probes
+    finally:
+        probes.close()
+
+
+def _costs(folder: str, divisor: int) -> dict[str, list[float]]:
+    """Microseconds per operation, one sample per round."""
+    works: dict[str, tuple[Work, int]] = {
+        "open for writing and close, least": (_open_to_write, OPENS // divisor),
+        "open for reading and close, least": (_open_to_read, OPENS // divisor),
+        "start of /bin/true until it has ended, least": (_execute, EXECS // divisor),
+    }
+    return {
+        name: [_microseconds(work, count, folder) for _ in range(ROUNDS)]
+        for name, (work, count) in works.items()
+    }
+
+
+def _microseconds(work: Work, count: int, folder: str) -> float:
+    began = time.perf_counter_ns()
+    work(count, folder)
+    return (time.perf_counter_ns() - began) / count / 1000
+
+
+def _open_to_write(count: int, folder: str) -> None:
+    path = os.path.join(folder, "file")  # noqa: PTH118 — as little work of ours as possible
+    for _ in range(count):
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+
+
+def _open_to_read(count: int, folder: str) -> None:
+    for _ in range(count):
+        os.close(os.open(folder, os.O_RDONLY))
+
+
+def _execute(count: int, _folder: str) -> None:
+    for _ in range(count):
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitpid(pid, 0)
+
+
+def _time_in_bpf(probes: LoadedProbes, folder: str, divisor: int) -> list[Figure]:
+    """Nanoseconds per run of the programs that write records, as the kernel measures them."""
+    kept = STATISTICS.read_text(encoding="ascii")
+    STATISTICS.write_text("1", encoding="ascii")
+    try:
+        _open_to_write(OPENS // divisor, folder)
+        _execute(EXECS // divisor, folder)
+    finally:
+        STATISTICS.write_text(kept, encoding="ascii")
+    names = {"on_exec": "exec", "exit_file": "end of an open", "enter_openat": "begin of an open"}
+    return [
+        Figure(f"time in BPF at the {what}", _nanoseconds_per_run(probes.programs[name]), "ns")
+        for name, what in names.items()
+    ]
+
+
+def _nanoseconds_per_run(descriptor: int) -> float:
+    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
+    told = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(told["run_time_ns"]) / max(1, int(told["run_cnt"]))
+
+
+def _read_time(probes: LoadedProbes, types: dict[int, TemplateType], folder: str) -> list[Figure]:
+    """Nanoseconds per record of a full ring: found, checked, and six columns read."""
+    told = next(ring for ring in probes.rings if types[ring.template_type].name == "file")
+    samples = []
+    template_type = types[told.template_type]
+    with Ring(told.descriptor, told.stride, told.size, told.kind, template_type) as ring:
+        ring.commit(ring.producer_position)
+        capacity = told.size // told.stride
+        _open_to_write(capacity, folder)
+        for _ in range(READS):
+            began = time.perf_counter_ns()
+            batch = ring.read(ring.consumer_position, capacity)
+            for column in COLUMNS:
+                batch[column].sum()
+            samples.append((time.perf_counter_ns() - began) / max(1, len(batch)))
+            del batch
+    return [from_samples("reading a record with six columns, median", samples, unit="ns")]
+
+
+if __name__ == "__main__":
+    sys.exit(run(__spec__.name, measure))
