@@ -1,9 +1,18 @@
 """The Channel File as bytes: strict loading, deterministic packing, and its envelope.
 
 `load` promises: whatever comes back packs to exactly the bytes that were given, and nothing in
-them was ignored. In this order: (1) size, (2) protobuf, (3) no field that this version doesn't
-know, at any level, (4) canonical bytes, (5) no unset or unknown enum, no value without kind, no
-count over its limit. What the content means is the business of `content.validator`.
+them was ignored. In this order:
+
+    1. size
+    2. framing, number and size of instances (`content.framing`); from here on one instance at a
+       time, so that no file can take much more memory than its size
+    3. protobuf
+    4. no field that this version doesn't know, at any level
+    5. canonical bytes
+    6. no unset or unknown enum, no value without kind, no count over its limit
+       (`content.wire_reader`)
+
+What the content means is the business of `content.validator`.
 
 The envelope (`SignedChannelFile`) carries the payload unopened beside its signatures. Values are
 those of `content.model`, which this module offers as well.
@@ -11,7 +20,7 @@ those of `content.model`, which this module offers as well.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import islice
 from pathlib import Path
@@ -21,6 +30,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from bulkhead.v1 import channel_file_pb2
+from content.framing import Frame, Repeated, split
 from content.limits import LIMITS
 from content.model import (
     AddressPrefix,
@@ -38,7 +48,8 @@ from content.model import (
 )
 from content.problems import ContentError, Problem
 from content.reasons import Reason
-from content.wire import channel_file_from_proto, channel_file_to_proto
+from content.wire import channel_file_to_proto
+from content.wire_reader import ChannelFileReader
 
 __all__ = [
     "AddressPrefix",
@@ -63,6 +74,19 @@ __all__ = [
     "pack_envelope",
     "read_envelope",
 ]
+
+_INSTANCES = Repeated(
+    channel_file_pb2.ChannelFile.INSTANCES_FIELD_NUMBER,
+    "instances",
+    LIMITS.instances,
+    LIMITS.instance_bytes,
+)
+_SIGNATURES = Repeated(
+    channel_file_pb2.SignedChannelFile.SIGNATURES_FIELD_NUMBER,
+    "signatures",
+    LIMITS.signatures,
+    LIMITS.signature_bytes,
+)
 
 _M = TypeVar("_M", bound=Message)
 
@@ -94,9 +118,26 @@ class Envelope:
 
 
 def load(payload: bytes) -> ChannelFile:
-    """The Channel File in these bytes; ContentError with every problem of the first bad step."""
-    message = _parse(channel_file_pb2.ChannelFile(), payload, LIMITS.payload_bytes)
-    return channel_file_from_proto(message)
+    """The Channel File in these bytes; ContentError with the problems that were found."""
+    frame = _frame(payload, "ChannelFile", _INSTANCES, LIMITS.payload_bytes)
+    reader = ChannelFileReader()
+    channel_file = reader.channel_file(_parse(channel_file_pb2.ChannelFile(), frame.head, ""))
+    instances: list[TemplateInstance | None] = []
+    for index, data in enumerate(frame.items):
+        place = f"instances[{index}]"
+        try:
+            message = _parse(channel_file_pb2.TemplateInstance(), data, place)
+        except ContentError as error:
+            reader.problems.extend(error.problems)
+        else:
+            instances.append(reader.instance(message, place))
+        if reader.report.is_full:
+            break
+    if channel_file is None or reader.problems:
+        raise ContentError(reader.problems[: LIMITS.problems])
+    _require_order(frame, "ChannelFile")
+    complete = tuple(instance for instance in instances if instance is not None)
+    return replace(channel_file, instances=complete)
 
 
 def pack(channel_file: ChannelFile) -> bytes:
@@ -111,19 +152,24 @@ def content_hash(payload: bytes) -> bytes:
 
 def load_envelope(data: bytes) -> Envelope:
     """The envelope in these bytes, as strictly as `load`; the payload stays closed."""
-    message = _parse(channel_file_pb2.SignedChannelFile(), data, LIMITS.envelope_bytes)
-    if not message.payload:
-        raise _refused(Reason.EMPTY_FILE, "payload", "no bytes", "a serialised Channel File")
-    if len(message.payload) > LIMITS.payload_bytes:
-        raise _too_large("payload", LIMITS.payload_bytes)
-    if len(message.signatures) > LIMITS.signatures:
-        found, limit = str(len(message.signatures)), LIMITS.signatures
-        raise _refused(Reason.LIMIT_EXCEEDED, "signatures", found, f"at most {limit}")
+    frame = _frame(data, "SignedChannelFile", _SIGNATURES, LIMITS.envelope_bytes)
+    head = _parse(channel_file_pb2.SignedChannelFile(), frame.head, "")
     signatures = [
-        Signature(one.key_id, _algorithm(one.algorithm, index), one.signature)
-        for index, one in enumerate(message.signatures)
+        _parse(channel_file_pb2.Signature(), item, f"signatures[{index}]")
+        for index, item in enumerate(frame.items)
     ]
-    return Envelope(message.payload, tuple(signatures))
+    _require_order(frame, "SignedChannelFile")
+    if not head.payload:
+        raise _refused(Reason.EMPTY_FILE, "payload", "no bytes", "a serialised Channel File")
+    if len(head.payload) > LIMITS.payload_bytes:
+        raise _too_large("payload", LIMITS.payload_bytes)
+    return Envelope(
+        head.payload,
+        tuple(
+            Signature(one.key_id, _algorithm(one.algorithm, index), one.signature)
+            for index, one in enumerate(signatures)
+        ),
+    )
 
 
 def pack_envelope(envelope: Envelope) -> bytes:
@@ -147,31 +193,47 @@ def read_envelope(path: Path) -> Envelope:
         return load_envelope(file.read(LIMITS.envelope_bytes + 1))
 
 
-def _parse(message: _M, data: bytes, limit: int) -> _M:
-    kind = type(message).__name__
+def _frame(data: bytes, kind: str, repeated: Repeated, limit: int) -> Frame:
     # 1. Size.
     if not data:
         raise _refused(Reason.EMPTY_FILE, kind, "no bytes", f"a serialised {kind}")
     if len(data) > limit:
         raise _too_large(kind, limit)
-    # 2. Protobuf.
+    # 2. Framing, number and size of what is repeated.
+    return split(data, repeated, kind)
+
+
+def _parse(message: _M, data: bytes, place: str) -> _M:
+    """The message in these bytes; `place` is where it stands, "" for the outermost."""
+    kind = message.DESCRIPTOR.name
+    # 3. Protobuf.
     try:
         message.ParseFromString(data)
     except DecodeError as error:
         found = "bytes that are no protobuf message of this kind"
-        raise _refused(Reason.NOT_A_CHANNEL_FILE, kind, found, f"a serialised {kind}") from error
-    # 3. Unknown fields, which protobuf keeps silently. Asking every message is slow: ask whether
+        expected = f"a serialised {kind}"
+        raise _refused(Reason.NOT_A_CHANNEL_FILE, place or kind, found, expected) from error
+    # 4. Unknown fields, which protobuf keeps silently. Asking every message is slow: ask whether
     #    there is anything to find first.
     known = type(message)()
     known.CopyFrom(message)
     known.DiscardUnknownFields()
     if known.ByteSize() != message.ByteSize():
-        raise ContentError(list(islice(_unknown(message, ""), LIMITS.problems)))
-    # 4. Canonical bytes: the only serialisation of these values.
+        raise ContentError(list(islice(_unknown(message, place), LIMITS.problems)))
+    # 5. Canonical bytes: the only serialisation of these values.
     if message.SerializeToString(deterministic=True) != data:
-        found = "bytes that say the same in another way"
-        raise _refused(Reason.NOT_CANONICAL, kind, found, "exactly what packing it again gives")
+        raise _not_canonical(place or kind)
     return message
+
+
+def _require_order(frame: Frame, place: str) -> None:
+    if not frame.in_order:
+        raise _not_canonical(place)
+
+
+def _not_canonical(place: str) -> ContentError:
+    found = "bytes that say the same in another way"
+    return _refused(Reason.NOT_CANONICAL, place, found, "exactly what packing it again gives")
 
 
 def _unknown(message: Message, place: str) -> Iterator[Problem]:

@@ -5,9 +5,10 @@ In order, each step only where the one before found nothing to stop it:
     1. every YAML file is read into a Template Instance, every .channel file loaded strictly
     2. instances are put together, one Channel File per Template Type
     3. each Channel File is validated against what a sensor supplies on the given rung
-    4. its samples go through the Content Interpreter
+    4. it is packed, and loaded as whoever receives it will load it
+    5. its samples go through the Content Interpreter
 
-The cloud and the sensor do 3 and 4 again with the same code.
+The cloud and the sensor do 3 to 5 again with the same code.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from content import samples
 from content.authoring import AuthoredChannelFile, AuthoredInstance, assemble, read_instance
-from content.channel_file import ChannelFile, load, read_envelope
+from content.channel_file import ChannelFile, load, pack, read_envelope
 from content.limits import LIMITS
 from content.problems import ContentError, Problem
 from content.reasons import Reason
@@ -64,7 +65,7 @@ def check(
             problems += [replace(one, file=one.file or str(path)) for one in error.problems]
     # 2. Put together.
     authored = assemble(instances, version)
-    # 3 and 4. Validate and try the samples.
+    # 3 to 5. Validate, pack and load, try the samples.
     supply = Supply.of(types, rung)
     for one in authored:
         problems += map(one.locate, _judge(one.channel_file, supply, types))
@@ -78,7 +79,14 @@ def check(
 def _judge(
     channel_file: ChannelFile, supply: Supply, types: Mapping[int, TemplateType]
 ) -> list[Problem]:
-    return validate(channel_file, supply, types) or samples.check(channel_file, types)
+    problems = validate(channel_file, supply, types)
+    if problems:
+        return problems
+    try:
+        load(pack(channel_file))
+    except ContentError as error:
+        return list(error.problems)
+    return samples.check(channel_file, types)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

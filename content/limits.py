@@ -13,6 +13,9 @@ class ContentLimits:
     # Bytes of a serialised ChannelFile, and of the envelope that carries it.
     payload_bytes: int = 16 * 1024 * 1024
     envelope_bytes: int = 16 * 1024 * 1024 + 4096
+    # Bytes of one serialised instance and of one signature.
+    instance_bytes: int = 256 * 1024
+    signature_bytes: int = 1024
     # Counts within a Channel File.
     signatures: int = 8
     instances: int = 20_000

@@ -1,49 +1,29 @@
 """Between protobuf messages and the values of `content.model` and `content.supply`.
 
-From the wire nothing is coerced, defaulted or skipped: an unset or unknown enum, a value without a
-kind, an input given twice and a count over its limit are problems, all reported at once. Counts
-are checked before anything is built from the items. Ranges and meaning are the validator's.
+Channel Files come from the wire through `content.wire_reader`, which refuses; what goes to the wire
+and what sensor and cloud tell one another is converted here.
 """
 
-from collections.abc import Iterable, Sequence
-from enum import IntEnum
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from bulkhead.v1 import channel_file_pb2, report_pb2, template_type_pb2
 from content.definitions import RUNG_NUMBERS, Field, Kind, SchemaVersion
-from content.limits import LIMITS
 from content.model import (
     AddressPrefix,
     ChannelFile,
-    Clause,
     Criterion,
-    Disposition,
-    Operator,
     Sample,
-    Severity,
     Signed,
     TemplateInstance,
     TemplateTypeReference,
     Value,
-    read_only,
 )
-from content.problems import ContentError, Problem, Reporter
+from content.problems import ContentError, Problem
 from content.reasons import Reason
 from content.supply import SuppliedType, Supply
 
 MAX_SUPPLIED_TYPES = 1024
 """More Template Types than any sensor has."""
-
-_Enum = TypeVar("_Enum", bound=IntEnum)
-
-
-def channel_file_from_proto(message: channel_file_pb2.ChannelFile) -> ChannelFile:
-    """The values of a message; ContentError with every problem."""
-    reader = _Reader()
-    channel_file = reader.channel_file(message)
-    if channel_file is None or reader.problems:
-        raise ContentError(reader.problems)
-    return channel_file
 
 
 def channel_file_to_proto(channel_file: ChannelFile) -> channel_file_pb2.ChannelFile:
@@ -148,14 +128,15 @@ def _supplied_from_proto(
     return SuppliedType(
         number=reference.number,
         name=message.name,
-        version=_version(reference),
+        version=version_from_proto(reference),
         fingerprint=reference.fingerprint,
         arity=reference.arity,
         supplied_fields=fields,
     )
 
 
-def _version(reference: template_type_pb2.TemplateTypeReference) -> SchemaVersion:
+def version_from_proto(reference: template_type_pb2.TemplateTypeReference) -> SchemaVersion:
+    """The schema version that a reference names."""
     return SchemaVersion(reference.schema_version.major, reference.schema_version.minor)
 
 
@@ -214,139 +195,3 @@ def _value_to_proto(value: Value) -> channel_file_pb2.Value:
 
 def _too_many(place: str, count: int, limit: int) -> Problem:
     return Problem(Reason.LIMIT_EXCEEDED, place, str(count), f"at most {limit}")
-
-
-class _Reader:
-    """Reads messages into values; None, or a shorter tuple, always comes with a problem."""
-
-    def __init__(self) -> None:
-        self._report = Reporter()
-        self._criteria = 0
-        self._values = 0
-
-    @property
-    def problems(self) -> list[Problem]:
-        """Everything that was refused so far."""
-        return self._report.problems
-
-    def channel_file(self, message: channel_file_pb2.ChannelFile) -> ChannelFile | None:
-        reference = message.template_type
-        for present, place in (
-            (message.HasField("template_type"), "template_type"),
-            (reference.HasField("schema_version"), "template_type.schema_version"),
-        ):
-            if not present:
-                self._report(Reason.NOT_A_CHANNEL_FILE, place, "nothing", "a Template Type")
-                return None
-        instances = [
-            self._instance(one, f"instances[{index}]")
-            for index, one in self._counted(message.instances, "instances", LIMITS.instances)
-        ]
-        return ChannelFile(
-            TemplateTypeReference(
-                reference.number, _version(reference), reference.fingerprint, reference.arity
-            ),
-            message.version,
-            tuple(instance for instance in instances if instance is not None),
-        )
-
-    def _instance(
-        self, message: channel_file_pb2.TemplateInstance, place: str
-    ) -> TemplateInstance | None:
-        disposition = self._enum(Disposition, message.disposition, f"{place}.disposition")
-        severity = self._enum(Severity, message.severity, f"{place}.severity")
-        place_of = f"{place}.clauses"
-        clauses = tuple(
-            self._clause(one, f"{place_of}[{index}]")
-            for index, one in self._counted(message.clauses, place_of, LIMITS.clauses_per_instance)
-        )
-        samples = tuple(
-            self._sample(one, f"{place}.samples[{index}]")
-            for index, one in self._counted(
-                message.samples, f"{place}.samples", LIMITS.samples_per_instance
-            )
-        )
-        if disposition is None or severity is None:
-            return None
-        return TemplateInstance(
-            id=message.id,
-            disposition=disposition,
-            severity=severity,
-            title=message.title,
-            description=message.description,
-            attack_techniques=tuple(message.attack_techniques),
-            false_positives=tuple(message.false_positives),
-            clauses=clauses,
-            samples=samples,
-            author=message.author,
-            license=message.license,
-            source=message.source,
-            references=tuple(message.references),
-        )
-
-    def _clause(self, message: channel_file_pb2.Clause, place: str) -> Clause:
-        self._criteria += len(message.criteria)
-        if self._criteria > LIMITS.criteria_total:
-            self._report.count(f"{place}.criteria", self._criteria, LIMITS.criteria_total)
-            return Clause(())
-        criteria = [
-            self._criterion(one, f"{place}.criteria[{index}]")
-            for index, one in self._counted(
-                message.criteria, f"{place}.criteria", LIMITS.criteria_per_clause
-            )
-        ]
-        return Clause(tuple(criterion for criterion in criteria if criterion is not None))
-
-    def _criterion(self, message: channel_file_pb2.Criterion, place: str) -> Criterion | None:
-        operator = self._enum(Operator, message.operator, f"{place}.operator")
-        self._values += len(message.values)
-        if self._values > LIMITS.values_total:
-            self._report.count(f"{place}.values", self._values, LIMITS.values_total)
-            return None
-        counted = self._counted(message.values, f"{place}.values", LIMITS.values_per_criterion)
-        values = [self._value(one, f"{place}.values[{index}]") for index, one in counted]
-        if operator is None:
-            return None
-        return Criterion(
-            field=message.field,
-            operator=operator,
-            values=tuple(value for value in values if value is not None),
-            negated=message.negated,
-            case_sensitive=message.case_sensitive,
-        )
-
-    def _sample(self, message: channel_file_pb2.Sample, place: str) -> Sample:
-        inputs: dict[int, Value] = {}
-        limit = LIMITS.inputs_per_sample
-        for index, one in self._counted(message.inputs, f"{place}.inputs", limit):
-            value = self._value(one.value, f"{place}.inputs[{index}].value")
-            if one.field in inputs:
-                found = f"field {one.field} again"
-                self._report(
-                    Reason.DUPLICATE_INPUT, f"{place}.inputs[{index}]", found, "each field once"
-                )
-            if value is not None:
-                inputs[one.field] = value
-        return Sample(message.name, message.must_match, read_only(inputs))
-
-    def _value(self, message: channel_file_pb2.Value, place: str) -> Value | None:
-        value = value_from_proto(message)
-        if value is None:
-            self._report(Reason.BLANK_VALUE, place, "no value", "text, a number or a prefix")
-        return value
-
-    def _enum(self, kind: type[_Enum], number: int, place: str) -> _Enum | None:
-        try:
-            return kind(number)
-        except ValueError:
-            reason = Reason.UNKNOWN_ENUM if number else Reason.UNSET_ENUM
-            names = ", ".join(member.name.lower() for member in kind)
-            self._report(reason, place, str(number), f"one of {names}")
-            return None
-
-    def _counted(self, items: Sequence[Any], place: str, limit: int) -> Iterable[tuple[int, Any]]:
-        """The items with their index, or none at all where there are too many."""
-        if len(items) > limit:
-            self._report.count(place, len(items), limit)
-            return ()
-        return enumerate(items)

@@ -242,6 +242,17 @@ def test_packed_files_are_checked_as_well(tmp_path: Path) -> None:
     assert (problem.reason, problem.file) == (Reason.NOT_A_CHANNEL_FILE, str(path))
 
 
+def test_what_could_not_be_loaded_is_not_accepted(tmp_path: Path) -> None:
+    """An author would pack a file that every sensor refuses."""
+    large = "".join(
+        f"  - {{name: more {number}, matches: false, inputs: {{image: {'x' * 16000}}}}}\n"
+        for number in range(17)
+    )
+    (problem,) = checked(tmp_path, GOOD + large)
+    assert (problem.reason, problem.line) == (Reason.LIMIT_EXCEEDED, 1)
+    assert problem.expected == "at most 262144 bytes"
+
+
 def test_a_folder_without_content_is_refused(tmp_path: Path) -> None:
     """A mistyped path would be accepted as good content."""
     with pytest.raises(ContentError, match="EMPTY_FILE"):

@@ -250,6 +250,28 @@ def test_counts_are_checked_before_anything_is_built(path: str, limit: int) -> N
     assert reasons == [Reason.LIMIT_EXCEEDED]
 
 
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("attack_techniques", LIMITS.attack_techniques_per_instance),
+        ("false_positives", LIMITS.false_positives_per_instance),
+        ("references", LIMITS.references_per_instance),
+    ],
+)
+def test_lists_of_texts_are_counted(name: str, limit: int) -> None:
+    """A small file of many empty texts could fill the memory."""
+
+    def fill(count: int) -> Change:
+        def change(message: channel_file_pb2.ChannelFile) -> None:
+            texts = getattr(message.instances[0], name)
+            texts.extend(["x"] * (count - len(texts)))
+
+        return change
+
+    load(changed(fill(limit)))
+    assert refusal(changed(fill(limit + 1))) == [(Reason.LIMIT_EXCEEDED, f"instances[0].{name}")]
+
+
 def test_all_criteria_and_values_are_counted() -> None:
     """Many instances that are each within the limits could still fill the memory."""
     message = channel_file_pb2.ChannelFile.FromString(PAYLOAD)
@@ -270,7 +292,9 @@ def test_all_criteria_and_values_are_counted() -> None:
         field=1, operator=channel_file_pb2.OPERATOR_EQUALS, values=values
     )
     clause = channel_file_pb2.Clause(criteria=[criterion] * LIMITS.criteria_per_clause)
-    message.instances[0].clauses.extend([clause] * 25)
+    message.instances[0].clauses.extend([clause] * 3)
+    per_instance = 3 * LIMITS.criteria_per_clause * LIMITS.values_per_criterion
+    message.instances.extend([message.instances[0]] * (LIMITS.values_total // per_instance))
     found = refusal(message.SerializeToString(deterministic=True))
     assert {reason for reason, _ in found} == {Reason.LIMIT_EXCEEDED}
     assert found[0][1].endswith(".values")
