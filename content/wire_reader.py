@@ -28,6 +28,12 @@ from content.problems import Problem, Reporter
 from content.reasons import Reason
 from content.wire import value_from_proto, version_from_proto
 
+_TEXT_LISTS = {
+    "attack_techniques": LIMITS.attack_techniques_per_instance,
+    "false_positives": LIMITS.false_positives_per_instance,
+    "references": LIMITS.references_per_instance,
+}
+
 _Enum = TypeVar("_Enum", bound=IntEnum)
 
 
@@ -68,19 +74,10 @@ class ChannelFileReader:
         """The next instance of the Channel File."""
         disposition = self._enum(Disposition, message.disposition, f"{place}.disposition")
         severity = self._enum(Severity, message.severity, f"{place}.severity")
-        techniques = self._texts(
-            message.attack_techniques,
-            f"{place}.attack_techniques",
-            LIMITS.attack_techniques_per_instance,
-        )
-        false_positives = self._texts(
-            message.false_positives,
-            f"{place}.false_positives",
-            LIMITS.false_positives_per_instance,
-        )
-        references = self._texts(
-            message.references, f"{place}.references", LIMITS.references_per_instance
-        )
+        lists = {
+            name: self._texts(getattr(message, name), f"{place}.{name}", limit)
+            for name, limit in _TEXT_LISTS.items()
+        }
         clauses = tuple(
             self._clause(one, f"{place}.clauses[{index}]")
             for index, one in self._counted(
@@ -101,14 +98,12 @@ class ChannelFileReader:
             severity=severity,
             title=message.title,
             description=message.description,
-            attack_techniques=techniques,
-            false_positives=false_positives,
             clauses=clauses,
             samples=samples,
             author=message.author,
             license=message.license,
             source=message.source,
-            references=references,
+            **lists,
         )
 
     def _clause(self, message: channel_file_pb2.Clause, place: str) -> Clause:
