@@ -1,0 +1,79 @@
+"""Maps that are full: what could not be remembered is counted, and nothing else breaks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.needs import require_btf
+
+SECONDS = 50
+FEW = 3
+FORKS = 12
+
+# A process of its own, because it changes the limits.
+PROGRAM = """
+import json, os, socket, subprocess, sys, threading, time
+from dataclasses import replace
+from content.definitions import load_definitions
+from probes import loader, program
+from probes.counters import Counters
+from probes.limits import LIMITS
+from probes.tracefs import mount_privately
+mount_privately()
+program.LIMITS = replace(LIMITS, **{changes!r})
+types = tuple(load_definitions().values())
+probes = loader.load(types, {{kind.number: LIMITS.ring_bytes[kind.number] for kind in types}})
+{body}
+with Counters(probes.counters, probes.counter_slots) as counters:
+    found = {{f"{{slot.cause}} {{slot.template_type}}": count
+             for slot, count in counters.read().items() if count}}
+print(json.dumps({{"seeded": probes.seeded, "lost": found}}))
+probes.close()
+"""
+
+
+def run(changes: dict[str, int], body: str) -> tuple[int, dict[str, int]]:
+    """Load with other limits and run `body`; processes that were seeded, and losses."""
+    require_btf()
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(changes=changes, body=body)],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=SECONDS,
+    )
+    told = json.loads(ended.stdout)
+    return told["seeded"], told["lost"]
+
+
+def test_processes_that_find_no_room_are_counted() -> None:
+    """If it failed, events would lack their origin and nobody would know why."""
+    body = f"children = [subprocess.Popen(['/bin/sleep', '0.2']) for _ in range({FORKS})]\n"
+    body += "[child.wait() for child in children]\n"
+    seeded, lost = run({"lineage_entries": FEW}, body)
+    assert seeded == FEW
+    assert lost["SEED_FULL 0"] >= 1
+    assert lost["LINEAGE_FULL 0"] >= FORKS - FEW
+
+
+def test_calls_that_find_no_room_are_counted() -> None:
+    """If it failed, an event would vanish without a trace when many threads wait in calls."""
+    waiting = 6
+    body = (
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "threads = [threading.Thread(target=server.accept, daemon=True)"
+        f" for _ in range({waiting})]\n"
+        "[thread.start() for thread in threads]\n"
+        "time.sleep(0.5)\n"
+        "file = os.open('/dev/null', os.O_WRONLY)\n"
+        "client = socket.socket(socket.AF_UNIX)\n"
+        "client.connect_ex('/nonexistent')\n"
+        "other = socket.socket()\n"
+        "other.connect_ex(('127.0.0.1', 1))\n"
+    )
+    _, lost = run({"pending_calls": FEW}, body)
+    assert lost["PENDING_FULL 3"] >= waiting - FEW + 1
+    assert lost["PENDING_FULL 2"] >= 1
+    assert lost["PENDING_FULL 4"] >= 1
