@@ -8,7 +8,7 @@ import pytest
 
 from content.interpreter import Interpreter
 from content.matching.matcher import MatcherFactory
-from content.model import Operator
+from content.model import Criterion, Operator
 from content.record import encode
 from content.template_type import Rung
 from tests.unit.content.event_strategies import EVERY_KIND, apart, channel_file
@@ -101,6 +101,23 @@ def test_zero_bytes_newlines_and_other_bytes_are_text(matcher: MatcherFactory) -
     )
     found = matched(Interpreter([file], TYPES, matcher=matcher), records({PATH: text}))
     assert found == [(0, f"i{number}") for number in range(len(wanted))]
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
+def test_case_counts_only_where_it_is_asked_for(matcher: MatcherFactory) -> None:
+    """Content that tells upper from lower case would be found, or left out, in the other."""
+    wanted = [
+        Criterion(PATH, operator, (value,), negated, case_sensitive)
+        for operator, value in ((Operator.REGEX, b"a[bc]d"), (Operator.CONTAINS, b"abd"))
+        for negated in (False, True)
+        for case_sensitive in (False, True)
+    ]
+    file = channel_file(*map(clauses, wanted))
+    engine = Interpreter([file], TYPES, matcher=matcher)
+    found = matched(engine, records({PATH: b"xAbD"}, {PATH: b"xabd"}, {PATH: b"x\xc0bd"}))
+    folded, exact = [(0, "i0"), (0, "i3"), (0, "i4"), (0, "i7")], ["i0", "i1", "i4", "i5"]
+    neither = ["i2", "i3", "i6", "i7"]
+    assert found == [*folded, *((1, one) for one in exact), *((2, one) for one in neither)]
 
 
 def test_arguments_are_seen_joined_by_spaces() -> None:
