@@ -210,7 +210,7 @@ class Evaluators:
                 payloads = [self._payload(file, opened) for file in _in_order(files)]
                 child, record = self._launch()
             except (OSError, StoreError):
-                self._able_again_at = now + LIMITS.restart_cap_seconds
+                self._able_again_at = now + LIMITS.start_again_seconds
                 return None
             one = Evaluator(child, files, candidate, record, Stage.LOADING, now, now)
             one.collection = collection

@@ -27,6 +27,8 @@ class SupervisorLimits:
     stable_seconds: float = 1.0
     # After this long, an evaluator's death without a suspect is not in a row with earlier ones.
     calm_seconds: float = 10.0
+    # How long to wait where the system could not start an evaluator at all.
+    start_again_seconds: float = 0.5
     restart_first_seconds: float = 0.1
     restart_cap_seconds: float = 5.0
     collector_deaths_per_rung: int = 3
