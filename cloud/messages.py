@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from bulkhead.v1.report_pb2 import (
-    CONTENT_STATE_UNSPECIFIED,
     ActiveChannelFile,
     ContentAcknowledgement,
     ContentState,
@@ -43,9 +42,9 @@ from cloud.wire import (
 
 STANDINGS: Mapping[int, Standing] = MappingProxyType(
     {
-        number: Standing(name.removeprefix("CONTENT_STATE_").lower())
+        number: Standing(standing)
         for name, number in ContentState.items()
-        if number != CONTENT_STATE_UNSPECIFIED
+        if (standing := name.removeprefix("CONTENT_STATE_").lower()) in set(Standing)
     }
 )
 """What an acknowledged state is called in the store."""

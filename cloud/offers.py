@@ -26,6 +26,7 @@ class Standing(StrEnum):
     TRIAL = "trial"
     ACTIVE = "active"
     ACCEPTED = "accepted"
+    SUPERSEDED = "superseded"
     REJECTED = "rejected"
     QUARANTINED = "quarantined"
     ROLLED_BACK = "rolled_back"
@@ -35,7 +36,7 @@ REFUSED = frozenset({Standing.REJECTED, Standing.QUARANTINED, Standing.ROLLED_BA
 """The host has given this release up; it isn't offered again unless it is pushed again."""
 
 RUNNING = frozenset({Standing.ACTIVE, Standing.ACCEPTED})
-SETTLED = REFUSED | RUNNING | {Standing.WITHHELD}
+SETTLED = REFUSED | RUNNING | {Standing.SUPERSEDED, Standing.WITHHELD}
 """Nothing more will happen to this release on this host by itself, but for probation."""
 
 NEVER_THERE = frozenset({Standing.WITHHELD}) | REFUSED
