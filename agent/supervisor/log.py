@@ -14,6 +14,9 @@ from typing import TextIO
 
 from content.escape import safe
 
+MAX_CHARACTERS = 2000
+"""Longest text of one fact that is shown."""
+
 
 @dataclass(slots=True)
 class Log:
@@ -26,12 +29,21 @@ class Log:
         """Log one happening; facts are shown escaped, in the order given."""
         now = time.time()
         if self.as_json:
-            line = json.dumps({"time": round(now, 6), "happening": happening, **facts}, default=str)
+            cut = {name: _cut(value) for name, value in facts.items()}
+            line = json.dumps({"time": round(now, 6), "happening": happening, **cut}, default=str)
         else:
             stamp = datetime.fromtimestamp(now, UTC).strftime("%H:%M:%S.%f")[:-3]
-            shown = "  ".join(f"{name}={safe(str(value), 2000)}" for name, value in facts.items())
+            shown = "  ".join(
+                f"{name}={safe(str(value), MAX_CHARACTERS)}" for name, value in facts.items()
+            )
             line = f"{stamp}  {happening:<22}  {shown}".rstrip()
         # The other end of standard error may be gone.
         with contextlib.suppress(OSError, ValueError):
             self.stream.write(line + "\n")
             self.stream.flush()
+
+
+def _cut(value: object) -> object:
+    if not isinstance(value, str) or len(value) <= MAX_CHARACTERS:
+        return value
+    return f"{value[:MAX_CHARACTERS]}…(+{len(value) - MAX_CHARACTERS} more)"

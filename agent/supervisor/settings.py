@@ -13,6 +13,7 @@ RUNGS = ("bpf_btf", "psutil")
 """Rungs of the kernel dependency ladder that a collector exists for, best first."""
 
 DEFAULT_STATE = Path("/var/lib/bulkhead")
+MACHINE_ID = Path("/etc/machine-id")
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 DEFAULT_CONTROL = Path("/run/bulkhead/control.sock")
 
@@ -83,7 +84,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
 def host_id() -> str:
     """A name for this host that stays and gives nothing away: derived from the machine id."""
     try:
-        seed = Path("/etc/machine-id").read_text(encoding="ascii", errors="replace").strip()
+        seed = MACHINE_ID.read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         seed = ""
     # Empty or "uninitialized" in an image that many hosts are made of.
