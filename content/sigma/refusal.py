@@ -49,7 +49,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """A place that is known only by what is written there: a field, and a text it is searched for."""
+    """A place known only by what is written there: a field, and a text it is searched for."""
 
     field: str
     text: str | None = None
@@ -72,6 +72,11 @@ class RuleRefusedError(Exception):
         self.expected = expected
         self.at = at
         super().__init__(f"{reason}: {place}: found {self.found}, expected {expected}")
+
+    @property
+    def mark(self) -> Mark | None:
+        """Where it stands, where that is known without looking for it."""
+        return self.at if isinstance(self.at, Mark) else None
 
 
 def of_problem(file: Path, title: str, problem: Problem) -> Refusal:
