@@ -1,4 +1,4 @@
-"""`bulkhead content check|pack|show|reference`: what an author of content needs.
+"""`bulkhead content check|pack|show|import-sigma|reference`: what an author of content needs.
 
 Each command reads files, asks `content`, and prints what it was told; nothing is decided here.
 Problems of content go to standard output in `check`, whose result they are, else to standard error.
@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cli.content_sigma import import_sigma_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown
 from content.channel_file import Envelope, content_hash, load, pack, pack_envelope, read_envelope
 from content.checking import PACKED_SUFFIX, Checked, check
@@ -32,6 +33,7 @@ DOCUMENTATION = Path(__file__).resolve().parent.parent / "docs"
 """Where generated pages are kept in a working copy."""
 
 application = typer.Typer(no_args_is_help=True)
+application.command("import-sigma")(import_sigma_command)
 
 Paths = Annotated[
     list[Path],
