@@ -32,3 +32,10 @@ def test_the_lock_of_npm_holds_no_addresses() -> None:
     packages = {path: package for path, package in lock["packages"].items() if path}
     assert [path for path, package in packages.items() if "resolved" in package] == []
     assert [path for path, package in packages.items() if "integrity" not in package] == []
+
+
+def test_the_lock_of_npm_knows_every_platform() -> None:
+    """`npm ci` refuses a lock that was made where some platforms' packages could not be had."""
+    lock = json.loads((CHECKOUT / "package-lock.json").read_text(encoding="utf-8"))
+    wanted = lock["packages"]["node_modules/@bufbuild/buf"]["optionalDependencies"]
+    assert [name for name in wanted if f"node_modules/{name}" not in lock["packages"]] == []
