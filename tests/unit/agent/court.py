@@ -1,0 +1,88 @@
+"""The judging of evaluators with everything that it acts on, and played evaluators."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.channel import Message, checksum
+from agent.supervisor.child import End
+from agent.supervisor.evaluators import Evaluator
+from agent.supervisor.judging import Judging
+from agent.supervisor.ledger import Ledger
+from agent.supervisor.log import Log
+from agent.supervisor.reports import Reports
+from tests.unit.agent.evaluator_world import Theatre, played
+from tests.unit.agent.flow_world import World, content
+from tests.unit.agent.ring_memory import STRIDE, produce
+
+PRODUCED = 100
+
+
+@dataclass(slots=True)
+class Court:
+    """The judging, with everything that it acts on."""
+
+    theatre: Theatre
+    world: World
+    reports: Reports
+    ledger: Ledger
+    judging: Judging
+
+    def turn(self) -> None:
+        """As the supervisor's turn."""
+        trial = self.world.flow.candidate_set() if self.theatre.pool.on_trial is None else None
+        if trial is not None:
+            self.theatre.pool.start(*trial)
+        self.theatre.pool.wanted = self.world.flow.wanted()
+        self.theatre.turn()
+
+    def says(self, one: Evaluator, kind: str, payload: bytes = b"", **fields: Any) -> None:
+        """An evaluator's message."""
+        self.judging.message(one.child, Message(kind, fields, payload))
+
+    def frame(self, one: Evaluator, payload: bytes = b"", **different: Any) -> None:
+        """Ten events of ring 1 evaluated, unless something is different."""
+        plain = {"ring": 1, "position": 10 * STRIDE, "evaluated": 10, "detections": 0}
+        fields = {**plain, "verdicts": [], "crc32": checksum(payload), **different}
+        self.says(one, "frame", payload, **fields)
+
+    def dies(self, one: Evaluator, signal: int = 11) -> dict[str, Any]:
+        """An evaluator ends; returns the crash report."""
+        child = played(one)
+        child.end = child.end or End(signal, 0)
+        self.judging.ended(one)
+        return dict(self.judging.recent[-1])
+
+    def worker(self, payload: bytes = b"one") -> Evaluator:
+        """An evaluator at work with an accepted file of Template Type 1."""
+        self.world.accepted(payload, 1)
+        self.turn()
+        (one,) = self.theatre.pool.members
+        self.says(one, "ready", files=[], milliseconds=1, sandbox={})
+        self.turn()
+        assert self.theatre.pool.worker is one
+        return one
+
+    def close(self) -> None:
+        """Give back what the test still holds."""
+        self.theatre.close()
+        self.world.flow.store.close()
+
+    def candidate(self, payload: bytes = b"two") -> Evaluator:
+        """An evaluator with a file on trial."""
+        self.world.flow.receive(content(payload))
+        self.turn()
+        one = self.theatre.pool.on_trial
+        assert one is not None
+        return one
+
+
+def open_court(folder: Path) -> Court:
+    """Two rings, of which the first has events."""
+    theatre, world, reports = Theatre(), World(folder), Reports()
+    produce(theatre.rings.rings[1].descriptor, PRODUCED)
+    ledger = Ledger("run", lambda facts: reports.add("loss", facts))
+    log = Log(stream=io.StringIO())
+    judging = Judging("run", theatre.pool, world.flow, reports, ledger, log, lambda: ())
+    return Court(theatre, world, reports, ledger, judging)

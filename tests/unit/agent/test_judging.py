@@ -1,0 +1,174 @@
+"""What evaluators say is checked, and what their ends teach is done."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.channel import ProtocolViolationError
+from agent.lifecycle import State
+from agent.supervisor.evaluators import Stage
+from agent.supervisor.judging import MAX_VERSION
+from tests.unit.agent.court import PRODUCED, Court, open_court
+from tests.unit.agent.flow_world import hash_of
+from tests.unit.agent.ring_memory import STRIDE
+
+
+@pytest.fixture
+def court(tmp_path: Path) -> Iterator[Court]:
+    """Two rings, of which the first has events."""
+    made = open_court(tmp_path)
+    yield made
+    made.close()
+
+
+def test_frame_moves_the_position_and_passes_detections_on(court: Court) -> None:
+    """Detections would be lost, or events be evaluated twice."""
+    one = court.worker()
+    court.frame(one, b"two detections", detections=2)
+    assert court.theatre.rings.rings[1].position == 10 * STRIDE
+    assert (court.judging.evaluated, court.judging.detections) == (10, 2)
+    sent: dict[int, bytes] = {}
+    court.reports.flush(lambda report: bool(sent.setdefault(report.number, report.payload)))
+    assert sent == {1: b"two detections"}
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"ring": 7},
+        {"position": 10 * STRIDE + 1},
+        {"position": (PRODUCED + 1) * STRIDE},
+        {"position": -STRIDE},
+        {"evaluated": 11},
+        {"evaluated": -1},
+        {"crc32": 1},
+        {"detections": 1},
+        {"detections": -1},
+        {"detections": 10**4000},
+        {"position": 10**4000},
+        {"verdicts": [1]},
+        {"verdicts": [{"pid": 7}]},
+        {"verdicts": [{"pid": "7", "start_time": 1, "instance": "i"}]},
+        {"verdicts": [{"pid": 7, "start_time": None, "instance": "i"}]},
+        {"verdicts": [{"pid": True, "start_time": 1, "instance": "i"}]},
+    ],
+)
+def test_impossible_frame_breaks_the_protocol(court: Court, different: dict[str, Any]) -> None:
+    """A broken evaluator could skip events uncounted, or end the supervisor."""
+    one = court.worker()
+    with pytest.raises(ProtocolViolationError):
+        court.frame(one, **different)
+
+
+def test_position_never_goes_back(court: Court) -> None:
+    """Events would be evaluated twice."""
+    one = court.worker()
+    court.frame(one)
+    with pytest.raises(ProtocolViolationError):
+        court.frame(one, position=9 * STRIDE, evaluated=0)
+
+
+@pytest.mark.parametrize("kind", ["frame", "fault", "heartbeat", "drained"])
+def test_loading_evaluator_may_not_say_what_a_worker_says(court: Court, kind: str) -> None:
+    """Content on trial could move positions, and events be lost."""
+    one = court.candidate()
+    with pytest.raises(ProtocolViolationError, match="while loading"):
+        court.says(one, kind)
+
+
+def test_worker_that_was_not_asked_to_drain_may_not_leave(court: Court) -> None:
+    """A broken evaluator could come and go for ever without ever having died."""
+    one = court.worker()
+    with pytest.raises(ProtocolViolationError):
+        court.says(one, "drained", positions={})
+
+
+def test_late_words_are_not_heard(court: Court) -> None:
+    """An evaluator of rings that are gone would move the positions of the new ones."""
+    one = court.worker()
+    court.theatre.pool.dismiss(one)
+    court.frame(one)
+    assert court.judging.evaluated == 0
+    assert court.theatre.rings.rings[1].position == 0
+
+
+def test_drained_evaluator_is_ended(court: Court) -> None:
+    """One that says it is done and stays would keep its successor waiting for ever."""
+    one = court.worker()
+    one.enter(Stage.DRAINING, court.theatre.now)
+    court.says(one, "drained", positions={})
+    assert one.child.killed_by_us
+    court.judging.ended(one)
+    assert court.judging.deaths == 0
+
+
+def test_heartbeats_do_not_pile_up(court: Court) -> None:
+    """A broken evaluator could fill the supervisor's memory with facts."""
+    one = court.worker()
+    for number in range(100):
+        court.says(one, "heartbeat", facts={f"fact {number}": 1})
+    assert len(one.facts) < 10
+
+
+def test_trial_that_passes_puts_the_file_in_force(court: Court) -> None:
+    """Content would never come into force."""
+    one = court.candidate()
+    name = hash_of(b"two")
+    files = [1, {}, {"hash": "f" * 64, "version": 9}, {"hash": name, "version": 5}]
+    court.says(one, "ready", files=files, milliseconds=1, sandbox={})
+    assert court.world.active() == [(5, State.ACTIVE)]
+    court.turn()
+    assert court.theatre.pool.worker is one
+
+
+@pytest.mark.parametrize("version", [None, 0, -1, "5", 5.0, True, MAX_VERSION + 1, 10**4000])
+def test_ready_without_a_version_breaks_the_protocol(court: Court, version: Any) -> None:
+    """A version would be stored that can't be read back or told to the cloud."""
+    one = court.candidate()
+    files = [{"hash": hash_of(b"two"), "version": version}]
+    with pytest.raises(ProtocolViolationError, match="version"):
+        court.says(one, "ready", files=files, milliseconds=1, sandbox={})
+    court.theatre.pool.blame_protocol(one)
+    assert court.dies(one)["action"] == "REJECTED"
+    assert court.world.last()[1:] == (State.REJECTED, ["TRIAL_DIED"])
+    assert court.world.active() == []
+
+
+def test_rejected_candidate_is_told_with_its_problems(court: Court) -> None:
+    """An author would not learn why a file was refused."""
+    one = court.candidate()
+    problems = [{"reason": "SAMPLE_FAILED", "place": "x" * 10**5, "found": 1}, "rubbish"]
+    court.says(one, "rejected", hash=hash_of(b"two"), problems=problems)
+    assert court.world.last()[1:] == (State.REJECTED, ["SAMPLE_FAILED", ""])
+
+
+def test_evaluator_may_reject_only_what_it_was_given(court: Court) -> None:
+    """A broken evaluator could have any content thrown out."""
+    court.worker()
+    one = court.candidate()
+    with pytest.raises(ProtocolViolationError):
+        court.says(one, "rejected", hash="f" * 64, problems=[])
+
+
+def test_revoked_during_its_trial(court: Court) -> None:
+    """A file would be active though it was revoked a moment before."""
+    one = court.candidate()
+    court.world.flow.on_trial = None
+    files = [{"hash": hash_of(b"two"), "version": 5}]
+    court.says(one, "ready", files=files, milliseconds=1, sandbox={})
+    assert one.finished
+    assert court.world.active() == []
+
+
+def test_stand_by_that_can_not_load_is_slowed_down(court: Court) -> None:
+    """Loading would be tried in a storm that uses up the processor."""
+    one = court.worker()
+    court.turn()
+    standby = next(two for two in court.theatre.pool.members if two is not one)
+    court.says(standby, "rejected", hash=hash_of(b"one"), problems=[])
+    started = len(court.theatre.children)
+    court.turn()
+    assert len(court.theatre.children) == started
+    assert court.world.flow.unserved.keys() == {hash_of(b"one")}

@@ -1,0 +1,103 @@
+"""The end of an evaluator: what the rules decide is done, counted and reported."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.lifecycle import State
+from agent.supervisor.evaluators import FileSet, Stage
+from agent.supervisor.limits import LIMITS
+from tests.unit.agent.court import Court, open_court
+from tests.unit.agent.evaluator_world import works_on
+from tests.unit.agent.flow_world import hash_of
+from tests.unit.agent.ring_memory import STRIDE
+
+
+@pytest.fixture
+def court(tmp_path: Path) -> Iterator[Court]:
+    """Two rings, of which the first has events."""
+    made = open_court(tmp_path)
+    yield made
+    made.close()
+
+
+def test_poison_event_is_set_aside_and_counted(court: Court) -> None:
+    """An event that nobody evaluates would be lost without a word."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 10, 3)
+    report = court.dies(one)
+    assert court.theatre.pool.take_over.aside[1] == {23 * STRIDE}
+    assert court.ledger.totals == {("SUSPECT_EVENT", 1): 1}
+    assert (report["action"], report["suspect_sequence"]) == ("EVENT_SET_ASIDE", 23)
+    assert report["suspect_content_hash"] == hash_of(b"one")
+    assert report["suspect_instance_id"] == "second"
+
+
+def test_batch_is_tried_again_with_care(court: Court) -> None:
+    """A batch would be lost, or kill one evaluator after the other."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 10, 2**64 - 1)
+    assert court.dies(one)["action"] == "RESTARTED_WITH_CARE"
+    assert court.theatre.pool.take_over.careful == {1: 30 * STRIDE}
+
+
+def test_second_poison_event_quarantines_the_file(court: Court) -> None:
+    """A poison file would stay in force."""
+    one = court.worker()
+    for row in (3, 5):
+        works_on(one, 1, 20 * STRIDE, 10, row)
+        court.dies(one)
+        court.theatre.now += 10
+        court.turn()
+        for other in court.theatre.pool.members:
+            if other.stage is Stage.LOADING:
+                court.says(other, "ready", files=[], milliseconds=1, sandbox={})
+        court.turn()
+        one = court.theatre.pool.worker or one
+    assert court.world.states(hash_of(b"one"))[-1] is State.QUARANTINED
+    assert one.files == frozenset[Any]()
+
+
+def test_rubbish_in_the_record_is_no_poison_for_the_reports(court: Court) -> None:
+    """A crash report with impossible numbers could never be sent, and nothing after it."""
+    one = court.worker()
+    os.pwrite(one.attribution, (5).to_bytes(8, "little") + b"\xff" * 56, 0)
+    report = court.dies(one)
+    numbers = [value for value in report.values() if type(value) is int]
+    assert all(0 <= number < 2**63 for number in numbers)
+    assert report["action"] == "RESTARTED"
+
+
+def test_content_is_off_after_many_unexplained_deaths_and_on_again_later(court: Court) -> None:
+    """A host would be without protection for ever after a bad minute."""
+    court.worker()
+    empty: FileSet = frozenset()
+    while court.theatre.pool.wanted != empty:
+        one = court.theatre.pool.members[0]
+        court.dies(one)
+        assert court.judging.deaths <= 4
+        court.theatre.now += LIMITS.restart_cap_seconds
+        court.turn()
+    assert court.judging.recent[-1]["action"] == "DEGRADED"
+    court.theatre.now += LIMITS.degraded_seconds
+    court.world.now += LIMITS.degraded_seconds
+    assert court.world.flow.recover_due()
+    court.turn()
+    assert court.theatre.pool.wanted != empty
+
+
+def test_deaths_far_apart_are_not_in_a_row(court: Court) -> None:
+    """One unexplained death a day would switch content off within a week."""
+    one = court.worker()
+    for _ in range(10):
+        court.theatre.now += LIMITS.calm_seconds + 1
+        assert court.dies(one)["action"] == "RESTARTED"
+        court.theatre.now += LIMITS.restart_cap_seconds
+        court.turn()
+        court.theatre.ready()
+        court.turn()
+        assert court.theatre.pool.worker is not None
+        one = court.theatre.pool.worker
