@@ -79,6 +79,8 @@ class _ContentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContentS
     CONTENT_STATE_QUARANTINED: _ContentState.ValueType  # 7
     CONTENT_STATE_ROLLED_BACK: _ContentState.ValueType  # 8
     """Replaced by an older version, because of a revocation or of crashes."""
+    CONTENT_STATE_SUPERSEDED: _ContentState.ValueType  # 9
+    """A newer version took its place."""
 
 class ContentState(_ContentState, metaclass=_ContentStateEnumTypeWrapper):
     """Where a Channel File stands on a sensor."""
@@ -93,6 +95,8 @@ CONTENT_STATE_REJECTED: ContentState.ValueType  # 6
 CONTENT_STATE_QUARANTINED: ContentState.ValueType  # 7
 CONTENT_STATE_ROLLED_BACK: ContentState.ValueType  # 8
 """Replaced by an older version, because of a revocation or of crashes."""
+CONTENT_STATE_SUPERSEDED: ContentState.ValueType  # 9
+"""A newer version took its place."""
 Global___ContentState: _TypeAlias = ContentState  # noqa: Y015
 
 @_typing.final
