@@ -39,7 +39,6 @@ class Courier:
         self._sensor = sensor
         self._mailbox = mailbox
         self._offers: dict[bytes, sensor_service_pb2.Offer] = {}
-        self._handed_over: set[bytes] = set()
         self._arrived = asyncio.Event()
 
     def offer(self, offer: sensor_service_pb2.Offer) -> None:
@@ -47,7 +46,7 @@ class Courier:
         content_hash = offer.content_hash
         if len(content_hash) != HASH_BYTES:
             raise CloudError("OFFER_INVALID", f"a hash of {len(content_hash)} bytes")
-        if content_hash in self._handed_over or self._sensor.is_here(content_hash):
+        if self._sensor.is_here(content_hash):
             return
         if len(self._offers) >= LIMITS.pending_offers:
             raise CloudError("TOO_MANY_OFFERS", f"more than {LIMITS.pending_offers} at once")
@@ -57,7 +56,6 @@ class Courier:
     def withdraw(self, content_hash: bytes) -> None:
         """It was revoked: an offer that waits, or is being fetched, is not handed over."""
         self._offers.pop(content_hash, None)
-        self._handed_over.discard(content_hash)
 
     async def run(self) -> None:
         """Fetch for as long as the session lasts."""
@@ -110,6 +108,7 @@ class Courier:
             },
             descriptor=fetching.sealed_memfd(fetched.payload),
         )
-        self._handed_over.add(offer.content_hash)
+        # Before the supervisor can answer: its word, whatever it is, comes after ours.
+        self._sensor.note_outcome(offer.content_hash, "received")
         self._mailbox.post_hand_over(content)
         await asyncio.wrap_future(content.done)

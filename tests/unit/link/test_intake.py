@@ -68,7 +68,7 @@ def test_a_report_that_cannot_be_read_is_kept_as_a_loss(
 def test_other_messages_that_cannot_be_read_are_left(capsys: pytest.CaptureFixture[str]) -> None:
     """A state that the wire does not know ends the link."""
     taking = intake()
-    taking.take(Message("outcome", {"hash": HASH, "state": "superseded", "problems": []}))
+    taking.take(Message("outcome", {"hash": HASH, "state": "forgotten", "problems": []}))
     taking.take(Message("state", {"facts": {"uptime_ms": "x"}, "active": []}))
     assert not taking.batch
     assert capsys.readouterr().err.count("MALFORMED_REPORT") == 2

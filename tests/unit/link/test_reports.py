@@ -97,7 +97,7 @@ def test_active_files_are_taken_over() -> None:
     [
         entry(hash="ab"),
         entry(hash=None),
-        entry(state="superseded"),
+        entry(state="forgotten"),
         entry(version=-1),
         entry(version="2"),
         entry(template_type=2**40),
