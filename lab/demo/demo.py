@@ -1,6 +1,7 @@
 """The demonstration, as a story: six steps, each claim verified, everything cleaned up."""
 
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ def run(
     output: Path, *, quiet: bool = False, behaviours: Sequence[Behaviour] = BEHAVIOURS
 ) -> Claims:
     """Run all steps and write `output`/report.json; never leaves anything behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: clean up, then end
     screen = Console(file=sys.stderr if quiet else sys.stdout, highlight=False, record=True)
     claims = Claims(screen)
     demo = Demonstration(World(output), claims)

@@ -13,8 +13,13 @@ from lab.demo.world import PREFIX, TEMPORARY
 from tests.needs import require_btf, require_sandbox_users
 
 
-@pytest.mark.parametrize("after_seconds", [1.0, 4.0, 9.0])
-def test_an_interrupted_demonstration_cleans_up(tmp_path: Path, after_seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("number", "after_seconds"),
+    [(signal.SIGINT, 1.0), (signal.SIGINT, 4.0), (signal.SIGTERM, 9.0)],
+)
+def test_an_interrupted_demonstration_cleans_up(
+    tmp_path: Path, number: signal.Signals, after_seconds: float
+) -> None:
     """Processes, probes or folders would stay on the host."""
     require_btf()
     require_sandbox_users()
@@ -26,7 +31,7 @@ def test_an_interrupted_demonstration_cleans_up(tmp_path: Path, after_seconds: f
         start_new_session=True,
     )
     time.sleep(after_seconds)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.wait(40.0) == 130
     assert set(TEMPORARY.glob(PREFIX + "*")) <= folders
     assert leftovers.role_processes("bulkhead-demo-") == []
