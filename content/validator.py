@@ -88,12 +88,12 @@ def validate(
     supplied, template_type = _template_type(reporter, channel_file, supply, types)
     if not _channel_file(reporter, channel_file, active_version):
         return reporter.problems
-    fields = _Fields(reporter, supplied, template_type, supply.rung)
+    fields = _Fields(reporter, supplied, template_type, supply.rung) if supplied else None
     for index, instance in enumerate(channel_file.instances):
         place = f"instances[{index}]"
         _instance(reporter, instance, place)
         _samples(reporter, instance.samples, f"{place}.samples")
-        if supplied is not None:
+        if fields:
             _matching(fields, instance, place)
         if reporter.is_full:
             break
@@ -244,13 +244,13 @@ class _Fields:
     def __init__(
         self,
         report: Reporter,
-        supplied: SuppliedType | None,
+        supplied: SuppliedType,
         template_type: TemplateType | None,
         rung: Rung,
     ) -> None:
         self._report = report
-        self._arity = supplied.arity if supplied else 0
-        self._supplied = supplied.supplied_fields if supplied else frozenset()
+        self._arity = supplied.arity
+        self._supplied = supplied.supplied_fields
         self._template_type = template_type
         self._rung = rung
 

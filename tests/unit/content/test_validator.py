@@ -15,7 +15,7 @@ from content.definitions import Kind, Rung, SchemaVersion
 from content.limits import LIMITS
 from content.reasons import Reason
 from content.supply import Supply
-from content.validator import MAX_VERSION, validate
+from content.validator import validate
 from tests.unit.content.examples import (
     FULL_SUPPLY,
     IMAGE,
@@ -108,9 +108,7 @@ def test_version_must_be_newer(active: int, version: int) -> None:
 def test_version_has_an_upper_bound() -> None:
     """5: a version that a database can't hold, or that nothing can follow, would be stored."""
     assert problems_of(channel_file(version=(1 << 63) - 1)) == []
-    assert reasons(problems_of(channel_file(version=MAX_VERSION + 1))) == [
-        Reason.VALUE_OUT_OF_RANGE
-    ]
+    assert reasons(problems_of(channel_file(version=1 << 63))) == [Reason.VALUE_OUT_OF_RANGE]
 
 
 def test_a_channel_file_needs_instances() -> None:
@@ -128,6 +126,13 @@ def test_instances_are_counted() -> None:
     """6: a file could cost the sensor more memory than was planned for."""
     assert problems_of(_copies(LIMITS.instances)) == []
     assert reasons(problems_of(_copies(LIMITS.instances + 1))) == [Reason.LIMIT_EXCEEDED]
+
+
+def test_a_file_at_its_limit_is_looked_at() -> None:
+    """6: a file as large as can be would be waved through."""
+    copies = _copies(LIMITS.instances).instances
+    content = channel_file(replace(copies[0], samples=()), *copies[1:])
+    assert reasons(problems_of(content)) == [Reason.SAMPLE_MISSING] * 2
 
 
 def test_criteria_and_values_are_counted_over_all_instances() -> None:

@@ -71,6 +71,15 @@ def test_fields_are_supplied_on_the_rung() -> None:
     assert "psutil" in found[0].expected
 
 
+def test_the_first_field_may_be_missing_on_a_rung() -> None:
+    """12: only some fields would be looked at."""
+    supplied = FULL_SUPPLY.types[PROCESS.number]
+    without = replace(supplied, supplied_fields=supplied.supplied_fields - {IMAGE})
+    supply = Supply(Rung.PSUTIL, {PROCESS.number: without})
+    content = with_criterion(IMAGE, Operator.EQUALS, b"x")
+    assert reasons(validate(content, supply, TYPES)) == [Reason.FIELD_NOT_SUPPLIED]
+
+
 ALLOWED = {
     Kind.TEXT: {"EQUALS", "EXISTS", "STARTS_WITH", "ENDS_WITH", "CONTAINS", "GLOB", "REGEX"},
     Kind.UNSIGNED: {"EQUALS", "EXISTS", "LESS", "LESS_OR_EQUAL", "GREATER", "GREATER_OR_EQUAL"},
@@ -278,6 +287,13 @@ def test_samples_are_counted() -> None:
     assert problems_of(with_instance(samples=(MATCHING, *many[1:]))) == []
     found = problems_of(with_instance(samples=(MATCHING, *many)))
     assert reasons(found) == [Reason.LIMIT_EXCEEDED]
+
+
+@pytest.mark.parametrize("operator", [Operator.EQUALS, Operator.CONTAINS, Operator.ENDS_WITH])
+@pytest.mark.parametrize("value", [b"(", b"a\\", b"*"])
+def test_plain_text_is_no_expression(operator: Operator, value: bytes) -> None:
+    """20: text that is compared as it stands would have to be escaped."""
+    assert problems_of(with_criterion(IMAGE, operator, value)) == []
 
 
 def _sample_problems(
