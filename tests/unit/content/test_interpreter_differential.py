@@ -25,7 +25,7 @@ def found_by(engine: Engine, records: Records) -> reference_evaluator.Found:
 
 @pytest.mark.parametrize("matcher", MATCHERS)
 @given(channel_file=CHANNEL_FILES, records=batches())
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_agrees_with_the_reference(
     matcher: MatcherFactory, channel_file: ChannelFile, records: Records
 ) -> None:
