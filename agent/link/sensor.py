@@ -1,10 +1,12 @@
 """What this sensor is, as the supervisor has told it: shared between main thread and session.
 
 The main thread replaces values, the session's thread reads them; each value is replaced as a whole.
+Outcomes are noted by both, under a lock.
 """
 
 import importlib.metadata
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -57,13 +59,15 @@ class Sensor:
     active: tuple[report_pb2.ActiveChannelFile, ...] = ()
     heartbeat: report_pb2.Heartbeat | None = None
     _outcomes: dict[bytes, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note_outcome(self, content_hash: bytes, state: str) -> None:
         """Where a Channel File stands now."""
-        self._outcomes.pop(content_hash, None)
-        self._outcomes[content_hash] = state
-        if len(self._outcomes) > LIMITS.known_outcomes:
-            del self._outcomes[next(iter(self._outcomes))]
+        with self._lock:
+            self._outcomes.pop(content_hash, None)
+            self._outcomes[content_hash] = state
+            if len(self._outcomes) > LIMITS.known_outcomes:
+                del self._outcomes[next(iter(self._outcomes))]
 
     def is_here(self, content_hash: bytes) -> bool:
         """Whether that content is active or on its way to be: an offer of it needs no fetch."""
