@@ -1,4 +1,4 @@
-"""`bulkhead agent run|status`: the sensor on this host.
+"""`bulkhead agent run|status|record`: the sensor on this host.
 
 `run` checks what it was given and then becomes the supervisor (the process is replaced, so that
 nothing of the command line stays in memory). `status` asks the running supervisor, so what it says
@@ -15,9 +15,11 @@ import typer
 
 from agent.supervisor.control import ask
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
+from cli.agent_record import record_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
 
 application = typer.Typer(no_args_is_help=True)
+application.command("record")(record_command)
 
 Control = Annotated[Path, typer.Option(help="Socket on which the supervisor answers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NOT_A_CHANNEL_FILE = "NOT_A_CHANNEL_FILE"
     UNKNOWN_PROTOBUF_FIELD = "UNKNOWN_PROTOBUF_FIELD"
     NOT_CANONICAL = "NOT_CANONICAL"
+    NOT_A_RECORDING = "NOT_A_RECORDING"
     # Text form
     NOT_YAML = "NOT_YAML"
     YAML_NOT_PLAIN = "YAML_NOT_PLAIN"
@@ -93,6 +94,11 @@ EXPLANATIONS: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.NOT_CANONICAL: Explanation(
             "The bytes can be read, but packing what was read gives other bytes.",
             "Pack the content with `bulkhead content pack`.",
+        ),
+        Reason.NOT_A_RECORDING: Explanation(
+            "The file of events is not what `bulkhead agent record` writes: cut off, damaged or "
+            "something else.",
+            "Record again, or check whether this is the right file.",
         ),
         Reason.NOT_YAML: Explanation(
             "The text is not one well-formed YAML document in UTF-8.",

@@ -16,6 +16,7 @@ from content.interpreter import Interpreter
 from content.limits import LIMITS
 from content.problems import ContentError, Problem
 from content.reasons import EXPLANATIONS, Reason
+from content.recorded_events_reader import load as load_recording
 from content.reference import pages, reason_codes_page, template_type_page
 from content.template_type import TemplateType
 from tests.unit.content.examples import (
@@ -80,6 +81,13 @@ def _without_content(_files: object, types: Mapping[int, TemplateType]) -> Inter
     return Interpreter([], types)
 
 
+def recording_problems() -> Sequence[Problem]:
+    """What is said of a file that is no recording."""
+    with pytest.raises(ContentError) as caught:
+        load_recording(Path(__file__), TYPES)
+    return caught.value.problems
+
+
 def _repeat_input(message: channel_file_pb2.ChannelFile) -> None:
     inputs = message.instances[0].samples[0].inputs
     inputs.append(inputs[0])
@@ -92,6 +100,7 @@ REACHED: dict[Reason, Callable[[], Sequence[Problem]]] = {
     Reason.NOT_A_CHANNEL_FILE: lambda: bytes_problems(b"\xff"),
     Reason.UNKNOWN_PROTOBUF_FIELD: lambda: bytes_problems(pack(channel_file()) + b"\xfa\x7f\x00"),
     Reason.NOT_CANONICAL: lambda: bytes_problems(pack(channel_file()) + b"\x10\x01"),
+    Reason.NOT_A_RECORDING: recording_problems,
     Reason.NOT_YAML: lambda: yaml_problems("id: any", "id: [any"),
     Reason.YAML_NOT_PLAIN: lambda: yaml_problems("id: any", "id: &any any"),
     Reason.DUPLICATE_KEY: lambda: yaml_problems("id: any-shell", "id: a\nid: b"),
