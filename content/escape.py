@@ -11,7 +11,9 @@ MAX_CHARACTERS = 8192
 _NOT_UTF8 = range(0xDC80, 0xDD00)
 """What surrogateescape holds for the bytes 0x80 to 0xff where they are not UTF-8."""
 
-_TWO_DIGITS = 0x100
+_TWO_DIGITS = 0x80
+"""From here on two digits stand for a byte, and are never mistaken for a character."""
+
 _FOUR_DIGITS = 0x10000
 
 

@@ -192,7 +192,13 @@ def _become(entry: RoleEntry) -> Callable[[], None]:
     user, group = ids(entry) or (os.getuid(), os.getgid())
     keep = COLLECTOR_BPF | COLLECTOR_PSUTIL if user == 0 else frozenset()
     supervisor = os.getpid()
-    return lambda: become(user, group, keep=keep, supervisor=supervisor)
+
+    def before_exec() -> None:
+        become(user, group, keep=keep, supervisor=supervisor)
+        # Ctrl-C reaches the whole group; it is the supervisor's to handle, from the first moment.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return before_exec
 
 
 def _enlarge(sock: socket.socket) -> None:
