@@ -1,30 +1,26 @@
-"""`bulkhead content check|pack|show|import-sigma|reference`: what an author of content needs.
+"""`bulkhead content …`: what an author of content needs; the larger commands are registered here.
 
 Each command reads files, asks `content`, and prints what it was told; nothing is decided here.
 Problems of content go to standard output in `check`, whose result they are, else to standard error.
 """
 
-import json
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from cli.content_common import AsJson, Paths, RungOption, print_problems, refusals
 from cli.content_sigma import import_sigma_command
+from cli.content_test import replay_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown
 from content.channel_file import Envelope, content_hash, load, pack, pack_envelope, read_envelope
 from content.checking import PACKED_SUFFIX, Checked, check
 from content.definitions import load_definitions
 from content.display import channel_file_document, text_lines
 from content.files import replace_file
-from content.limits import LIMITS
-from content.problems import ContentError, Problem
+from content.problems import ContentError
 from content.reference import pages
 from content.template_type import Rung
 from content.validator import MAX_VERSION
@@ -33,18 +29,8 @@ DOCUMENTATION = Path(__file__).resolve().parent.parent / "docs"
 """Where generated pages are kept in a working copy."""
 
 application = typer.Typer(no_args_is_help=True)
+application.command("test")(replay_command)
 application.command("import-sigma")(import_sigma_command)
-
-Paths = Annotated[
-    list[Path],
-    typer.Argument(
-        exists=True, readable=True, help="YAML instances, packed .channel files, or folders."
-    ),
-]
-RungOption = Annotated[
-    Rung, typer.Option("--rung", help="Rung of the kernel dependency ladder to check against.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @application.command("check")
@@ -52,7 +38,7 @@ def check_command(
     paths: Paths, *, rung: RungOption = Rung.BPF_BTF, as_json: AsJson = False
 ) -> None:
     """Check content: form, what a sensor supplies on the rung, and its samples."""
-    with _refusals(as_json=as_json):
+    with refusals(as_json=as_json):
         checked = _check(paths, rung)
     if as_json:
         print_json(
@@ -64,7 +50,7 @@ def check_command(
             }
         )
     else:
-        _print_problems(checked.problems, screen)
+        print_problems(checked.problems, screen)
         if not checked.problems:
             screen.print(f"[green]accepted[/green] on rung {rung}; instances: {checked.instances}")
     raise SystemExit(ExitCode.REFUSED if checked.problems else ExitCode.OK)
@@ -80,7 +66,7 @@ def pack_command(
     as_json: AsJson = False,
 ) -> None:
     """Check instances and pack them: one unsigned Channel File per Template Type."""
-    with _refusals(as_json=as_json):
+    with refusals(as_json=as_json):
         checked = _check(paths, rung, version)
         if checked.problems:
             raise ContentError(checked.problems)
@@ -106,7 +92,7 @@ def show_command(
     as_json: AsJson = False,
 ) -> None:
     """Show what a packed Channel File says; loaded strictly, not validated."""
-    with _refusals(as_json=as_json, file=path):
+    with refusals(as_json=as_json, file=path):
         envelope = read_envelope(path)
         channel_file = load(envelope.payload)
         types = load_definitions()
@@ -135,7 +121,7 @@ def reference_command(
     as_json: AsJson = False,
 ) -> None:
     """Write the pages that are derived from the Definitions and the reason codes."""
-    with _refusals(as_json=as_json):
+    with refusals(as_json=as_json):
         wanted = pages(load_definitions())
         stale = [name for name, text in wanted.items() if not _has_text(output / name, text)]
         if not compare:
@@ -174,43 +160,6 @@ def _write(checked: Checked, folder: Path) -> list[dict[str, str | int]]:
             }
         )
     return written
-
-
-@contextmanager
-def _refusals(*, as_json: bool, file: Path | None = None) -> Iterator[None]:
-    """End the command with a message and an exit status where content or a file is refused."""
-    try:
-        yield
-    except ContentError as error:
-        problems = [replace(one, file=one.file or str(file or "")) for one in error.problems]
-        if as_json:
-            refused = {"reason": "CONTENT_REFUSED", "problems": list(map(asdict, problems))}
-            sys.stderr.write(json.dumps({"error": refused}) + "\n")
-        else:
-            _print_problems(problems, errors)
-        raise SystemExit(ExitCode.REFUSED) from None
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}"
-        fail("FILE_NOT_ACCESSIBLE", message, ExitCode.REFUSED, as_json=as_json)
-
-
-def _print_problems(problems: Iterable[Problem], console: Console) -> None:
-    shown_problems = list(problems)
-    for problem in shown_problems:
-        console.print(problem_line(problem), soft_wrap=True)
-    if len(shown_problems) >= LIMITS.problems:
-        console.print(f"there may be more than these {LIMITS.problems} problems")
-
-
-def problem_line(problem: Problem) -> str:
-    """One line in rich's markup: file:line:column: REASON place: found …, expected …."""
-    place = shown(problem.file)
-    if problem.line:
-        place += f":{problem.line}:{problem.column}"
-    return (
-        f"{place}: [red]{problem.reason}[/red] {shown(problem.place)}: "
-        f"found {escape(problem.found)}, expected {escape(problem.expected)}"
-    )
 
 
 def _has_text(path: Path, text: str) -> bool:
