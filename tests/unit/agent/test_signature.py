@@ -1,14 +1,10 @@
 """Signatures: only what the trusted key signed, for that purpose, is good."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -119,33 +115,6 @@ def test_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.pem", tmp_path):
         with pytest.raises(TrustError, match=str(path)):
             TrustedKey.from_file(path)
-
-
-def test_encrypted_file_does_not_ask(tmp_path: Path) -> None:
-    """A sensor that starts at boot would wait for a passphrase for ever."""
-    encrypted = rsa.generate_private_key(65537, 2048).private_bytes(
-        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"secret")
-    )
-    path = tmp_path / "key.pem"
-    path.write_bytes(encrypted.replace(b"RSA PRIVATE KEY", b"PUBLIC KEY"))
-    assert b"ENCRYPTED" in path.read_bytes()
-    code = (
-        "import sys; from pathlib import Path; from agent.supervisor.signature import TrustedKey\n"
-        "TrustedKey.from_file(Path(sys.argv[1]))"
-    )
-    ours, terminal = os.openpty()
-    found = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=subprocess.PIPE,
-        timeout=20,
-        check=False,
-        start_new_session=True,
-    )
-    os.close(terminal)
-    os.close(ours)
-    assert b"TrustError" in found.stderr
 
 
 def test_raw_key_of_another_length_is_refused() -> None:

@@ -5,8 +5,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ from agent.lifecycle import State
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.manifest import Manifest, StoredFile
 from agent.supervisor.store import MANIFEST, MAX_MANIFEST_BYTES, PAYLOADS, Store, StoreError
+from tests.unit.agent.descriptors import none_lost
 from tests.unit.agent.power_cut import Call, recording
 
 
@@ -168,19 +167,9 @@ def test_manifest_that_is_no_file_is_a_clear_error(tmp_path: Path) -> None:
 def test_second_supervisor_is_refused(tmp_path: Path) -> None:
     """Two sensors on one folder would overwrite each other's manifest."""
     store = Store(tmp_path)
-    try:
-        command = "import sys; from pathlib import Path; from agent.supervisor.store import Store"
-        second = subprocess.run(
-            [sys.executable, "-c", f"{command}; Store(Path(sys.argv[1]))", str(tmp_path)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert f"StoreError: {tmp_path}: another agent is running" in second.stderr
-        with pytest.raises(StoreError, match="another agent"):
-            Store(tmp_path)
-    finally:
-        store.close()
+    with none_lost(), pytest.raises(StoreError, match=f"{tmp_path}: another agent is running"):
+        Store(tmp_path)
+    store.close()
     Store(tmp_path).close()
 
 
