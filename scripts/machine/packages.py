@@ -38,11 +38,6 @@ NEEDED = (
         "no BPF: the sensor polls with psutil, and content that needs more is refused",
     ),
     DebianPackage(
-        "linux-libc-dev",
-        "the kernel's public headers that the probes are compiled against",
-        "no BPF: the sensor polls with psutil, and content that needs more is refused",
-    ),
-    DebianPackage(
         "python3-seccomp",
         "system call filters of the unprivileged roles",
         "the sandbox lacks its system call filter, and `bulkhead agent status` says so",
@@ -56,6 +51,11 @@ NEEDED = (
     DebianPackage(
         "libc6-dev",
         "the C library's headers, for the same",
+        "the demo can't show the contained crash",
+    ),
+    DebianPackage(
+        "linux-libc-dev",
+        "the kernel's names of types, for the same",
         "the demo can't show the contained crash",
     ),
     DebianPackage("make", "runs the targets of the Makefile", "no make targets", "make"),
