@@ -53,6 +53,8 @@ def split(data: bytes, repeated: Repeated, kind: str) -> Frame:
     while at < len(data):
         start = at
         tag, at = _varint(data, at, kind)
+        if tag < 1 << _WIRE_TYPE_BITS:  # there is no field 0
+            raise _broken(kind)
         body, at = _body(data, at, tag & ((1 << _WIRE_TYPE_BITS) - 1), kind)
         if tag == repeated.number << _WIRE_TYPE_BITS | _LENGTH:
             items.append(data[body:at])

@@ -3,6 +3,7 @@
 import os
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,7 @@ from content.channel_file import (
     SignatureAlgorithm,
     content_hash,
     load,
-    load_envelope,
     pack,
-    pack_envelope,
     read_envelope,
 )
 from content.limits import LIMITS
@@ -26,6 +25,8 @@ from content.reasons import Reason
 from tests.unit.content.examples import VALUES_OF_EVERY_KIND, channel_file
 
 PAYLOAD = pack(VALUES_OF_EVERY_KIND)
+HEAD = pack(replace(VALUES_OF_EVERY_KIND, instances=()))
+INSTANCE = PAYLOAD[len(HEAD) :]
 UNKNOWN_FIELD = b"\xfa\x7f\x01x"  # field number 2047, one byte
 ENVELOPE = Envelope(PAYLOAD, (Signature("ab" * 32, SignatureAlgorithm.ED25519, bytes(64)),))
 
@@ -76,6 +77,17 @@ def test_every_flipped_bit_is_refused_or_kept() -> None:
 def test_too_large() -> None:
     """A file over the limit would be parsed."""
     assert refusal(bytes(LIMITS.payload_bytes + 1)) == [(Reason.FILE_TOO_LARGE, "ChannelFile")]
+
+
+def test_a_file_at_its_limit_is_read() -> None:
+    """The limit would be off by one."""
+    assert refusal(bytes(LIMITS.payload_bytes))[0][0] is not Reason.FILE_TOO_LARGE
+
+
+def test_what_is_no_message_is_named() -> None:
+    """A damaged file would be a traceback, or nobody could say what is damaged in it."""
+    assert refusal(b"\x0a\x01\xff") == [(Reason.NOT_A_CHANNEL_FILE, "ChannelFile")]
+    assert refusal(HEAD + b"\x1a\x01\xff") == [(Reason.NOT_A_CHANNEL_FILE, "instances[0]")]
 
 
 def test_huge_files_are_not_read(tmp_path: Path) -> None:
@@ -149,6 +161,8 @@ def test_many_unknown_fields_are_limited() -> None:
         b"\x10\x07" + PAYLOAD.replace(b"\x10\x07", b"", 1),  # fields in another order
         PAYLOAD.replace(b"\x10\x07", b"\x10\x87\x00", 1),  # a number longer than it need be
         pack(channel_file(version=0)) + b"\x10\x00",  # a default written out
+        INSTANCE + HEAD,  # the instance first
+        HEAD + b"\x9a\x00" + INSTANCE[1:],  # the instance's tag longer than it need be
     ],
 )
 def test_bytes_are_canonical(payload: bytes) -> None:
@@ -300,6 +314,17 @@ def test_all_criteria_and_values_are_counted() -> None:
     assert found[0][1].endswith(".values")
 
 
+def test_totals_at_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits would be off by one: the example has 6 criteria and 7 values."""
+    for criteria, values, refused in ((6, 7, False), (5, 7, True), (6, 6, True)):
+        limits = replace(LIMITS, criteria_total=criteria, values_total=values)
+        monkeypatch.setattr("content.wire_reader.LIMITS", limits)
+        if refused:
+            assert refusal(PAYLOAD)[0][0] is Reason.LIMIT_EXCEEDED
+        else:
+            assert load(PAYLOAD) == VALUES_OF_EVERY_KIND
+
+
 def test_all_problems_at_once() -> None:
     """An author would correct one mistake per run."""
 
@@ -309,58 +334,3 @@ def test_all_problems_at_once() -> None:
         _clear_input(message)
 
     assert len(refusal(changed(change))) == 3
-
-
-# ---------------------------------------------------------------------------------------- envelope
-
-
-def envelope_refusal(data: bytes) -> Reason:
-    """The reason with which an envelope is refused."""
-    with pytest.raises(ContentError) as refused:
-        load_envelope(data)
-    return refused.value.problems[0].reason
-
-
-def test_envelope_round_trip() -> None:
-    """Payload or signatures would be lost on the way."""
-    assert load_envelope(pack_envelope(ENVELOPE)) == ENVELOPE
-    assert load_envelope(pack_envelope(Envelope(b"opaque"))) == Envelope(b"opaque")
-
-
-def test_every_truncation_is_refused() -> None:
-    """A file that was cut off would be loaded as shorter content."""
-    data = pack_envelope(ENVELOPE)
-    unsigned = len(pack_envelope(Envelope(PAYLOAD)))
-    for length in range(len(data)):
-        if length == unsigned:  # the payload is whole, its signature gone
-            assert load_envelope(data[:length]) == Envelope(PAYLOAD)
-        else:
-            with pytest.raises(ContentError):
-                load_envelope(data[:length])
-
-
-def test_envelopes_are_as_strict() -> None:
-    """Something could be carried beside the signed payload, unseen."""
-    good = pack_envelope(ENVELOPE)
-    assert envelope_refusal(b"") is Reason.EMPTY_FILE
-    assert envelope_refusal(pack_envelope(Envelope(b""))) is Reason.EMPTY_FILE
-    assert envelope_refusal(b"\xff" * 9) is Reason.NOT_A_CHANNEL_FILE
-    assert envelope_refusal(good + UNKNOWN_FIELD) is Reason.UNKNOWN_PROTOBUF_FIELD
-    assert envelope_refusal(good + good) is Reason.NOT_CANONICAL
-    assert envelope_refusal(bytes(LIMITS.envelope_bytes + 1)) is Reason.FILE_TOO_LARGE
-    many = Envelope(b"x", ENVELOPE.signatures * (LIMITS.signatures + 1))
-    assert envelope_refusal(pack_envelope(many)) is Reason.LIMIT_EXCEEDED
-
-
-def test_payload_limit_holds_inside_an_envelope() -> None:
-    """A payload over its limit could hide in the envelope's allowance."""
-    data = pack_envelope(Envelope(bytes(LIMITS.payload_bytes + 1)))
-    assert envelope_refusal(data) is Reason.FILE_TOO_LARGE
-
-
-@pytest.mark.parametrize(("number", "reason"), [(0, Reason.UNSET_ENUM), (2, Reason.UNKNOWN_ENUM)])
-def test_signature_algorithm_is_known(number: int, reason: Reason) -> None:
-    """A signature could be verified with another algorithm than it was made with."""
-    message = channel_file_pb2.SignedChannelFile.FromString(pack_envelope(ENVELOPE))
-    message.signatures[0].algorithm = channel_file_pb2.SignatureAlgorithm.ValueType(number)
-    assert envelope_refusal(message.SerializeToString(deterministic=True)) is reason

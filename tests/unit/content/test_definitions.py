@@ -122,6 +122,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("capacity: 16", "capacity: 4104", 16),
         ("encoding: arguments", "encoding: utf8", 17),
         ("    values: {open: 1, close: 2}\n", "", 7),
+        ("open: 1, close: 2}\n", "open: 1, close: 2}\n    encoding: arguments\n", 11),
         ("open: 1, close: 2", "", 10),
         ("close: 2", "close: 1", 10),
         ("close: 2", "close: 0", 10),
@@ -153,6 +154,18 @@ def test_arity_is_bounded(tmp_path: Path) -> None:
     assert load(tmp_path, head + most).arity == MAX_FIELDS
     over = most + field % (MAX_FIELDS + 1, MAX_FIELDS + 1)
     assert refusal(tmp_path, head + over)[0].found == f"{MAX_FIELDS + 1} fields"
+
+
+def test_a_type_needs_fields(tmp_path: Path) -> None:
+    """A record would have nothing in it."""
+    (problem,) = refusal(tmp_path, GOOD[: GOOD.index("fields:")] + "fields: []\n")
+    assert (problem.place, problem.found) == ("fields", "0 fields")
+
+
+def test_longest_name(tmp_path: Path) -> None:
+    """The limit would be off by one."""
+    name = "a" * 40
+    assert load(tmp_path, GOOD.replace("name: path", f"name: {name}")).fields[1].name == name
 
 
 @pytest.mark.parametrize("name", [name for name, _ in HEADER])

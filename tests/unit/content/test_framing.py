@@ -60,6 +60,8 @@ def test_items_are_counted_and_limited() -> None:
         b"\x1d" + bytes(3),
         b"\x1a\x02a",
         b"\x1a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x00\x00",
+        b"\x02\x00",
         b"\x0b",
         b"\x0c",
         b"\x0e",

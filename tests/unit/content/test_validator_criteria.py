@@ -266,8 +266,12 @@ def test_expressions_are_within_the_subset(operator: Operator, value: bytes) -> 
 @pytest.mark.parametrize("left", [(MATCHING,), (OTHER,), ()])
 def test_both_kinds_of_samples(left: tuple[Sample, ...]) -> None:
     """21: content that nobody tried, or that matches everything, would ship."""
-    found = reasons(problems_of(with_instance(samples=left)))
-    assert found == [Reason.SAMPLE_MISSING] * (2 - len(left))
+    found = problems_of(with_instance(samples=left))
+    assert reasons(found) == [Reason.SAMPLE_MISSING] * (2 - len(left))
+    missing = {"must match": MATCHING, "must not match": OTHER}
+    assert [problem.expected for problem in found] == [
+        f"at least one that {words}" for words, sample in missing.items() if sample not in left
+    ]
 
 
 def test_sample_names() -> None:
