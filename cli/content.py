@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from cli.content_common import AsJson, Paths, RungOption, print_problems, refusals
+from cli.content_compare import diff_command, explain_command, new_command
 from cli.content_sigma import import_sigma_command
 from cli.content_test import replay_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown
@@ -29,6 +30,9 @@ DOCUMENTATION = Path(__file__).resolve().parent.parent / "docs"
 """Where generated pages are kept in a working copy."""
 
 application = typer.Typer(no_args_is_help=True)
+application.command("new")(new_command)
+application.command("explain")(explain_command)
+application.command("diff")(diff_command)
 application.command("test")(replay_command)
 application.command("import-sigma")(import_sigma_command)
 

@@ -112,6 +112,15 @@ def read_instance_text(
     return _of_tree(read(data, file), file, types)
 
 
+def read_inputs(data: bytes, file: str, template_type: TemplateType) -> Mapping[int, Value]:
+    """An event as samples write its inputs, fields by name; ContentError as `read_instance`."""
+    form = _InstanceForm(file)
+    inputs = form.inputs(read(data, file), "inputs", template_type)
+    if form.problems:
+        raise ContentError(form.problems)
+    return inputs
+
+
 def _of_tree(node: Node, file: str, types: Mapping[int, TemplateType]) -> AuthoredInstance:
     form = _InstanceForm(file)
     authored = form.instance(node, types)
@@ -254,11 +263,11 @@ class _InstanceForm(Form):
                 continue
             name = self.text(found["name"], f"{place}.name")
             must_match = self.boolean(found["matches"], f"{place}.must_match")
-            inputs = self._inputs(found["inputs"], f"{place}.inputs", template_type)
+            inputs = self.inputs(found["inputs"], f"{place}.inputs", template_type)
             samples.append(Sample(name or "", must_match is True, read_only(inputs)))
         return tuple(samples)
 
-    def _inputs(self, node: Node, place: str, template_type: TemplateType) -> dict[int, Value]:
+    def inputs(self, node: Node, place: str, template_type: TemplateType) -> dict[int, Value]:
         inputs: dict[int, Value] = {}
         if not isinstance(node, MappingNode):
             self.mapping(node, place, ())

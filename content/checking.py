@@ -51,10 +51,25 @@ def check(
 
     version: what Channel Files put together from YAML are to have.
     """
+    # 1. Read. 2. Put together.
+    found = read_all(paths, types, version)
+    authored, packed, problems = found.authored, found.packed, list(found.problems)
+    # 3 to 5. Validate, pack and load, try the samples.
+    supply = Supply.of(types, rung)
+    for one in authored:
+        problems += map(one.locate, _judge(one.channel_file, supply, types))
+    for path, channel_file in packed.items():
+        judged = _judge(channel_file, supply, types)
+        problems += [replace(problem, file=str(path)) for problem in judged]
+    problems.sort(key=lambda one: (one.file, one.line, one.column))
+    return Checked(authored, packed, tuple(problems[: LIMITS.problems]))
+
+
+def read_all(paths: Sequence[Path], types: Mapping[int, TemplateType], version: int = 1) -> Checked:
+    """Steps 1 and 2 only, with all problems of form; OSError passes through."""
     instances: list[AuthoredInstance] = []
     packed: dict[Path, ChannelFile] = {}
     problems: list[Problem] = []
-    # 1. Read.
     for path in _files(paths):
         try:
             if path.suffix == PACKED_SUFFIX:
@@ -63,17 +78,8 @@ def check(
                 instances.append(read_instance(path, types))
         except ContentError as error:
             problems += [replace(one, file=one.file or str(path)) for one in error.problems]
-    # 2. Put together.
-    authored = assemble(instances, version)
-    # 3 to 5. Validate, pack and load, try the samples.
-    supply = Supply.of(types, rung)
-    for one in authored:
-        problems += map(one.locate, _judge(one.channel_file, supply, types))
-    for path, channel_file in packed.items():
-        found = _judge(channel_file, supply, types)
-        problems += [replace(problem, file=str(path)) for problem in found]
-    problems.sort(key=lambda one: (one.file, one.line, one.column))
-    return Checked(tuple(authored), packed, tuple(problems[: LIMITS.problems]))
+    authored = tuple(assemble(instances, version))
+    return Checked(authored, packed, tuple(problems[: LIMITS.problems]))
 
 
 def _judge(

@@ -35,7 +35,7 @@ def channel_file_document(
         },
         "version": channel_file.version,
         "content_hash": content_hash(pack(channel_file)).hex(),
-        "instances": [_instance(one, template_type) for one in channel_file.instances],
+        "instances": [instance_document(one, template_type) for one in channel_file.instances],
     }
 
 
@@ -56,11 +56,11 @@ def text_lines(channel_file: ChannelFile, template_type: TemplateType | None) ->
             lines.append(f"  by {'; '.join(map(safe, origin))}")
         for number, clause in enumerate(instance.clauses):
             lines.append("  or where" if number else "  where")
-            lines += [f"    {_criterion_text(one, template_type)}" for one in clause.criteria]
+            lines += [f"    {criterion_text(one, template_type)}" for one in clause.criteria]
     return lines
 
 
-def _criterion_text(criterion: Criterion, template_type: TemplateType | None) -> str:
+def criterion_text(criterion: Criterion, template_type: TemplateType | None) -> str:
     """As `image ends_with "/sh" or "/bash"`."""
     field = _field(criterion.field, template_type)
     words = [field.name if field else f"field {criterion.field}"]
@@ -75,7 +75,10 @@ def _criterion_text(criterion: Criterion, template_type: TemplateType | None) ->
     return " ".join(words)
 
 
-def _instance(instance: TemplateInstance, template_type: TemplateType | None) -> dict[str, Any]:
+def instance_document(
+    instance: TemplateInstance, template_type: TemplateType | None
+) -> dict[str, Any]:
+    """Everything that an instance says, part by part."""
     return {
         "id": instance.id,
         "disposition": instance.disposition.name.lower(),

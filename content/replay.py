@@ -138,23 +138,21 @@ def replay(
         records = _of_type(recording, template_type)
         for instance, file in zip(channel_file.instances, files, strict=True):
             tally = tallies.get((id(channel_file), id(instance)), _Tally())
-            cost = None
+            outcome = Outcome(
+                file,
+                template_type,
+                instance,
+                events=len(records),
+                matches=tally.matches,
+                examples=tuple(tally.examples),
+                noisy=noise.reason(tally.matches, len(records)),
+                fault=tally.fault,
+            )
             if alone:
                 single = Interpreter([replace(channel_file, instances=(instance,))], types)
                 cost = _microseconds(single, template_type, records, clock)
-            outcomes.append(
-                Outcome(
-                    file=file,
-                    template_type=template_type,
-                    instance=instance,
-                    events=len(records),
-                    matches=tally.matches,
-                    examples=tuple(tally.examples),
-                    noisy=noise.reason(tally.matches, len(records)),
-                    microseconds=cost,
-                    fault=tally.fault,
-                )
-            )
+                outcome = replace(outcome, microseconds=cost)
+            outcomes.append(outcome)
     return Replay(tuple(outcomes), costs)
 
 

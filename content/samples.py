@@ -147,7 +147,8 @@ def _why_not(explained: Sequence[Explanation]) -> str:
     }
     closest = min(clauses, key=lambda clause: len(failed[clause]))
     reasons = [
-        f"clauses[{one.clause}].criteria[{one.criterion}] fails on {one.field.name} = {_shown(one)}"
+        f"clauses[{one.clause}].criteria[{one.criterion}] fails on {one.field.name} = "
+        f"{shown_value(one)}"
         for one in failed[closest]
     ]
     return "; ".join(reasons) or "every criterion holds, yet the engine did not match"
@@ -160,7 +161,8 @@ def _why(explained: Sequence[Explanation]) -> str:
     return f"clauses[{held[0]}]" if held else "no clause of its own, yet the engine matched"
 
 
-def _shown(one: Explanation) -> str:
+def shown_value(one: Explanation) -> str:
+    """What content saw, escaped, cut and readable."""
     if one.value is None:
         return "(absent)"
     if isinstance(one.value, int):
