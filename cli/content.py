@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli.content_common import AsJson, Paths, RungOption, print_problems, refusals
+from cli.content_common import AsJson, Paths, RungOption, has_text, print_problems, refusals
 from cli.content_compare import diff_command, explain_command, new_command
+from cli.content_schema import schema_command
 from cli.content_sigma import import_sigma_command
 from cli.content_test import replay_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown
@@ -34,6 +35,7 @@ application.command("new")(new_command)
 application.command("explain")(explain_command)
 application.command("diff")(diff_command)
 application.command("test")(replay_command)
+application.command("schema")(schema_command)
 application.command("import-sigma")(import_sigma_command)
 
 
@@ -127,7 +129,7 @@ def reference_command(
     """Write the pages that are derived from the Definitions and the reason codes."""
     with refusals(as_json=as_json):
         wanted = pages(load_definitions())
-        stale = [name for name, text in wanted.items() if not _has_text(output / name, text)]
+        stale = [name for name, text in wanted.items() if not has_text(output / name, text)]
         if not compare:
             for name in stale:
                 (output / name).parent.mkdir(parents=True, exist_ok=True)
@@ -164,10 +166,3 @@ def _write(checked: Checked, folder: Path) -> list[dict[str, str | int]]:
             }
         )
     return written
-
-
-def _has_text(path: Path, text: str) -> bool:
-    try:
-        return path.read_text(encoding="utf-8") == text
-    except (FileNotFoundError, UnicodeDecodeError):
-        return False

@@ -65,3 +65,11 @@ def problem_line(problem: Problem) -> str:
         f"{place}: [red]{problem.reason}[/red] {shown(problem.place)}: "
         f"found {escape(problem.found)}, expected {escape(problem.expected)}"
     )
+
+
+def has_text(path: Path, text: str) -> bool:
+    """Whether a file is there and holds exactly this text."""
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
