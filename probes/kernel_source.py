@@ -2,17 +2,21 @@
 
 BCC's own headers include a handful of kernel headers for type names and a version number; the
 programs of the sensor include nothing. `kernel_source` writes those few files into a private
-temporary folder, points BCC at it and removes it afterwards. See docs/adr/0003.
+temporary folder, points BCC at it and removes it afterwards; it also removes what a collector left
+that was killed meanwhile. See docs/adr/0003.
 """
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 VARIABLE = "BCC_KERNEL_SOURCE"
+PREFIX = "bulkhead-kernel-"
+PROC = Path("/proc")
 
 TYPES = """\
 #ifndef BULKHEAD_TYPES
@@ -81,7 +85,8 @@ def files(release: str) -> dict[str, str]:
 def kernel_source() -> Iterator[None]:
     """While it lasts, BCC compiles against the generated tree; then the tree is gone."""
     before = os.environ.get(VARIABLE)
-    with tempfile.TemporaryDirectory(prefix="bulkhead-kernel-") as name:
+    _remove_leftovers(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as name:
         folder = Path(name)
         for path, text in files(os.uname().release).items():
             file = folder / path
@@ -92,6 +97,18 @@ def kernel_source() -> Iterator[None]:
             yield
         finally:
             _restore(before)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove trees of ours whose process is gone; somebody else's are left alone."""
+    for tree in folder.glob(f"{PREFIX}*-*"):
+        pid = tree.name.removeprefix(PREFIX).partition("-")[0]
+        try:
+            ours = tree.lstat().st_uid == os.geteuid()
+        except FileNotFoundError:
+            continue
+        if ours and pid.isdecimal() and not (PROC / pid).exists():
+            shutil.rmtree(tree, ignore_errors=True)
 
 
 def _restore(before: str | None) -> None:

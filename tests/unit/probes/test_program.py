@@ -1,11 +1,15 @@
 """What is compiled for which Template Types, and where it is attached."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from probes import kernel_source, program, tracepoints
+
+NO_PROCESS = 1 << 23
+"""Above the largest pid that Linux gives (pid_max is at most 4,194,304)."""
 
 EVERYTHING = ("process", "file", "network", "ipc")
 
@@ -83,3 +87,17 @@ def test_generated_tree_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> N
         assert folder.stat().st_mode & 0o077 == 0
     assert not folder.exists()
     assert os.environ[kernel_source.VARIABLE] == "/elsewhere"
+
+
+def test_trees_of_the_dead_are_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If it failed, every collector that is killed would leave a folder for good."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = tmp_path / f"{kernel_source.PREFIX}{NO_PROCESS}-x" / "include"
+    living = tmp_path / f"{kernel_source.PREFIX}{os.getpid()}-x"
+    foreign = tmp_path / f"{kernel_source.PREFIX}other-x"
+    for folder in (dead, living, foreign):
+        folder.mkdir(parents=True)
+    with kernel_source.kernel_source():
+        assert not dead.parent.exists()
+    assert living.exists()
+    assert foreign.exists()
