@@ -6,12 +6,15 @@ to which position events are accounted for. The counters map holds what the kern
 """
 
 import fcntl
+import contextlib
 import mmap
 import os
+import re
 import secrets
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
@@ -19,6 +22,8 @@ from agent.channel import Message, ProtocolViolationError
 PAGE = mmap.PAGESIZE
 _WORD = struct.Struct("<Q")
 _KINDS = ("bpf", "memfd")
+_RECURSION_MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
+PROBE_SKIPPED = "PROBE_SKIPPED"
 MAX_RING_BYTES = 1 << 32
 
 
@@ -74,6 +79,7 @@ class Collection:
     attachments: list[int]
     awaited: int
     epoch: str = field(default_factory=lambda: secrets.token_hex(8))
+    _programs: list[int] | None = None
 
     @property
     def complete(self) -> bool:
@@ -88,9 +94,16 @@ class Collection:
         self.awaited -= len(message.descriptors)
 
     def lost(self) -> Iterator[tuple[Counter, int]]:
-        """Every counter with its count since collection began."""
+        """Every counter with its count since collection began.
+
+        PROBE_SKIPPED: how often the kernel did not run one of the programs, because it was inside
+        another BPF map operation on that processor: at most so many events are missing.
+        """
         if self.counters_map is None:
             return
+        if self.complete and self._programs is None:
+            self._programs = [fd for fd in self.attachments if _skipped(fd) is not None]
+        yield Counter(PROBE_SKIPPED, 0), sum(_skipped(fd) or 0 for fd in self._programs or ())
         for slot, counter in enumerate(self.counters):
             (count,) = _WORD.unpack_from(self.counters_map, slot * _WORD.size)
             yield counter, int(count)
@@ -114,6 +127,20 @@ class Collection:
             ring.close()
         if self.counters_map is not None:
             self.counters_map.close()
+
+
+def _skipped(descriptor: int) -> int | None:
+    """How often the kernel skipped a BPF program; None if this is none, or the kernel old."""
+    with contextlib.suppress(OSError):
+        facts = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
+        return skipped_in(facts)
+    return None
+
+
+def skipped_in(facts: str) -> int | None:
+    """The count in a descriptor's fdinfo; None where there is none."""
+    found = _RECURSION_MISSES.search(facts)
+    return int(found[1]) if found else None
 
 
 def from_message(message: Message) -> Collection:

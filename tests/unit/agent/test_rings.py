@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.channel import Message, ProtocolViolationError
-from agent.supervisor.rings import Counter, from_message
+from agent.supervisor.rings import Counter, from_message, skipped_in
 from tests.unit.agent.descriptors import none_lost, open_descriptors
 from tests.unit.agent.ring_memory import STRIDE, attached, collection, count, memory, produce, ring
 
@@ -48,7 +48,11 @@ def test_counters_are_read_where_the_collector_said() -> None:
     found = from_message(attached(fields, (memory(), counters)))
     count(kept, 0, 5)
     count(kept, 1, 7)
-    assert list(found.lost()) == [(Counter("RING_FULL", 1), 5), (Counter("LINEAGE_FULL", 0), 7)]
+    assert list(found.lost()) == [
+        (Counter("PROBE_SKIPPED", 0), 0),
+        (Counter("RING_FULL", 1), 5),
+        (Counter("LINEAGE_FULL", 0), 7),
+    ]
     found.close()
     os.close(kept)
 
@@ -155,3 +159,10 @@ def test_descriptor_that_is_no_memory_is_refused() -> None:
         with pytest.raises(ProtocolViolationError):
             from_message(attached({"rings": [ring(1)]}, (reading,)))
         os.close(writing)
+
+
+def test_skipped_programs_are_counted() -> None:
+    """What the kernel skips would be lost without anybody counting it."""
+    program = "pos:\t0\nprog_type:\t5\nrecursion_misses:\t3\nverified_insns:\t9\n"
+    assert skipped_in(program) == 3
+    assert skipped_in("pos:\t0\nflags:\t02\nmap_type:\t27\n") is None
