@@ -5,8 +5,8 @@ each ring and record is; from the ring's own pages how many records were produce
 to which position events are accounted for. The counters map holds what the kernel had to drop.
 """
 
-import fcntl
 import contextlib
+import fcntl
 import mmap
 import os
 import re
