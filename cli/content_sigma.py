@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from content.sigma.importing import Outcome
     from content.sigma.refusal import Refusal
 
-PUBLIC_LICENSE = "DRL-1.1"
-"""What the public rules are under; SPDX knows it by this name."""
-
 
 class ImportedDisposition(StrEnum):
     """What imported content may ask for; nobody prevents by what others wrote, unread."""
@@ -43,8 +40,9 @@ def import_sigma_command(
         ImportedDisposition, typer.Option(help="What a match is to lead to.")
     ] = ImportedDisposition.DETECT,
     license_name: Annotated[
-        str, typer.Option("--license", help="Licence of rules that name none (SPDX).")
-    ] = PUBLIC_LICENSE,
+        str | None,
+        typer.Option("--license", help="Licence of rules that name none; DRL-1.1 if left out."),
+    ] = None,
     rung: Annotated[
         Rung, typer.Option("--rung", help="Rung of the kernel dependency ladder to convert for.")
     ] = Rung.BPF_BTF,
@@ -53,13 +51,13 @@ def import_sigma_command(
     """Convert Sigma rules for Linux into instances: one file each, or a reason why not."""
     try:
         from content.sigma import importing  # noqa: PLC0415  the extra may be missing
-        from content.sigma.converter import Choices  # noqa: PLC0415
+        from content.sigma.converter import SIGMA_LICENSE, Choices  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("sigma"):
             raise
         message = "pySigma is missing; install the extra: pip install 'bulkhead[sigma]'"
         fail("SIGMA_EXTRA_MISSING", message, ExitCode.PREREQUISITE_MISSING, as_json=as_json)
-    choices = Choices(Disposition[disposition.name], license_name)
+    choices = Choices(Disposition[disposition.name], license_name or SIGMA_LICENSE)
     try:
         with errors.status("Converting…"):
             outcome = importing.import_rules(paths, load_definitions(), rung, choices)

@@ -121,7 +121,7 @@ class Converter:
             id=instance_id(rule),
             disposition=self._choices.disposition,
             severity=_SEVERITIES[rule.level],
-            title=" ".join(rule.title.split()),
+            title=_line(rule.title),
             description=_prose(rule.description or rule.title),
             attack_techniques=tuple(
                 dict.fromkeys(one.upper() for one in techniques if _TECHNIQUE.fullmatch(one))
@@ -129,7 +129,7 @@ class Converter:
             false_positives=tuple(note for note in notes if note),
             clauses=found,
             samples=(),
-            author=" ".join((rule.author or "").split()),
+            author=_line(rule.author or ""),
             license=rule.license or self._choices.license,
             source=f"sigma:{rule.id}" if rule.id else "sigma",
             references=tuple(one.strip() for one in rule.references if one and one.strip()),
@@ -236,6 +236,10 @@ def _comments(source: RuleSource) -> list[str]:
         "its condition was brought into clauses, and samples were made from it.",
         *(f"{key}: {value}" for key, value in facts if value),
     ]
+
+
+def _line(text: str) -> str:
+    return " ".join(text.splitlines()).strip()
 
 
 def _prose(text: str) -> str:

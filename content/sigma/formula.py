@@ -86,14 +86,12 @@ def negate(formula: Formula) -> Formula:
 def clauses(formula: Formula) -> tuple[Clause, ...]:
     """The clauses of which any holds exactly where the formula does.
 
-    Empty for what never holds. RuleRefusedError for what always does, for an Unseen input that
-    matters and for more clauses or criteria than an instance may have.
+    Empty for what never holds; ValueError for the constant True, which no clause says.
+    RuleRefusedError for an Unseen input that matters and for more clauses or criteria than an
+    instance may have.
     """
     if formula is True:
-        expected = "a condition that leaves something out"
-        raise RuleRefusedError(
-            SigmaReason.ALWAYS_MATCHES, "detection", "a match for every event", expected
-        )
+        raise ValueError("no clause holds for every event")
     # 1. Combinations.
     combined = _combinations(formula)
     # 2 and 3. Without contradictions, each merged.

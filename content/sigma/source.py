@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sigma.exceptions import SigmaError
+from sigma.exceptions import (
+    SigmaDateError,
+    SigmaError,
+    SigmaIdentifierError,
+    SigmaLevelError,
+    SigmaLogsourceError,
+    SigmaStatusError,
+    SigmaTagError,
+    SigmaTitleError,
+)
 from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.rule import SigmaRule
@@ -30,6 +39,16 @@ _TEXT_KEYS = "title id name taxonomy status description license author date modi
 _LIST_KEYS = ("references", "tags", "falsepositives")
 _OTHER_KINDS = ("correlation", "filter", "action", "global")
 _TAXONOMY = "sigma"
+_PLACES = {
+    SigmaDateError: "date",
+    SigmaIdentifierError: "id",
+    SigmaLevelError: "level",
+    SigmaLogsourceError: "logsource",
+    SigmaStatusError: "status",
+    SigmaTagError: "tags",
+    SigmaTitleError: "title",
+}
+"""Which key pySigma's errors are about; all others are about the detection."""
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
@@ -83,8 +102,11 @@ def read_rule(path: Path) -> RuleSource:
     try:
         parsed = SigmaRule.from_dict(rule, policy=SigmaPolicy(regex_engine=_Engine()))
     except SigmaError as error:
+        place = _PLACES.get(type(error), "detection")
+        expected = "a rule that pySigma accepts"
+        mark = next(_mark(key) for key, _ in tree.entries if key.text == place)
         raise RuleRefusedError(
-            SigmaReason.RULE_INVALID, "rule", str(error), "a rule that pySigma accepts"
+            SigmaReason.RULE_INVALID, place, str(error), expected, mark
         ) from error
     return RuleSource(path, parsed, tree)
 
@@ -113,12 +135,20 @@ def _values(entries: dict[str, Node]) -> dict[str, Any]:
             if not isinstance(node, SequenceNode):
                 raise _invalid(key, node, "a list")
             rule[key] = [_text(item, key) for item in node.items]
+            _require_namespaces(key, node)
     logsource = entries["logsource"]
     if not isinstance(logsource, MappingNode):
         raise _invalid("logsource", logsource, "a mapping")
     rule["logsource"] = {key.text: _text(node, "logsource") for key, node in logsource.entries}
     rule["detection"] = _detection(entries["detection"])
     return rule
+
+
+def _require_namespaces(key: str, node: SequenceNode) -> None:
+    """PySigma says of a tag without namespace no more than that a value is wrong."""
+    for item in node.items:
+        if key == "tags" and isinstance(item, Scalar) and "." not in item.text:
+            raise _invalid(key, item, "a tag with its namespace, such as attack.t1059")
 
 
 def _detection(node: Node) -> dict[str, Any]:

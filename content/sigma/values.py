@@ -9,7 +9,7 @@ account  root, which is number 0; any other name has another number on each host
 """
 
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from sigma.types import (
     CompareOperators,
@@ -42,6 +42,8 @@ _GLOB_SPECIAL = re.compile(rb"[*?\\]")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
 _IPV4_GROUPS = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){1,3}")
 _IPV6_GROUPS = re.compile(r"(?:[1-9a-f][0-9a-f]{0,3}:){1,7}")
+_ALL_IPV4 = AddressPrefix(bytes(4), 0)
+_MAPPED_IPV4 = IPv6Network("::ffff:0:0/96")
 _OPERATORS = {
     CompareOperators.LT: Operator.LESS,
     CompareOperators.LTE: Operator.LESS_OR_EQUAL,
@@ -176,9 +178,7 @@ def _numeric(
 
 def _address(value: SigmaType, field: Field, name: str) -> Formula:
     if isinstance(value, SigmaCIDRExpression):
-        network = value.network
-        prefix = AddressPrefix(network.network_address.packed, network.prefixlen)
-        return Criterion(field.number, Operator.CIDR, (prefix,))
+        return _network(value.network, field)
     expected = "an address, a prefix (cidr), or its beginning up to a . or :"
     if not isinstance(value, SigmaString):
         raise _refused(value, name, expected)
@@ -196,6 +196,15 @@ def _address(value: SigmaType, field: Field, name: str) -> Formula:
         raise _refused(value, name, expected)
     single = AddressPrefix(address.packed, address.max_prefixlen)
     return Criterion(field.number, Operator.EQUALS, (single,))
+
+
+def _network(network: IPv4Network | IPv6Network, field: Field) -> Formula:
+    """A prefix; to content, but not to Sigma, IPv4 lies within IPv6."""
+    prefix = AddressPrefix(network.network_address.packed, network.prefixlen)
+    inside = Criterion(field.number, Operator.CIDR, (prefix,))
+    if isinstance(network, IPv6Network) and network.supernet_of(_MAPPED_IPV4):
+        return all_of((inside, Criterion(field.number, Operator.CIDR, (_ALL_IPV4,), negated=True)))
+    return inside
 
 
 def _prefix(text: str) -> AddressPrefix | None:
