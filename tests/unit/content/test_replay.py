@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from typer.testing import CliRunner, Result
 
 from cli.content import application
 from cli.output import ExitCode
-from content.model import Clause, Criterion, Operator
+from content.interpreter import Evaluation, InstanceFault
+from content.model import ChannelFile, Clause, Criterion, Operator
+from content.record import Records
 from content.recorded_events import save
 from content.replay import BATCH_EVENTS, EXAMPLES, NoiseLimits, replay
-from content.template_type import Rung
+from content.template_type import Rung, TemplateType
 from tests.unit.content.examples import (
     COMMAND_LINE,
     IMAGE,
@@ -103,6 +106,33 @@ def test_without_events_nothing_is_claimed() -> None:
     found = replay([(channel_file(), ["a"])], TYPES, recording([]), NOISE)
     assert found.costs[0].microseconds is None
     assert (found.outcomes[0].events, found.outcomes[0].noisy) == (0, "")
+
+
+class Faulty:
+    """An engine whose every instance breaks a check."""
+
+    def __init__(self, channel_files: Sequence[ChannelFile], types: object) -> None:
+        del types
+        self.channel_files = channel_files
+
+    def evaluate(self, template_type: TemplateType, records: Records) -> Evaluation:
+        """One fault for each instance."""
+        del template_type, records
+        faults = [
+            InstanceFault(file, instance, 0, "RUN_TIME_CHECK", "broken")
+            for file in self.channel_files
+            for instance in file.instances
+        ]
+        return Evaluation([], faults, 0)
+
+
+def test_a_fault_fails_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance that a sensor would skip could pass for quiet."""
+    monkeypatch.setattr("content.replay.Interpreter", Faulty)
+    arguments = ("test", folder, "--events", folder.parent / "events.npz", "--allow-noisy")
+    result = run(*arguments)
+    assert result.exit_code == ExitCode.REFUSED
+    assert "FAULT any-shell: RUN_TIME_CHECK: broken" in result.stdout
 
 
 @pytest.mark.parametrize(
