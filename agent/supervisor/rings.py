@@ -118,11 +118,16 @@ class Collection:
             max(0, ring.produced() - ring.position) // ring.stride for ring in self.rings.values()
         )
 
-    def close(self) -> None:
-        """Detach everything and give up the rings."""
+    def detach(self) -> None:
+        """Nothing is written to the rings any more; what is in them can still be read."""
         for descriptor in self.attachments:
             os.close(descriptor)
         self.attachments.clear()
+        self._programs = []
+
+    def close(self) -> None:
+        """Detach everything and give up the rings."""
+        self.detach()
         for ring in self.rings.values():
             ring.close()
         if self.counters_map is not None:

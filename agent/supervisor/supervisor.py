@@ -254,13 +254,12 @@ class Supervisor:
         child.close()
 
     def _shut_down(self) -> None:
-        """Let the link store what waits, end everybody, detach, leave nothing behind."""
+        """Detach, evaluate what is in the rings, let the link store it, end everybody."""
+        self._empty_rings()
         self.evaluators.dismiss_all()
         self.linking.flush()
         if self.linking.child is not None:
             self.linking.child.send("stop")
-        if self.collecting.child is not None:
-            self.collecting.child.send("stop")
         deadline = time.monotonic() + LIMITS.stop_seconds
         while self.children and time.monotonic() < deadline:
             for key, _ in self.selector.select(LIMITS.tick_seconds):
@@ -274,6 +273,21 @@ class Supervisor:
         self.control.close()
         self.store.close()
         self.log.say("stopped", evaluated=self.judging.evaluated, lost=self.ledger.events)
+
+    def _empty_rings(self) -> None:
+        """Stop collecting, then wait a moment for the evaluator to come to the rings' end."""
+        collection = self.collecting.collection
+        if self.collecting.child is not None:
+            self.collecting.child.send("stop")
+        if collection is None:
+            return
+        self.ledger.watch(collection)
+        collection.detach()
+        deadline = time.monotonic() + LIMITS.drain_seconds
+        while collection.backlog_events() and time.monotonic() < deadline:
+            for key, _ in self.selector.select(LIMITS.tick_seconds):
+                key.data()
+            self.linking.flush()
 
     def _start_collector(self, rung: str) -> Child:
         size = ["--ring-bytes", str(self.settings.ring_bytes)] if self.settings.ring_bytes else []
