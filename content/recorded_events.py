@@ -48,8 +48,8 @@ class RecordingLimits:
 
     # Bytes of all records, unpacked: they are held in memory.
     record_bytes: int = 512 * 1024 * 1024
-    # Bytes of the file, and of its JSON header.
-    file_bytes: int = 256 * 1024 * 1024
+    # Bytes of the file, enough for records that can't be compressed; and of its JSON header.
+    file_bytes: int = 516 * 1024 * 1024
     header_bytes: int = 256 * 1024
     # Members of the archive: one per Template Type, and the header.
     members: int = 1024
