@@ -39,10 +39,10 @@ def instance_text(
     lines = [f"# {_one_line(comment)}" for comment in comments]
     lines += _head(instance, template_type)
     lines += _origin(instance)
-    lines.append("clauses:")
+    lines.append("clauses:" if instance.clauses else "clauses: []")
     for clause in instance.clauses:
         lines += _clause(clause, template_type)
-    lines.append("samples:")
+    lines.append("samples:" if instance.samples else "samples: []")
     for sample in instance.samples:
         lines += _sample(sample, template_type)
     return "\n".join(lines) + "\n"
@@ -81,6 +81,8 @@ def _texts(key: str, texts: tuple[str, ...]) -> Iterator[str]:
 
 
 def _clause(clause: Clause, template_type: TemplateType) -> Iterator[str]:
+    if not clause.criteria:
+        yield "  - []"
     for index, criterion in enumerate(clause.criteria):
         field = _field(criterion.field, template_type)
         yield f"  {' ' if index else '-'} - field: {field.name}"
@@ -91,7 +93,7 @@ def _clause(clause: Clause, template_type: TemplateType) -> Iterator[str]:
 def _criterion(criterion: Criterion, field: Field) -> Iterator[str]:
     yield f"operator: {criterion.operator.name.lower()}"
     if criterion.operator is not Operator.EXISTS:
-        yield "values:"
+        yield "values:" if criterion.values else "values: []"
     for value in criterion.values:
         yield f"  - {_value(value, field)}"
     if criterion.negated:
@@ -103,7 +105,7 @@ def _criterion(criterion: Criterion, field: Field) -> Iterator[str]:
 def _sample(sample: Sample, template_type: TemplateType) -> Iterator[str]:
     yield f"  - name: {quoted(sample.name)}"
     yield f"    matches: {'true' if sample.must_match else 'false'}"
-    yield "    inputs:"
+    yield "    inputs:" if sample.inputs else "    inputs: {}"
     for number, value in sample.inputs.items():
         field = _field(number, template_type)
         yield f"      {field.name}: {_value(value, field)}"
