@@ -3,9 +3,10 @@
 The rules, first match first:
 
     1. on trial                          → reject the file on trial
-    2. killed by somebody else           → restart, the batch again with care: content is innocent,
-                                           unless that happens twice at the very same place, or
-                                           a few times while a file is on probation
+    2. killed by somebody else           → restart; a second time on the same batch, with care:
+                                           content is innocent, unless that happens twice at the
+                                           very same place, or a few times while a file is on
+                                           probation
     3. suspect file on probation, or no suspect while files are on probation
                                          → back to last known good
     4. same file blamed again            → quarantine the file
@@ -98,6 +99,7 @@ class DeathHistory:
     blamed: set[str] = field(default_factory=set)
     careful: dict[int, int] = field(default_factory=dict)
     foreign_place: tuple[int, int] | None = None
+    foreign_batch: tuple[int, int] | None = None
     foreign_kills: int = 0
     unexplained: int = 0
 
@@ -110,6 +112,7 @@ class DeathHistory:
     def calm(self) -> None:
         """All went well for a while: what has no suspect is not in a row any more."""
         self.foreign_place = None
+        self.foreign_batch = None
         self.foreign_kills = 0
         self.unexplained = 0
 
@@ -117,6 +120,7 @@ class DeathHistory:
         """Positions count from zero again."""
         self.careful.clear()
         self.foreign_place = None
+        self.foreign_batch = None
 
 
 def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
@@ -128,7 +132,7 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
     suspect = death.files.get(progress.ring, "") if evaluating else ""
     with_care = evaluating and progress.position < history.careful.get(progress.ring, 0)
     if death.foreign_kill and _innocent(death, history, stride, evaluating=evaluating):  # 2
-        if not evaluating:
+        if not evaluating or not (_is_exact(progress) or _same_batch(progress, history)):
             return Decision(Action.RESTART)
         if not with_care or _is_exact(progress):
             return _with_care(progress, history, suspect, stride)
@@ -165,6 +169,15 @@ def _innocent(death: Death, history: DeathHistory, stride: int, *, evaluating: b
     history.foreign_place = place
     often = bool(death.probation) and history.foreign_kills >= FOREIGN_KILLS_ON_PROBATION
     return not repeated and not often
+
+
+def _same_batch(progress: Progress, history: DeathHistory) -> bool:
+    """Whether the last kill from outside met a batch that began at the same event.
+
+    Care costs time, and a single kill says nothing: only the second one is worth it.
+    """
+    before, history.foreign_batch = history.foreign_batch, (progress.ring, progress.position)
+    return history.foreign_batch == before
 
 
 def _on_probation(death: Death, suspect: str) -> tuple[str, ...]:

@@ -103,7 +103,9 @@ def test_new_set_starts_innocent() -> None:
     """What an earlier version of a file did would be held against its successor."""
     history = DeathHistory()
     decide(death(0), history, STRIDE)
+    decide(death(0, 50, None), history, STRIDE)
     history.forget()
+    assert history == DeathHistory()
     assert decide(death(100), history, STRIDE).action is Action.SET_ASIDE
 
 
@@ -155,8 +157,10 @@ def test_random_kills_blame_nobody() -> None:
 def test_kill_on_the_same_event_again_is_evidence() -> None:
     """Content on which memory runs out, again and again, would stay in force."""
     history = DeathHistory()
-    story = [(0, 10, None), (300, 1, 0), (300, 1, 0), (2000, 10, 4), (2400, 1, None)]
+    story = [(0, 10, None), (0, 12, None), (300, 1, 0), (300, 1, 0)]
+    story += [(2000, 10, 4), (2400, 1, None)]
     assert [decide(hog(*one), history, STRIDE).action for one in story] == [
+        Action.RESTART,
         *[Action.RETRY_WITH_CARE] * 2,
         Action.SET_ASIDE,
         Action.RETRY_WITH_CARE,
@@ -169,7 +173,7 @@ def test_kills_while_a_file_is_on_probation_count() -> None:
     history = DeathHistory()
     story = [hog(position, 10, None, [HASH]) for position in (0, 5000, 9000)]
     assert [decide(one, history, STRIDE).action for one in story] == [
-        *[Action.RETRY_WITH_CARE] * 2,
+        *[Action.RESTART] * 2,
         Action.ROLL_BACK,
     ]
 
@@ -195,6 +199,16 @@ def test_unexplained_deaths_in_a_row_mean_fewer_files() -> None:
     history = DeathHistory()
     actions = [decide(idle(), history, STRIDE).action for _ in range(8)]
     assert actions == [*[Action.RESTART] * 3, Action.DEGRADE] * 2
+
+
+@pytest.mark.parametrize("between", [(1000, 1, 0), (1000, 5, None)])
+def test_a_death_with_a_suspect_breaks_the_row(between: tuple[int, int, int | None]) -> None:
+    """Content would be switched off while its poison events are being found."""
+    history = DeathHistory()
+    for _ in range(3):
+        assert decide(idle(), history, STRIDE).action is Action.RESTART
+    decide(death(*between), history, STRIDE)
+    assert decide(idle(), history, STRIDE).action is Action.RESTART
 
 
 def test_a_good_while_breaks_the_row() -> None:

@@ -117,6 +117,19 @@ def innocent(story: Story, death: Death) -> bool:
     return death.foreign_kill and not repeated and not often
 
 
+def same_batch(story: Story, death: Death) -> bool:
+    """Whether the last innocent kill from outside amid a batch met one that began there too."""
+    earlier = [
+        (one.progress.ring, one.progress.position)
+        for index, (one, _) in enumerate(story)
+        if not one.on_trial
+        and one.progress.phase is Phase.EVALUATING
+        and not exact(one)
+        and innocent(story[:index], one)
+    ]
+    return earlier[-1:] == [(death.progress.ring, death.progress.position)]
+
+
 def in_care(story: Story, death: Death) -> bool:
     """Whether the events around this death were to be evaluated one by one."""
     asked = [
@@ -131,7 +144,9 @@ def expect_about_event(story: Story, death: Death, decision: Decision) -> None:
     """The death of a worker amid a batch."""
     suspect = suspect_of(death)
     blamed = {d.suspect_hash for _, d in story if d.action is Action.SET_ASIDE}
-    if innocent(story, death) and (exact(death) or not in_care(story, death)):
+    if innocent(story, death) and not exact(death) and not same_batch(story, death):
+        assert decision.action is Action.RESTART
+    elif innocent(story, death) and (exact(death) or not in_care(story, death)):
         assert decision.action is Action.RETRY_WITH_CARE
     elif suspect and suspect in death.probation:
         assert (decision.action, decision.hashes) == (Action.ROLL_BACK, (suspect,))
