@@ -104,7 +104,7 @@ class Converter:
         instance = self._described(rule, found)
         # 4. Valid criteria, and samples.
         self._validate(instance, template_type, (Reason.SAMPLE_MISSING,))
-        instance = replace(instance, samples=_samples(found, template_type))
+        instance = replace(instance, samples=make_samples(found, template_type))
         # 5. The file.
         text = instance_text(instance, template_type, _comments(source))
         self._check_text(text, instance, template_type)
@@ -191,7 +191,7 @@ def _clauses(
     return combined
 
 
-def _samples(found: tuple[Clause, ...], template_type: TemplateType) -> tuple[Sample, ...]:
+def make_samples(found: tuple[Clause, ...], template_type: TemplateType) -> tuple[Sample, ...]:
     """One event that the first possible clause matches, and one that no clause does."""
     witnesses = Witnesses(template_type)
     for clause in found:

@@ -1,5 +1,6 @@
 """Formulas and the clauses that are made of them say the same."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -21,10 +22,8 @@ from content.sigma.formula import (
 from content.sigma.refusal import RuleRefusedError, SigmaReason
 
 ATOMS = tuple(
-    Criterion(field, operator, (value,))
-    for field, operator, value in product(
-        (1, 2), (Operator.EQUALS, Operator.CONTAINS), (b"a", b"b")
-    )
+    Criterion(field, Operator.EQUALS, (value,), case_sensitive=case_sensitive)
+    for field, value, case_sensitive in product((1, 2), (b"a", b"b"), (False, True))
 )
 """Criteria of which several differ in their value only, so that they are merged."""
 
@@ -50,8 +49,7 @@ TRUTHS = st.lists(st.booleans(), min_size=len(ATOMS), max_size=len(ATOMS))
 def criterion_holds(criterion: Criterion, truths: dict[Criterion, bool]) -> bool:
     """Any of the values, each of them an atom; or none, negated."""
     values = (
-        truths[Criterion(criterion.field, criterion.operator, (value,))]
-        for value in criterion.values
+        truths[replace(criterion, values=(value,), negated=False)] for value in criterion.values
     )
     return any(values) is not criterion.negated
 
@@ -106,6 +104,33 @@ def test_clauses_are_as_few_as_can_be_seen() -> None:
     )
     assert clauses(formula) == (Clause((first, second)),)
     assert clauses(False) == ()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Criterion(2, Operator.EQUALS, (b"b",)),
+        Criterion(1, Operator.CONTAINS, (b"b",)),
+        Criterion(1, Operator.EQUALS, (b"b",), case_sensitive=True),
+        Criterion(1, Operator.EQUALS, (b"b",), negated=True),
+    ],
+)
+def test_only_what_differs_in_values_is_merged(other: Criterion) -> None:
+    """A value would be looked for in another field, in another way or with other case."""
+    first = Criterion(1, Operator.EQUALS, (b"a",))
+    assert any_of([first, other]) == AnyOf((first, other))
+    assert any_of([first, replace(first, values=(b"b",))]) == replace(first, values=(b"a", b"b"))
+    assert all_of([negate(first), negate(other)]) == AllOf((negate(first), negate(other)))
+
+
+@pytest.mark.parametrize("operator", [Operator.LESS, Operator.EXISTS])
+def test_operators_of_one_value_are_not_merged(operator: Operator) -> None:
+    """A comparison would get two values, and be refused."""
+    values = () if operator is Operator.EXISTS else (3,)
+    first, other = Criterion(1, operator, values), Criterion(2, operator, values)
+    assert any_of([first, other, first]) == AnyOf((first, other))
+    second = Criterion(1, Operator.LESS, (4,))
+    assert any_of([first, second]) == AnyOf((first, second))
 
 
 def test_limits() -> None:

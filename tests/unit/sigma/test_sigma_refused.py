@@ -1,10 +1,14 @@
 """What can't be converted is refused as a whole, with a stable reason and its place."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from content.model import Sample
 from content.reasons import Reason
+from content.sigma import converter
 from content.sigma.refusal import SigmaReason
 from tests.unit.sigma.examples import imported, refusal_of, rule, selecting
 
@@ -219,6 +223,21 @@ def test_two_rules_of_one_id(tmp_path: Path) -> None:
     (refusal,) = outcome.refused
     assert refusal.reason == Reason.DUPLICATE_ID
     assert outcome.by_reason == {"DUPLICATE_ID": 1}
+
+
+def test_samples_are_tried_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instance that doesn't find what it says would be written, were a sample made wrongly."""
+
+    def exchanged(*arguments: Any) -> tuple[Sample, ...]:
+        return tuple(
+            replace(sample, must_match=not sample.must_match) for sample in made(*arguments)
+        )
+
+    made = converter.make_samples
+    monkeypatch.setattr(converter, "make_samples", exchanged)
+    assert refusal_of(tmp_path, IMAGE).reason == Reason.SAMPLE_FAILED
 
 
 def test_every_reason_is_explained() -> None:
