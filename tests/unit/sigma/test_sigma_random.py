@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("rules")
 
 
-@pytest.mark.timeout(800)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("category", sorted(CATEGORIES))
 def test_random_rules_agree_with_an_independent_evaluator(category: str, folder: Path) -> None:
     """Some combination of conditions, modifiers and wildcards would change its meaning."""
@@ -62,7 +62,7 @@ def test_random_rules_agree_with_an_independent_evaluator(category: str, folder:
 
     # A rule that differs is small enough as it is; making it smaller takes minutes.
     @settings(
-        max_examples=2000,
+        max_examples=EXAMPLES,
         deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
