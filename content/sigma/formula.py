@@ -107,15 +107,20 @@ def _merged(parts: list[Formula], *, negated: bool) -> tuple[Formula, ...]:
 
     Any of several positive criteria is one with all their values; all of several negated ones too.
     """
-    found: dict[object, Formula] = {}
+    groups: dict[object, list[Formula]] = {}
     for part in parts:
         key = _merge_key(part) if isinstance(part, Criterion) and part.negated is negated else part
-        first = found.get(key)
-        if isinstance(first, Criterion) and isinstance(part, Criterion):
-            found[key] = replace(first, values=tuple(dict.fromkeys(first.values + part.values)))
-        else:
-            found[key] = part
-    return tuple(found.values())
+        groups.setdefault(key, []).append(part)
+    return tuple(map(_one_of, groups.values()))
+
+
+def _one_of(group: list[Formula]) -> Formula:
+    """The first of equal formulas, with the values of all where they are criteria."""
+    first = group[0]
+    if not isinstance(first, Criterion):
+        return first
+    values = (value for one in group if isinstance(one, Criterion) for value in one.values)
+    return replace(first, values=tuple(dict.fromkeys(values)))
 
 
 def _merge_key(criterion: Criterion) -> object:
@@ -129,13 +134,14 @@ def _combinations(formula: Formula) -> list[tuple[Criterion, ...]]:
     if isinstance(formula, Criterion):
         return [(formula,)]
     if isinstance(formula, AnyOf):
-        return [one for part in formula.parts for one in _combinations(part)]
+        options = [one for part in formula.parts for one in _combinations(part)]
+        _require_countable(len(options))
+        return options
     if isinstance(formula, AllOf):
         found: list[tuple[Criterion, ...]] = [()]
         for part in formula.parts:
             options = _combinations(part)
-            if len(found) * len(options) > COMBINATIONS:
-                raise _too_complex(f"more than {COMBINATIONS} combinations")
+            _require_countable(len(found) * len(options))
             found = [one + option for one in found for option in options]
         return found
     if isinstance(formula, Unseen):
@@ -147,6 +153,11 @@ def _combinations(formula: Formula) -> list[tuple[Criterion, ...]]:
             Searched(formula.field),
         )
     return []
+
+
+def _require_countable(count: int) -> None:
+    if count > COMBINATIONS:
+        raise _too_complex(f"{count} combinations")
 
 
 def _contradicts(criteria: tuple[Criterion, ...]) -> bool:

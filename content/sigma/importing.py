@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from content.checking import YAML_SUFFIXES
+from content.escape import safe
 from content.files import replace_file
 from content.limits import LIMITS
 from content.matching.matcher import MatcherError
@@ -84,7 +85,7 @@ def _convert(path: Path, converter: Converter) -> Converted | Refusal:
         return of_problem(path, title, error.problems[0])
     except MatcherError as error:
         reason, expected = Reason.EXPRESSION_NOT_ALLOWED, "expressions that can be compiled"
-        return of_problem(path, title, Problem(reason, "detection", str(error), expected))
+        return of_problem(path, title, Problem(reason, "detection", safe(str(error)), expected))
     except RuleRefusedError as error:
         return _refusal(path, title, error, source)
 
@@ -104,7 +105,7 @@ def _refusal(path: Path, title: str, error: RuleRefusedError, source: RuleSource
 
 
 def _duplicate(result: Converted, first: Converted) -> Refusal:
-    found = f"{result.instance.id}, as in {first.source}"
+    found = f"{result.instance.id}, as in {safe(str(first.source))}"
     problem = Problem(Reason.DUPLICATE_ID, "id", found, "each title and id once")
     return of_problem(result.source, result.instance.title, problem)
 

@@ -28,6 +28,8 @@ from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.rule import SigmaRule
 
+from content.escape import safe
+from content.problems import SHOWN_CHARACTERS
 from content.sigma.refusal import RuleRefusedError, Searched, SigmaReason
 from content.yaml_form import Mark, describe, is_ambiguous
 from content.yaml_reader import MappingNode, Node, Scalar, SequenceNode, read_file
@@ -205,7 +207,10 @@ def _value(node: Scalar, place: str) -> str | int | bool | None:
     if _DECIMAL.fullmatch(node.text):
         return int(node.text)
     if is_ambiguous(node.text):
-        reason, expected = SigmaReason.VALUE_AMBIGUOUS, f'text, in quotes: "{node.text}"'
+        reason, expected = (
+            SigmaReason.VALUE_AMBIGUOUS,
+            f'text, in quotes: "{safe(node.text, SHOWN_CHARACTERS)}"',
+        )
         raise _refused(reason, place, node, f"{node.text} without quotes", expected)
     return node.text
 

@@ -216,6 +216,39 @@ def test_too_many_clauses(tmp_path: Path, count: int) -> None:
     assert refusal.reason == SigmaReason.TOO_COMPLEX
 
 
+@pytest.mark.parametrize(
+    ("detection", "reason"),
+    [
+        (
+            "a:\n    CommandLine|contains:\n"
+            + "".join(f"        - v{one}\n" for one in range(20_000)),
+            Reason.LIMIT_EXCEEDED,
+        ),
+        (
+            "a:\n" + "".join(f"    - {{Image: v{one}, User: root}}\n" for one in range(10_000)),
+            SigmaReason.TOO_COMPLEX,
+        ),
+        (
+            "a:\n    CommandLine|contains|all:\n"
+            + "".join(f"        - v{one}\n" for one in range(20_000)),
+            SigmaReason.TOO_COMPLEX,
+        ),
+        ("a: {Image: " + "v" * 1_000_000 + "}\n", Reason.LIMIT_EXCEEDED),
+        ("a: {Image: " + "v" * 1_100_000 + "}\n", Reason.FILE_TOO_LARGE),
+        ("a: " + "[" * 40 + "x" + "]" * 40 + "\n", Reason.LIMIT_EXCEEDED),
+        (
+            "a: {CommandLine|re: '" + "(a{1,200}){1,200}" + "'}\n",
+            Reason.EXPRESSION_NOT_ALLOWED,
+        ),
+    ],
+    ids=["values", "clauses", "criteria", "value", "file", "nesting", "expression"],
+)
+@pytest.mark.timeout(40)
+def test_much_of_everything(tmp_path: Path, detection: str, reason: str) -> None:
+    """A rule from elsewhere could keep an author's machine busy for hours."""
+    assert refusal_of(tmp_path, rule(f"{detection}condition: a\n")).reason == reason
+
+
 def test_two_rules_of_one_id(tmp_path: Path) -> None:
     """One instance would overwrite the other."""
     outcome = imported(tmp_path, IMAGE, IMAGE)
