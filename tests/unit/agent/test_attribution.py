@@ -35,6 +35,7 @@ def test_untouched_record_says_starting(record: int) -> None:
 def test_progress_is_read_as_it_was_written(record: int) -> None:
     """The wrong event or the wrong instance would be blamed."""
     writer = Attribution(record)
+    assert attribution.read(record).phase is Phase.LOADING
     writer.name_instances(["first", "second"])
     writer.batch(3, 4096, 10)
     assert attribution.read(record) == Progress(Phase.EVALUATING, 3, 4096, 10, None, None, "")

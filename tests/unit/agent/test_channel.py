@@ -168,6 +168,12 @@ def test_too_large_a_datagram_is_refused() -> None:
     assert deliver(good + bytes(LIMITS.message_bytes - len(good)), Sender.LINK) is not None
 
 
+def test_descriptors_without_a_message_are_closed() -> None:
+    """A role could use up the supervisor's descriptors with datagrams that look like its end."""
+    with none_lost():
+        assert deliver(b"", Sender.LINK, 2) is None
+
+
 def test_too_many_descriptors_are_refused() -> None:
     """A role could use up the supervisor's descriptors."""
     good = encode("stored", {"report": 1})
@@ -219,7 +225,9 @@ def test_sender_notices_its_own_mistakes() -> None:
         encode("stored", {"report": "1"})
     with pytest.raises(ValueError, match="stored"):
         encode("stored", {})
+    room = LIMITS.message_bytes - len(encode("stored", {"report": 1}))
+    assert len(encode("stored", {"report": 1}, bytes(room))) == LIMITS.message_bytes
     with pytest.raises(ValueError, match="exceeds"):
-        encode("stored", {"report": 1}, bytes(LIMITS.message_bytes))
+        encode("stored", {"report": 1}, bytes(room + 1))
     with pytest.raises(KeyError):
         encode("unheard of", {})

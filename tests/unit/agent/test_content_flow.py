@@ -213,7 +213,8 @@ def test_payload_that_is_gone_is_left_out(world: World) -> None:
 def test_what_this_sensor_can_not_serve_waits(world: World) -> None:
     """A rung that supplies less would throw content away that the next one could run."""
     name = world.accepted(b"one", 1)
-    world.flow.cannot_serve(name, [])
+    world.flow.cannot_serve(name, [_rung_problem()])
+    assert world.last() == (name, State.ACCEPTED, ["RUNG_TOO_LOW"])
     assert world.flow.wanted() == frozenset()
     assert world.active() == [(1, State.ACCEPTED)]
     world.flow.supply_changed()
@@ -221,6 +222,22 @@ def test_what_this_sensor_can_not_serve_waits(world: World) -> None:
     world.flow.cannot_serve(name, [])
     world.tried(b"two", 2)
     assert not world.flow.unserved
+
+
+def test_fallback_is_the_set_without_the_files_on_probation(world: World) -> None:
+    """A rollback would have to wait until its content is loaded."""
+    found = [world.flow.fallback()]
+    first = world.accepted(b"one", 1)
+    found.append(world.flow.fallback())
+    world.tried(b"two", 2)
+    found.append(world.flow.fallback())
+    world.flow.degraded = True
+    found.append(world.flow.fallback())
+    assert found == [None, None, frozenset({LoadedFile(first, 1)}), None]
+
+
+def _rung_problem() -> dict[str, str]:
+    return {"reason": "RUNG_TOO_LOW", "place": "", "found": "psutil", "expected": "bpf_btf"}
 
 
 def test_full_disk_rejects_an_update(world: World) -> None:

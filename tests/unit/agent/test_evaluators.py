@@ -75,7 +75,7 @@ def test_stand_by_takes_over_at_the_positions(theatre: Theatre) -> None:
     produce(theatre.rings.rings[1].descriptor, 20)
     theatre.rings.rings[1].position = 5 * STRIDE
     theatre.pool.take_over.careful[1] = 9 * STRIDE
-    theatre.pool.take_over.aside[1] = {4 * STRIDE, 7 * STRIDE}
+    theatre.pool.take_over.aside[1] = {4 * STRIDE, 5 * STRIDE, 7 * STRIDE}
     theatre.dies(worker)
     theatre.turn()
     assert theatre.pool.worker is standby
@@ -84,7 +84,7 @@ def test_stand_by_takes_over_at_the_positions(theatre: Theatre) -> None:
         {
             "positions": {"1": 5 * STRIDE, "2": 0},
             "careful": {"1": 9 * STRIDE},
-            "aside": {"1": [7 * STRIDE], "2": []},
+            "aside": {"1": [5 * STRIDE, 7 * STRIDE], "2": []},
         },
     )
 
@@ -177,6 +177,16 @@ def test_stand_by_for_last_known_good_during_probation(theatre: Theatre) -> None
     theatre.turn()
     assert theatre.pool.worker is not None
     assert theatre.pool.worker.files == {TWO}
+
+
+def test_one_stand_by_is_enough_where_falling_back_changes_nothing(theatre: Theatre) -> None:
+    """Memory would be used for two stand-bys of one set."""
+    theatre.working()
+    theatre.pool.fallback = OLD
+    for _ in range(3):
+        theatre.turn()
+        theatre.ready()
+    assert len(theatre.pool.members) == 2
 
 
 def test_new_rings_mean_new_evaluators(theatre: Theatre) -> None:

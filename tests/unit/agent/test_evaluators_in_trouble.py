@@ -31,10 +31,11 @@ def test_no_restart_storm(theatre: Theatre) -> None:
         theatre.turn(0.1)
     first = len(theatre.children)
     assert first < 25
-    for _ in range(600):
-        for one in list(theatre.pool.members):
-            theatre.dies(one)
-        theatre.turn(0.1)
+    with none_lost():
+        for _ in range(600):
+            for one in list(theatre.pool.members):
+                theatre.dies(one)
+            theatre.turn(0.1)
     assert 10 <= len(theatre.children) - first <= 15  # Every 5 s, for ever.
 
 

@@ -1,6 +1,7 @@
 """What evaluators say is checked, and what their ends teach is done."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from agent.channel import ProtocolViolationError
 from agent.lifecycle import State
 from agent.supervisor.evaluators import Stage
 from agent.supervisor.judging import MAX_VERSION
+from agent.supervisor.limits import LIMITS
 from tests.unit.agent.court import PRODUCED, Court, open_court
 from tests.unit.agent.flow_world import hash_of
 from tests.unit.agent.ring_memory import STRIDE
@@ -60,6 +62,34 @@ def test_impossible_frame_breaks_the_protocol(court: Court, different: dict[str,
     one = court.worker()
     with pytest.raises(ProtocolViolationError):
         court.frame(one, **different)
+
+
+def test_frame_may_move_nothing_or_everything(court: Court) -> None:
+    """A detection amid a batch, or the last event of a ring, would break the protocol."""
+    one = court.worker()
+    court.frame(one, b"detection", position=0, evaluated=0, detections=1)
+    court.frame(one, position=PRODUCED * STRIDE, evaluated=PRODUCED)
+    court.frame(one, position=PRODUCED * STRIDE, evaluated=0)
+    assert court.judging.evaluated == PRODUCED
+
+
+def test_detections_without_room_are_counted_as_lost(
+    court: Court, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cloud that is away would cost detections that nobody knows of."""
+    one = court.worker()
+    monkeypatch.setattr("agent.supervisor.reports.LIMITS", replace(LIMITS, reports=0))
+    court.frame(one, b"three detections", detections=3)
+    assert court.ledger.totals == {("REPORTS_FULL", 1): 3}
+
+
+def test_verdict_needs_its_instance(court: Court) -> None:
+    """A process would be stopped without anybody knowing why."""
+    one = court.worker()
+    with pytest.raises(ProtocolViolationError, match="verdict"):
+        court.frame(one, verdicts=[{"pid": 1, "start_time": 1}])
+    court.frame(one, evaluated=0, verdicts=[{"pid": 1, "start_time": 1, "instance": "i"}])
+    assert court.judging.verdicts == {"PROTECTED": 1}
 
 
 def test_position_never_goes_back(court: Court) -> None:
@@ -142,6 +172,7 @@ def test_rejected_candidate_is_told_with_its_problems(court: Court) -> None:
     problems = [{"reason": "SAMPLE_FAILED", "place": "x" * 10**5, "found": 1}, "rubbish"]
     court.says(one, "rejected", hash=hash_of(b"two"), problems=problems)
     assert court.world.last()[1:] == (State.REJECTED, ["SAMPLE_FAILED", ""])
+    assert one.finished
 
 
 def test_evaluator_may_reject_only_what_it_was_given(court: Court) -> None:

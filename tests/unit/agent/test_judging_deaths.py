@@ -28,7 +28,9 @@ def test_poison_event_is_set_aside_and_counted(court: Court) -> None:
     """An event that nobody evaluates would be lost without a word."""
     one = court.worker()
     works_on(one, 1, 20 * STRIDE, 10, 3)
+    waiting = court.reports.waiting
     report = court.dies(one)
+    assert court.reports.waiting == waiting + 2  # The crash, and the loss.
     assert court.theatre.pool.take_over.aside[1] == {23 * STRIDE}
     assert court.ledger.totals == {("SUSPECT_EVENT", 1): 1}
     assert (report["action"], report["suspect_sequence"]) == ("EVENT_SET_ASIDE", 23)

@@ -81,6 +81,15 @@ def test_collection_is_complete_when_all_descriptors_are_there() -> None:
     found.close()
 
 
+def test_further_descriptors_are_given_back_too() -> None:
+    """Probes of an earlier collection would stay attached for ever."""
+    with none_lost():
+        found = from_message(attached({"rings": [ring(1)], "more": 2}, (memory(),)))
+        found.add_attachments(Message("attachments", {"more": 0}, b"", (memory(), memory())))
+        assert len(found.attachments) == 2
+        found.close()
+
+
 def test_message_without_further_descriptors_is_refused() -> None:
     """A collector could keep the sensor waiting with empty messages."""
     found = from_message(attached({"rings": [ring(1)], "more": 3}, (memory(),)))
