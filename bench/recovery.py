@@ -1,8 +1,9 @@
 """How long is the host unprotected when the evaluator is killed, and is any event lost or doubled?
 
 The evaluator is killed with SIGKILL again and again while programs are executed as fast as one loop
-can. Protection counts as restored when the first exec that happened after the kill is in the
-detection log. At the end every exec has to be there exactly once.
+can, each time once a stand-by is ready and has the same content. Protection counts as restored when
+the first exec that happened after the kill is in the detection log. At the end every exec has to be
+there exactly once.
 """
 
 import os
@@ -10,7 +11,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bench.harness import Figure, from_samples, run
 from bench.sensor import ExecLoad, Seen, Watcher, canary, sensor, status
@@ -18,7 +20,7 @@ from lab.demo.world import World
 
 KILLS = 100
 QUICK_KILLS = 10
-PAUSE_SECONDS = 1.2
+PAUSE_SECONDS = 1.0
 
 
 def measure(*, quick: bool) -> list[Figure]:
@@ -51,10 +53,17 @@ def measure(*, quick: bool) -> list[Figure]:
 
 def _kill(world: World) -> int:
     """SIGKILL the evaluator at work; the Unix time in nanoseconds."""
-    worker = world.wait("evaluator", lambda found: bool(found["protecting"]), 10.0)
+    worker = world.wait("evaluator and stand-by", _ready, 20.0)
     at = time.time_ns()
     os.kill(worker["roles"]["evaluator"]["pid"], signal.SIGKILL)
     return at
+
+
+def _ready(found: Mapping[str, Any]) -> bool:
+    worker, standby = found["roles"]["evaluator"], found["roles"]["standby"]
+    return bool(worker) and any(
+        one["stage"] == "ready" and one["files"] == worker["files"] for one in standby
+    )
 
 
 def _restored(killed_ns: int, seen: Sequence[Seen]) -> float:

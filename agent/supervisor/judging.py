@@ -77,7 +77,9 @@ class Judging:
         death = one.death(self.flow.manifest.probation())
         if self.evaluators.calm(one):
             self.history.calm()
-        self.evaluators.slow_down(one)
+        # A worker that is killed from outside is in no crash loop: nothing is gained by waiting.
+        if not (death.foreign_kill and death.running):
+            self.evaluators.slow_down(one)
         self.evaluators.remove(one)
         decision = decide(death, self.history, self._stride(death.progress.ring))
         self.deaths += 1
