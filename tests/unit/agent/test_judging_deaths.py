@@ -38,6 +38,22 @@ def test_poison_event_is_set_aside_and_counted(court: Court) -> None:
     assert report["suspect_instance_id"] == "second"
 
 
+def test_death_is_counted_and_slows_the_next_start_down(court: Court) -> None:
+    """A crash loop would use up the processor, and the status say that nobody died."""
+    one = court.worker()
+    court.turn()
+    started = len(court.theatre.children)
+    for other in list(court.theatre.pool.members):
+        court.dies(other)
+    court.turn()
+    assert len(court.theatre.children) == started
+    assert court.judging.deaths == 2
+    court.theatre.now += LIMITS.restart_cap_seconds
+    court.turn()
+    assert len(court.theatre.children) == started + 1
+    assert one not in court.theatre.pool.members
+
+
 def test_batch_is_tried_again_with_care(court: Court) -> None:
     """A batch would be lost, or kill one evaluator after the other."""
     one = court.worker()

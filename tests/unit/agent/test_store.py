@@ -59,7 +59,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 def test_comes_back_after_a_restart(tmp_path: Path) -> None:
     """A restart would lose content, or its history."""
-    with opened(tmp_path / "state") as store:
+    with none_lost(), opened(tmp_path / "state") as store:
         first, second = put(store, b"one", 1), put(store, b"two", 2)
         manifest = store.manifest
     with opened(tmp_path / "state") as store:
@@ -74,6 +74,8 @@ def test_folder_is_closed_to_others(tmp_path: Path) -> None:
         file = put(store, b"one", 1)
     modes = [path.stat().st_mode & 0o077 for path in (tmp_path / "state").iterdir()]
     assert modes == [0] * 3
+    # The link passes through to a folder of its own.
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o711
     assert (tmp_path / "state" / PAYLOADS / file.hash).stat().st_mode & 0o777 == 0o600
 
 
