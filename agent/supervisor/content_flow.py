@@ -17,7 +17,7 @@ from agent.channel import Message
 from agent.deaths import Decision
 from agent.lifecycle import Event, State
 from agent.supervisor import payload as payloads
-from agent.supervisor.evaluators import FileSet, LoadedFile
+from agent.supervisor.evaluator_process import FileSet, LoadedFile
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.manifest import Manifest, StoredFile
 from agent.supervisor.payload import Problem, RefusedError, problem

@@ -13,97 +13,20 @@ has loaded its content and waits: taking over is one message.
 """
 
 import os
-import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from agent import attribution
-from agent.attribution import Progress
 from agent.backoff import Backoff
-from agent.deaths import Cause, Death
+from agent.deaths import Cause
 from agent.supervisor.child import Child
+from agent.supervisor.evaluator_process import Evaluator, FileSet, LoadedFile, Stage
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import Collection
 from agent.supervisor.store import StoreError
-
-
-class LoadedFile(NamedTuple):
-    """A Channel File as an evaluator is given it: what is running, whatever its state."""
-
-    hash: str
-    template_type: int
-
-
-FileSet = frozenset[LoadedFile]
-
-
-class Stage(StrEnum):
-    """Where an evaluator is in its short life."""
-
-    LOADING = "loading"
-    READY = "ready"
-    RUNNING = "running"
-    DRAINING = "draining"
-
-
-@dataclass(slots=True, eq=False)
-class Evaluator:
-    """One evaluator process and what it was given."""
-
-    child: Child
-    files: FileSet
-    candidate: LoadedFile | None
-    attribution: int
-    stage: Stage
-    since: float
-    heard: float
-    cause: Cause | None = None
-    # It has done what it was there for, or is no longer wanted: its end is no death.
-    finished: bool = False
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    collection: Collection | None = None
-
-    def enter(self, stage: Stage, now: float) -> None:
-        """Move on to another stage."""
-        self.stage, self.since, self.heard = stage, now, now
-
-    def overdue(self, now: float) -> Cause | None:
-        """Why it should be ended now, if so."""
-        if self.stage is Stage.LOADING:
-            limit = LIMITS.trial_seconds if self.candidate else LIMITS.load_seconds
-            return Cause.DEADLINE_EXCEEDED if now - self.since > limit else None
-        if self.stage is Stage.RUNNING and now - self.heard > LIMITS.heartbeat_seconds:
-            return Cause.HEARTBEAT_MISSED
-        if self.stage is Stage.DRAINING and now - self.since > LIMITS.drain_seconds:
-            return Cause.HEARTBEAT_MISSED
-        return None
-
-    def progress(self) -> Progress:
-        """What it was doing last, from the memory that outlives it, as far as it can be true."""
-        found = attribution.read(self.attribution)
-        ring = self.collection.rings.get(found.ring) if self.collection else None
-        if ring is None:
-            return found.nowhere()
-        return found.within(ring.position, ring.produced(), ring.stride)
-
-    def death(self, probation: frozenset[str]) -> Death:
-        """Its end, as the rules want to know it."""
-        end = self.child.reap()
-        foreign = end.signal == signal.SIGKILL and not self.child.killed_by_us
-        return Death(
-            cause=self.cause or (Cause.SIGNAL if end.signal else Cause.EXIT),
-            signal=end.signal,
-            on_trial=self.candidate is not None and self.stage is Stage.LOADING,
-            running=self.stage in (Stage.RUNNING, Stage.DRAINING),
-            foreign_kill=foreign,
-            progress=self.progress(),
-            files={file.template_type: file.hash for file in self.files},
-            probation=probation,
-        )
 
 
 class Launcher(Protocol):

@@ -16,7 +16,8 @@ from agent.channel import Message, ProtocolViolationError, checksum
 from agent.deaths import Action, Death, DeathHistory, Decision, decide
 from agent.supervisor.child import Child
 from agent.supervisor.content_flow import ContentFlow
-from agent.supervisor.evaluators import Evaluator, Evaluators, Stage
+from agent.supervisor.evaluator_process import Evaluator, Stage
+from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log
 from agent.supervisor.payload import problem

@@ -8,7 +8,8 @@ from typing import Any
 
 from agent.supervisor.collecting import Collecting
 from agent.supervisor.content_flow import ContentFlow, active_documents
-from agent.supervisor.evaluators import Evaluator, Evaluators, Stage
+from agent.supervisor.evaluator_process import Evaluator, Stage
+from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.linking import Linking

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.channel import Message, checksum
 from agent.supervisor.child import End
-from agent.supervisor.evaluators import Evaluator
+from agent.supervisor.evaluator_process import Evaluator
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log

@@ -9,7 +9,8 @@ from typing import Any
 from agent.attribution import Attribution
 from agent.backoff import Backoff
 from agent.supervisor.child import Child, End
-from agent.supervisor.evaluators import Evaluator, Evaluators, FileSet, LoadedFile, Stage
+from agent.supervisor.evaluator_process import Evaluator, FileSet, LoadedFile, Stage
+from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.rings import Collection
 from agent.supervisor.roles import Role
 from agent.supervisor.store import StoreError

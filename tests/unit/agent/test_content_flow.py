@@ -8,7 +8,7 @@ import pytest
 from agent.deaths import Action, Decision
 from agent.lifecycle import State
 from agent.supervisor.content_flow import active_documents
-from agent.supervisor.evaluators import LoadedFile
+from agent.supervisor.evaluator_process import LoadedFile
 from agent.supervisor.limits import LIMITS
 from tests.unit.agent.flow_world import PROBATION, World, content, full_disk, hash_of
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.supervisor.evaluators import Evaluator, Stage
+from agent.supervisor.evaluator_process import Evaluator, Stage
 from tests.unit.agent.evaluator_world import (
     NEW,
     NEWER,

@@ -8,7 +8,7 @@ import pytest
 from agent.attribution import Phase
 from agent.deaths import Cause
 from agent.supervisor.child import End
-from agent.supervisor.evaluators import Stage
+from agent.supervisor.evaluator_process import Stage
 from agent.supervisor.limits import LIMITS
 from tests.unit.agent.descriptors import none_lost, open_descriptors
 from tests.unit.agent.evaluator_world import NEW, NEWER, ONE, TWO, Theatre, played, works_on

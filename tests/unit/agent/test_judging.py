@@ -9,7 +9,7 @@ import pytest
 
 from agent.channel import ProtocolViolationError
 from agent.lifecycle import State
-from agent.supervisor.evaluators import Stage
+from agent.supervisor.evaluator_process import Stage
 from agent.supervisor.judging import MAX_VERSION
 from agent.supervisor.limits import LIMITS
 from tests.unit.agent.court import PRODUCED, Court, open_court

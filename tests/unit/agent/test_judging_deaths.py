@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.lifecycle import State
-from agent.supervisor.evaluators import FileSet, Stage
+from agent.supervisor.evaluator_process import FileSet, Stage
 from agent.supervisor.limits import LIMITS
 from tests.unit.agent.court import Court, open_court
 from tests.unit.agent.evaluator_world import works_on

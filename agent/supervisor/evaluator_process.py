@@ -1,0 +1,94 @@
+"""One evaluator as the supervisor knows it: what it was given, where it is, how it may end.
+
+It is started on one set of Channel Files for life: loading → ready → running → draining. How long
+it may stay in a stage, and what its end looked like, is said here; what to do then is decided in
+agent.deaths, and who follows in agent.supervisor.evaluators.
+"""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from agent import attribution
+from agent.attribution import Progress
+from agent.deaths import Cause, Death
+from agent.supervisor.child import Child
+from agent.supervisor.limits import LIMITS
+from agent.supervisor.rings import Collection
+
+
+class LoadedFile(NamedTuple):
+    """A Channel File as an evaluator is given it: what is running, whatever its state."""
+
+    hash: str
+    template_type: int
+
+
+FileSet = frozenset[LoadedFile]
+
+
+class Stage(StrEnum):
+    """Where an evaluator is in its short life."""
+
+    LOADING = "loading"
+    READY = "ready"
+    RUNNING = "running"
+    DRAINING = "draining"
+
+
+@dataclass(slots=True, eq=False)
+class Evaluator:
+    """One evaluator process and what it was given."""
+
+    child: Child
+    files: FileSet
+    candidate: LoadedFile | None
+    attribution: int
+    stage: Stage
+    since: float
+    heard: float
+    cause: Cause | None = None
+    # It has done what it was there for, or is no longer wanted: its end is no death.
+    finished: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    collection: Collection | None = None
+
+    def enter(self, stage: Stage, now: float) -> None:
+        """Move on to another stage."""
+        self.stage, self.since, self.heard = stage, now, now
+
+    def overdue(self, now: float) -> Cause | None:
+        """Why it should be ended now, if so."""
+        if self.stage is Stage.LOADING:
+            limit = LIMITS.trial_seconds if self.candidate else LIMITS.load_seconds
+            return Cause.DEADLINE_EXCEEDED if now - self.since > limit else None
+        if self.stage is Stage.RUNNING and now - self.heard > LIMITS.heartbeat_seconds:
+            return Cause.HEARTBEAT_MISSED
+        if self.stage is Stage.DRAINING and now - self.since > LIMITS.drain_seconds:
+            return Cause.HEARTBEAT_MISSED
+        return None
+
+    def progress(self) -> Progress:
+        """What it was doing last, from the memory that outlives it, as far as it can be true."""
+        found = attribution.read(self.attribution)
+        ring = self.collection.rings.get(found.ring) if self.collection else None
+        if ring is None:
+            return found.nowhere()
+        return found.within(ring.position, ring.produced(), ring.stride)
+
+    def death(self, probation: frozenset[str]) -> Death:
+        """Its end, as the rules want to know it."""
+        end = self.child.reap()
+        foreign = end.signal == signal.SIGKILL and not self.child.killed_by_us
+        return Death(
+            cause=self.cause or (Cause.SIGNAL if end.signal else Cause.EXIT),
+            signal=end.signal,
+            on_trial=self.candidate is not None and self.stage is Stage.LOADING,
+            running=self.stage in (Stage.RUNNING, Stage.DRAINING),
+            foreign_kill=foreign,
+            progress=self.progress(),
+            files={file.template_type: file.hash for file in self.files},
+            probation=probation,
+        )
