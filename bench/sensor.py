@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,16 +66,26 @@ class Watcher:
     def _follow(self) -> None:
         while not self.path.exists() and not self._stop.wait(LOOK_SECONDS):
             pass
+        log = self.path.open("rb")
+        log.seek(0, os.SEEK_END)
         rest = b""
-        with self.path.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            while not self._stop.wait(LOOK_SECONDS):
-                data = log.read()
-                if not data:
-                    continue
-                now = time.time_ns()
-                *lines, rest = (rest + data).split(b"\n")
-                self.seen += [one for line in lines if (one := _seen(line, now)) is not None]
+        while not self._stop.wait(LOOK_SECONDS):
+            data = log.read()
+            if not data:
+                log = self._rotated(log)
+                continue
+            now = time.time_ns()
+            *lines, rest = (rest + data).split(b"\n")
+            self.seen += [one for line in lines if (one := _seen(line, now)) is not None]
+        log.close()
+
+    def _rotated(self, log: BufferedReader) -> BufferedReader:
+        """The log's successor where there is one and nothing more has come to this one."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.path.stat().st_ino != os.fstat(log.fileno()).st_ino and not log.peek(1):
+                log.close()
+                return self.path.open("rb")
+        return log
 
 
 @dataclass(slots=True)

@@ -28,6 +28,10 @@ from content.reasons import Reason
 from content.supply import Supply
 from probes.ring import Ring
 
+MAX_PROBLEMS = 50
+MAX_CHARACTERS = 300
+"""Problems, and the characters of each text in them, that fit into one message with room to spare."""
+
 Note = Callable[[int, int], None]
 EngineBuilder = Callable[[Sequence[ChannelFile], Mapping[int, TemplateType], Note], Engine]
 
@@ -83,7 +87,7 @@ def run(
         attribution.name_instances([one.id for file in files for one in file.instances])
         _finish_trial(payloads, trial, engine, cursors)
     except RefusedError as refused:
-        problems = [_plain(problem) for problem in refused.problems]
+        problems = [_plain(problem) for problem in refused.problems[:MAX_PROBLEMS]]
         send(channel, "rejected", hash=refused.content_hash, problems=problems)
         return 0
     attribution.phase(Phase.IDLE)
@@ -240,9 +244,9 @@ def _facts(payloads: Sequence[Payload], files: Sequence[ChannelFile]) -> list[di
 def _plain(problem: Problem) -> dict[str, str]:
     return {
         "reason": str(problem.reason),
-        "place": problem.place,
-        "found": problem.found,
-        "expected": problem.expected,
+        "place": problem.place[:MAX_CHARACTERS],
+        "found": problem.found[:MAX_CHARACTERS],
+        "expected": problem.expected[:MAX_CHARACTERS],
     }
 
 

@@ -54,6 +54,10 @@ class TakeOver:
         """As the `go` message carries it."""
         return {str(ring): sorted(at) for ring, at in self.aside.items()}
 
+    def aside_between(self, ring: int, start: int, end: int) -> int:
+        """How many events in that stretch of a ring are set aside."""
+        return sum(start <= at < end for at in self.aside.get(ring, ()))
+
     def prune(self, collection: Collection) -> None:
         """Forget what lies behind the positions."""
         for number, ring in collection.rings.items():

@@ -130,6 +130,10 @@ class Judging:
             raise ProtocolViolationError(f"{message['detections']!r:.20} detections in a frame")
         if message["crc32"] != checksum(message.payload):
             raise ProtocolViolationError("checksum of a frame")
+        # Who goes further than it has evaluated leaves events out; those set aside are counted.
+        passed = (position - ring.position) // ring.stride
+        aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
+        self.ledger.add("NOT_EVALUATED", ring.template_type, passed - evaluated - aside)
         ring.position = position
         self.evaluated += evaluated
         if message.payload:

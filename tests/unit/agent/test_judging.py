@@ -73,6 +73,16 @@ def test_frame_may_move_nothing_or_everything(court: Court) -> None:
     assert court.judging.evaluated == PRODUCED
 
 
+def test_events_that_were_stepped_over_are_counted(court: Court) -> None:
+    """A broken evaluator could leave events out, and nobody would know."""
+    one = court.worker()
+    court.judging.evaluators.take_over.aside[1] = {3 * STRIDE, 50 * STRIDE}
+    court.frame(one, position=10 * STRIDE, evaluated=7)
+    assert court.judging.ledger.totals == {("NOT_EVALUATED", 1): 2}
+    court.frame(one, position=PRODUCED * STRIDE, evaluated=PRODUCED - 10)
+    assert court.judging.ledger.totals == {("NOT_EVALUATED", 1): 2}
+
+
 def test_detections_without_room_are_counted_as_lost(
     court: Court, monkeypatch: pytest.MonkeyPatch
 ) -> None:
