@@ -15,7 +15,6 @@ from typing import NoReturn
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
-    AliasEvent,
     DocumentEndEvent,
     DocumentStartEvent,
     Event,
@@ -176,9 +175,7 @@ class _Builder:
             most = f"at most {LIMITS.yaml_nodes} nodes"
             self._refuse_at(event, Reason.LIMIT_EXCEEDED, "more nodes", most)
         plain_yaml = "plain YAML without anchors, aliases and tags"
-        if isinstance(event, AliasEvent):
-            self._refuse_at(event, Reason.YAML_NOT_PLAIN, f"alias *{event.anchor}", plain_yaml)
-        for feature in ("anchor", "tag"):
+        for feature in ("anchor", "tag"):  # an alias has the anchor that it means
             if name := getattr(event, feature, None):
                 self._refuse_at(event, Reason.YAML_NOT_PLAIN, f"{feature} {name}", plain_yaml)
 

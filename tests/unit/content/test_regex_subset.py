@@ -61,6 +61,7 @@ DIGIT = ByteSet(frozenset(b"0123456789"))
         (r"\s", byte(9, 10, 11, 12, 13, 32)),
         ("[ab]", byte("a", "b")),
         ("[a-c]", byte("a", "b", "c")),
+        ("[a-a]", A),
         ("[-a]", byte("a", "-")),
         ("[a-]", byte("a", "-")),
         (r"[\]\-\d]", ByteSet(DIGIT.members | frozenset(b"]-"))),

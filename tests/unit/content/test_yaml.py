@@ -81,6 +81,7 @@ def test_sizes(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (LIMITS.yaml_bytes + 1))
     with pytest.raises(ContentError, match="FILE_TOO_LARGE"):
         read_file(path)
+    assert isinstance(read(b"a" * LIMITS.yaml_bytes, ""), Scalar)
     depth = LIMITS.yaml_depth
     assert isinstance(read(b"[" * depth + b"a" + b"]" * depth, ""), SequenceNode)
 
