@@ -30,7 +30,7 @@ from probes.ring import Ring
 
 MAX_PROBLEMS = 50
 MAX_CHARACTERS = 300
-"""Problems, and the characters of each text in them, that fit into one message with room to spare."""
+"""Problems, and the characters of each text in them, so that one message holds them."""
 
 Note = Callable[[int, int], None]
 EngineBuilder = Callable[[Sequence[ChannelFile], Mapping[int, TemplateType], Note], Engine]
