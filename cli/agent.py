@@ -7,9 +7,9 @@ is true now; it never reads a file that somebody may have left.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -72,10 +72,16 @@ def run(
         "--roles": roles,
         "--probation-seconds": probation_seconds,
     }
-    arguments = [part for name, value in options.items() if value for part in (name, str(value))]
-    arguments += [part for path in trust or [] for part in ("--trust", str(path))]
-    arguments += ["--json-log"] if as_json else []
-    command = [sys.executable, "-I", "-m", "agent.supervisor", *arguments]
+    _become_supervisor(options, trust or [], ["--json-log"] if as_json else [])
+
+
+def _become_supervisor(
+    options: Mapping[str, object], trust: Sequence[Path], more: Sequence[str]
+) -> NoReturn:
+    given = {name: value for name, value in options.items() if value not in ("", None)}
+    arguments = [part for name, value in given.items() for part in (name, str(value))]
+    arguments += [part for path in trust for part in ("--trust", str(path))]
+    command = [sys.executable, "-I", "-m", "agent.supervisor", *arguments, *more]
     os.execv(sys.executable, command)  # noqa: S606 — our own interpreter, our own module
 
 
