@@ -169,7 +169,7 @@ class Link:
 
     def _save(self) -> None:
         """Store what has been gathered; where that fails, keep it and stop reading for a while."""
-        batch, now = self._intake.batch, time.monotonic()
+        batch, now, more = self._intake.batch, time.monotonic(), False
         if now < self._retry_at:
             return
         try:
@@ -179,6 +179,7 @@ class Link:
                 self._next_receipt = now + LIMITS.receipt_seconds
             if self._store.losses_due():
                 self._store.report_losses()
+                more = True
         except StoreError as error:
             say(f"{error}; trying again")
             self._retry_at = time.monotonic() + LIMITS.store_retry_seconds
@@ -186,7 +187,7 @@ class Link:
         self._retry_at = 0.0
         if batch.reports:
             self._channel.stored(batch.reports[-1].number)
-        if batch.urgent:
+        if batch.urgent or more:
             self._wake()
 
     def _keep_session(self) -> None:
