@@ -6,9 +6,11 @@ from pathlib import Path
 
 from bench.harness import Figure, run
 from bench.sensor import ExecLoad, canary, sensor, status
+from lab.demo.world import World
 
 EXECS = 500
 SETTLE_SECONDS = 2.0
+READ_ATTEMPTS = 5
 KIB_PER_MIB = 1024.0
 
 
@@ -17,15 +19,31 @@ def measure(*, quick: bool) -> list[Figure]:
     with sensor() as world:
         ExecLoad(canary(world)).run(EXECS // 5 if quick else EXECS)
         time.sleep(SETTLE_SECONDS)
-        roles = status(world)["roles"]
-        pids = {name: roles[name]["pid"] for name in ("supervisor", "evaluator", "link")}
-        pids["stand-by evaluator"] = roles["standby"][0]["pid"] if roles["standby"] else None
-        found = {name: _rollup(pid) for name, pid in pids.items() if pid}
+        found = _roles(world)
     return [
         Figure(f"{name}, {kind}", round(kib / KIB_PER_MIB, 1), "MiB")
         for name, sizes in found.items()
         for kind, kib in sizes.items()
     ]
+
+
+def _roles(world: World) -> dict[str, dict[str, int]]:
+    """The sizes of each role, all read while the status that named their processes still held.
+
+    A stand-by is replaced whenever the content in force changes, so a process that the status
+    names may end before it is read; then everything is read again.
+    """
+    for _ in range(READ_ATTEMPTS):
+        roles = status(world)["roles"]
+        pids = {name: roles[name]["pid"] for name in ("supervisor", "evaluator", "link")}
+        pids["stand-by evaluator"] = roles["standby"][0]["pid"] if roles["standby"] else None
+        try:
+            if all(pids.values()):
+                return {name: _rollup(pid) for name, pid in pids.items()}
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it ended in between
+        time.sleep(SETTLE_SECONDS)
+    raise RuntimeError(f"roles were still being replaced at attempt {READ_ATTEMPTS}")
 
 
 def _rollup(pid: int) -> dict[str, int]:
