@@ -122,7 +122,19 @@ def test_a_rare_literal_is_searched_for_in_an_expressions_stead(
     assert needle(whole) == (expected or whole)
 
 
-@given(expression=EXPRESSIONS, text=TEXTS, case_sensitive=st.booleans())
+LITERALS_AND_GAPS = st.lists(
+    st.sampled_from([b"a", b"B", b"/", b".", b"[ab]", b"b+", b"a?", b"(?:a|/)", b"(?:ab)"]),
+    min_size=1,
+    max_size=4,
+).map(b"".join)
+TEXTS_THAT_OFTEN_MATCH = st.lists(st.sampled_from(list(b"aAbB/")), max_size=8).map(bytes)
+
+
+@given(
+    expression=LITERALS_AND_GAPS.filter(lambda one: one.replace(b"a?", b"") != b""),
+    text=TEXTS_THAT_OFTEN_MATCH,
+    case_sensitive=st.booleans(),
+)
 @settings(max_examples=600, deadline=None)
 def test_no_text_of_a_pattern_is_without_its_needle(
     expression: bytes,
