@@ -120,7 +120,9 @@ class Re2Sets:
             if first.field not in self._sets:
                 self._sets[first.field] = re2.Set.SearchSet(options)
             self._sets[first.field].Add(_for_re2(first))
-            judges = [(c.field, c.negated, re2.compile(_for_re2(c), options).search) for c in others]
+            judges = [
+                (c.field, c.negated, re2.compile(_for_re2(c), options).search) for c in others
+            ]
             self._owners.setdefault(first.field, []).append((number, judges))
         for one in self._sets.values():
             one.Compile()
@@ -165,13 +167,13 @@ class YaraRules:
         scanner = self._scanner
         if scanner is None:
             raise RuntimeError("not made ready")
-        found = []
+        found: list[Pair] = []
         for row in rows:
             event = self._load.texts[row]
             head = b"\x01%b\x02%b\x03" % (event[IMAGE], event[PARENT_IMAGE])
             scanner.set_global("command_line", len(head))
-            for rule in scanner.scan(head + event[COMMAND_LINE]).matching_rules:
-                found.append((row, int(rule.identifier[1:])))
+            rules = scanner.scan(head + event[COMMAND_LINE]).matching_rules
+            found += [(row, int(rule.identifier[1:])) for rule in rules]
         return found
 
 
