@@ -21,7 +21,8 @@ from typing import Protocol
 
 from bench.harness import CHECKOUT
 from bench.interpreter_load import CHECKED, Load, make
-from bench.interpreter_peers import Pair, Re2Sets, ReLoop, RuleEngine, Sqlite, YaraRules
+from bench.interpreter_peers import Pair, Re2Sets, ReLoop, RuleEngine, Sqlite
+from bench.interpreter_yara import YaraRules
 from content.interpreter import Interpreter
 from content.matching.hyperscan_matcher import HyperscanMatcher
 from content.matching.matcher import MatcherFactory

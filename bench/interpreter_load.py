@@ -1,10 +1,10 @@
 """Content and events for `bench.interpreter`: the same for every engine that is compared.
 
-Instances have the shape of the public Sigma rules for processes on Linux: an image and mostly a part
-of the command line, in half of them a second part that is common; a quarter has several values, one
-in ten negates, and one in ten holds a regular expression (twice as many as there). Each has a
-marker of its own, so that their number can be chosen and matches are rare. Its rarest criterion
-comes first, which spares engines that go through criteria in their order.
+Instances have the shape of the public Sigma rules for processes on Linux: an image and mostly a
+part of the command line, in half of them a second part that is common; a quarter has several
+values, one in ten negates, and one in ten holds a regular expression (twice as many as there). Each
+has a marker of its own, so that their number can be chosen and matches are rare. Its rarest
+criterion comes first, which spares engines that go through criteria in their order.
 
 Events are exec records. Matching ones match one instance; as many come close, with everything but
 the image. The last events, CHECKED of them, are mostly such: all engines have to agree on them.

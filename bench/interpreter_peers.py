@@ -1,18 +1,16 @@
-r"""What `bench.interpreter` compares the Content Interpreter with, each used as its users would.
+"""What `bench.interpreter` compares the Content Interpreter with, each used as its users would.
 
     re loop          every instance on every event, with Python's own `re`
     RE2 sets         google-re2: one set per field finds the rarest criterion, the others confirm
-    yara-x           one YARA rule per instance, all compiled together, one scan per event
+    yara-x           one YARA rule per instance, one scan per event (`bench.interpreter_yara`)
     rule-engine      one rule per instance on each event as a dictionary; the library of that name
                      is what a search for a Python rule engine finds
-    SQL on SQLite    events in memory, one SELECT per instance: how Zircolite runs Sigma rules, and
-                     the fastest way from rules written one by one to answers that we know of
+    SQL on SQLite    events in memory, one SELECT per instance: how Zircolite, a detection tool in
+                     Python, runs Sigma rules
 
 Every engine gets the texts of the events ready decoded, in the form that suits it best, outside of
 what is measured; the interpreter reads them out of records. Each evaluates the rarest criterion
-first. YARA knows one text, so the fields stand in it with separators between them, and what is
-searched in a command line has to be found behind where it begins. Many events in one scan would be
-faster, but which parts belong to the same event is beyond YARA's language.
+first.
 """
 
 import re
@@ -22,7 +20,6 @@ from functools import cache
 
 import re2
 import rule_engine
-import yara_x
 
 from bench.interpreter_load import COMMAND_LINE, IMAGE, PARENT_IMAGE, Load
 from content.model import Criterion, Operator
@@ -34,8 +31,6 @@ RE2_SET_BYTES = 512 * 1024 * 1024
 RE_FLAGS = re.IGNORECASE | re.DOTALL
 
 NAMES = {IMAGE: "image", COMMAND_LINE: "command_line", PARENT_IMAGE: "parent_image"}
-AROUND = {IMAGE: (b"\x01", b"\x02"), PARENT_IMAGE: (b"\x02", b"\x03"), COMMAND_LINE: (b"\x03", b"")}
-"""What stands before and behind each field in the text that YARA scans."""
 
 Search = Callable[[bytes], object]
 Judges = Sequence[tuple[int, bool, Search]]
@@ -50,7 +45,7 @@ def criteria_of(load: Load) -> list[tuple[Criterion, ...]]:
 def expression(criterion: Criterion) -> bytes:
     """A criterion as an expression of `re`, case left aside."""
     parts = []
-    for value in _texts(criterion):
+    for value in texts_of(criterion):
         match criterion.operator:
             case Operator.REGEX:
                 parts.append(value)
@@ -65,7 +60,8 @@ def expression(criterion: Criterion) -> bytes:
     return b"|".join(b"(?:%b)" % part for part in parts)
 
 
-def _texts(criterion: Criterion) -> list[bytes]:
+def texts_of(criterion: Criterion) -> list[bytes]:
+    """The values of a criterion; all are texts."""
     return [value for value in criterion.values if isinstance(value, bytes)]
 
 
@@ -143,73 +139,6 @@ class Re2Sets:
 
 def _for_re2(criterion: Criterion) -> bytes:
     return expression(criterion).replace(rb"\Z", rb"\z")
-
-
-class YaraRules:
-    """One rule per instance; the whole instance is in the rule."""
-
-    batch = 50
-
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._scanner: yara_x.Scanner | None = None
-
-    def make_ready(self) -> None:
-        """Write and compile the rules."""
-        compiler = yara_x.Compiler()
-        compiler.define_global("command_line", 0)
-        rules = (_yara_rule(n, criteria) for n, criteria in enumerate(criteria_of(self._load)))
-        compiler.add_source("\n".join(rules))
-        self._scanner = yara_x.Scanner(compiler.build())
-
-    def matches(self, rows: range) -> list[Pair]:
-        """All matches in these events."""
-        scanner = self._scanner
-        if scanner is None:
-            raise RuntimeError("not made ready")
-        found: list[Pair] = []
-        for row in rows:
-            event = self._load.texts[row]
-            head = b"\x01%b\x02%b\x03" % (event[IMAGE], event[PARENT_IMAGE])
-            scanner.set_global("command_line", len(head))
-            rules = scanner.scan(head + event[COMMAND_LINE]).matching_rules
-            found += [(row, int(rule.identifier[1:])) for rule in rules]
-        return found
-
-
-def _yara_rule(number: int, criteria: Sequence[Criterion]) -> str:
-    strings, conditions = [], []
-    for place, criterion in enumerate(criteria):
-        names = []
-        for index, value in enumerate(_texts(criterion)):
-            name = f"${place}_{index}"
-            strings.append(f"{name} = {_yara_pattern(criterion, value)}")
-            names.append(_yara_condition(criterion, name))
-        conditions.append(("not " if criterion.negated else "") + f"({' or '.join(names)})")
-    return (
-        f"rule r{number} {{ strings: {' '.join(strings)} condition: {' and '.join(conditions)} }}"
-    )
-
-
-def _yara_pattern(criterion: Criterion, value: bytes) -> str:
-    if criterion.operator is Operator.REGEX:
-        return f"/{value.decode('ascii').replace('/', chr(92) + '/')}/si"
-    before, behind = AROUND[criterion.field]
-    if criterion.operator not in (Operator.STARTS_WITH, Operator.EQUALS):
-        before = b""
-    if criterion.operator not in (Operator.ENDS_WITH, Operator.EQUALS):
-        behind = b""
-    return '"' + "".join(f"\\x{byte:02x}" for byte in before + value + behind) + '" nocase'
-
-
-def _yara_condition(criterion: Criterion, name: str) -> str:
-    """The pattern itself comes first: YARA then rarely has to look where it is."""
-    if criterion.field != COMMAND_LINE:
-        return name
-    if criterion.operator is Operator.ENDS_WITH:
-        length = max(map(len, _texts(criterion)))
-        return f"({name} and {name} at filesize - {length})"
-    return f"({name} and {name} in (command_line..filesize))"
 
 
 class RuleEngine:
@@ -305,7 +234,7 @@ def _regexp(pattern: str, text: str) -> bool:
 def _in_sql(criterion: Criterion) -> str:
     name = NAMES[criterion.field]
     compared = []
-    for value in _texts(criterion):
+    for value in texts_of(criterion):
         text = value.decode("ascii").replace("'", "''")
         if criterion.operator is Operator.REGEX:
             compared.append(f"{name} REGEXP '{text}'")

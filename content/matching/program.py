@@ -1,7 +1,8 @@
 """All clauses of one Template Type, ready to run on batches.
 
-Construction: every clause is planned, entered into the index of its anchor, and the matchers are
-built. A batch: the indexes name candidates, and each candidate clause filters its rows.
+Construction: every clause is planned, entered into the index of its anchor (an expression by a rare
+literal of it, if it has one), and the matchers are built. A batch: the indexes name candidates, and
+each candidate clause filters its rows.
 """
 
 import gc
@@ -137,7 +138,7 @@ class Program:
 
 @contextmanager
 def _collection_paused() -> Iterator[None]:
-    """Without Python's cyclic collector, which takes as long as construction itself otherwise.
+    """Without Python's cyclic collector, which takes a good part of construction's time otherwise.
 
     Nearly all that construction makes is kept and none of it is in cycles, so the collector would
     go through ever more objects, again and again, and find nothing.
