@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.harness import CHECKOUT, RESULTS, meets, number, programs
+from bench.harness import CHECKOUT, RESULTS, meets, number, peers_in_words, programs
 
 PAGE = CHECKOUT / "docs" / "figures.md"
 HEADING = """# Measured figures
@@ -97,8 +97,7 @@ def _origin(where: dict[str, Any]) -> str:
 def _row(figure: dict[str, Any]) -> str:
     bar = figure["bar"]
     held = "" if not bar else f"{bar} " + ("met" if meets(bar, figure["value"]) else "**missed**")
-    peer = figure["peer"]
-    beside = f"{peer['name']}: {number(peer['value'])} {figure['unit']}" if peer else ""
+    beside = peers_in_words(figure)
     value = f"{number(figure['value'])} {figure['unit']}"
     return f"| {figure['name']} | {value} | {held} | {beside} | {len(figure['samples']) or 1} |"
 

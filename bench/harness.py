@@ -20,7 +20,8 @@ docstring, and looks like this:
      "figures": [{"name", "value", "unit", "bar", "peer", "samples"}]}
 
 `bar` is what we hold ourselves to: "<= 3", ">= 100" or "= 0"; missing it does not end the run but
-is shown on every page. `peer` is what another tool or way took in the same run, in the same unit.
+is shown on every page. `peer` is what another tool or way took in the same run, in the same unit;
+there may be several of them.
 A benchmark that this machine can't run raises `NotMeasurableError` with the reason: it exits with
 status 3 and writes nothing. No figure of the project comes from anywhere else: `bench.figures`
 makes docs/figures.md from these files.
@@ -73,7 +74,7 @@ class Figure:
     value: float
     unit: str
     bar: str | None = None
-    peer: Peer | None = None
+    peer: Peer | tuple[Peer, ...] | None = None
     samples: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -111,7 +112,7 @@ def from_samples(
     unit: str,
     percent: float | None = None,
     bar: str | None = None,
-    peer: Peer | None = None,
+    peer: Peer | tuple[Peer, ...] | None = None,
 ) -> Figure:
     """A figure drawn from samples: their median, or the percentile asked for."""
     value = statistics.median(samples) if percent is None else percentile(samples, percent)
@@ -185,13 +186,22 @@ def environment() -> dict[str, Any]:
 
 def in_words(figure: dict[str, Any]) -> str:
     """A figure as one line, from its JSON form."""
-    text = f"{figure['name']}: {number(figure['value'])} {figure['unit']}"
+    text = f"{figure['name']}: {number(figure['value'])} {figure['unit']}".rstrip()
     if figure["peer"]:
-        text += f" ({figure['peer']['name']}: {number(figure['peer']['value'])} {figure['unit']})"
+        text += f" ({peers_in_words(figure)})"
     if figure["bar"]:
         text += f", bar {figure['bar']}"
         text += "" if meets(figure["bar"], figure["value"]) else " MISSED"
     return text
+
+
+def peers_in_words(figure: dict[str, Any]) -> str:
+    """What others took, from a figure's JSON form; empty where there are none."""
+    peers = figure["peer"] or []
+    return "; ".join(
+        f"{peer['name']}: {number(peer['value'])} {figure['unit']}"
+        for peer in ([peers] if isinstance(peers, dict) else peers)
+    )
 
 
 def number(value: float) -> str:

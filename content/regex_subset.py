@@ -71,6 +71,15 @@ LETTERS = frozenset(string.ascii_letters.encode())
 CASE_BIT = 0x20
 """The bit in which the two cases of an ASCII letter differ."""
 
+EXACT = tuple(ByteSet(frozenset({byte})) for byte in range(256))
+"""Each byte as itself."""
+
+FOLDED = tuple(
+    ByteSet(frozenset({byte, byte ^ CASE_BIT})) if byte in LETTERS else EXACT[byte]
+    for byte in range(256)
+)
+"""Each byte with the other case of an ASCII letter."""
+
 _DIGITS = frozenset(b"0123456789")
 _WORD = frozenset(string.ascii_letters.encode() + b"0123456789_")
 _SPACE = frozenset(b" \t\n\r\f\v")
@@ -149,6 +158,7 @@ class _Parser:
     def __init__(self, text: str, *, case_sensitive: bool) -> None:
         self._text = text
         self._case_sensitive = case_sensitive
+        self._literals = EXACT if case_sensitive else FOLDED
         self._at = 0
 
     def expression(self) -> Node:
@@ -221,7 +231,7 @@ class _Parser:
             return ByteSet(ALL_BYTES)
         if character in _SPECIAL:
             raise self._error(f"{character} without meaning here", f"\\{character}")
-        items = tuple(ByteSet(self._folded(frozenset((byte,)))) for byte in self._plain())
+        items = tuple([self._literals[byte] for byte in self._plain()])
         return items[0] if len(items) == 1 else Sequence(items)
 
     def _group(self, depth: int) -> Node:

@@ -11,7 +11,6 @@ mapped. A text longer than its record's capacity is compared as far as it was re
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from content.matching.pattern import Pattern, patterns_of
 from content.matching.re2_matcher import single
@@ -155,7 +154,7 @@ def text_judge(patterns: Sequence[Pattern]) -> TextJudge:
 
 def _folded_judge(patterns: Sequence[Pattern]) -> TextJudge:
     lower = [
-        replace(pattern, body=pattern.body.lower())
+        Pattern(pattern.body.lower(), pattern.at_start, pattern.at_end)
         for pattern in patterns
         if isinstance(pattern.body, bytes)
     ]

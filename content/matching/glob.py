@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from content.regex_subset import (
     ALL_BYTES,
+    EXACT,
+    FOLDED,
     ByteSet,
     End,
     ExpressionError,
@@ -18,10 +20,6 @@ from content.regex_subset import (
 
 ANY_BYTE = ByteSet(ALL_BYTES)
 ANY_BYTES = Repeat(ANY_BYTE, 0, None)
-_EXACT = tuple(ByteSet(frozenset({value})) for value in range(256))
-_FOLDED = tuple(
-    ByteSet(frozenset(bytes([value]).lower() + bytes([value]).upper())) for value in range(256)
-)
 _STAR, _QUESTION_MARK, _BACKSLASH = b"*?\\"
 
 
@@ -32,7 +30,7 @@ def parse(glob: bytes, *, case_sensitive: bool = True) -> Node:
 
     Raises ExpressionError where it ends in a lone backslash; positions count bytes from 1.
     """
-    literals = _EXACT if case_sensitive else _FOLDED
+    literals = EXACT if case_sensitive else FOLDED
     items: list[Node] = []
     values = iter(glob)
     for value in values:

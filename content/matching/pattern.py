@@ -31,6 +31,9 @@ BITS_PER_BYTE = 5.0
 BITS_PER_ANCHOR = 3.0
 BITS_OF_ORDINARY_TEXT = 4.0
 
+RARE_BITS = 20.0
+"""A literal of an expression that says so much is worth searching for in its stead."""
+
 ORDINARY_TEXTS = (
     b"/bin/bash /usr/bin/bash -c /bin/sh /usr/bin/sh /usr/bin/dash /usr/bin/python3 -m python3.11",
     b"/usr/sbin/ /usr/local/bin/ /usr/local/sbin/ /usr/lib/ /usr/libexec/ /usr/share/ /lib/systemd",
@@ -39,6 +42,8 @@ ORDINARY_TEXTS = (
     b"sudo su ssh sshd cron git node java perl awk sed grep cat ls cp mv rm find env curl root",
 )
 """A literal that is part of one of these is common, however long it is."""
+
+_ORDINARY = b"\n".join(ORDINARY_TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Pattern:
         if not isinstance(self.body, bytes):
             return _information(self.body)
         folded = self.body.lower()
-        if any(folded in text for text in ORDINARY_TEXTS):
+        if folded in _ORDINARY:
             return BITS_OF_ORDINARY_TEXT + self.at_start + self.at_end
         return BITS_PER_BYTE * len(folded) + BITS_PER_ANCHOR * (self.at_start + self.at_end)
 
@@ -137,6 +142,31 @@ def _information(node: Node) -> float:
             return min(map(_information, node.options))
         case Start() | End():
             return BITS_PER_ANCHOR
+
+
+def needle(pattern: Pattern) -> Pattern:
+    """What to search for where what is found is decided exactly afterwards.
+
+    It is in every text that the pattern is in: of an expression, the longest literal that each of
+    its matches contains, if that is rare. A matcher compiles and finds a literal at a small part of
+    an expression's cost.
+    """
+    if isinstance(pattern.body, bytes):
+        return pattern
+    literal = Pattern(max(_literals(pattern.body), key=len))
+    return literal if literal.bits >= RARE_BITS else pattern
+
+
+def _literals(node: Node) -> list[bytes]:
+    """The literals, in lower case, that are in every match of an expression; some are empty."""
+    found = [bytearray()]
+    for item in _flat(node):
+        letter = _one_byte(item, case_sensitive=False)
+        if letter is None:
+            found.append(bytearray())
+        else:
+            found[-1].append(letter)
+    return [bytes(literal) for literal in found]
 
 
 def without_slack(node: Node) -> Node:

@@ -1,10 +1,13 @@
 """All clauses of one Template Type, ready to run on batches.
 
-Construction: every clause is planned, entered into the index of its anchor, and the matchers are
-built. A batch: the indexes name candidates, and each candidate clause filters its rows.
+Construction: every clause is planned, entered into the index of its anchor (an expression by a rare
+literal of it, if it has one), and the matchers are built. A batch: the indexes name candidates, and
+each candidate clause filters its rows.
 """
 
+import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +19,7 @@ from content.matching.column import Rows
 from content.matching.criteria import prefix_bits
 from content.matching.filters import Filter
 from content.matching.matcher import MatcherError, MatcherFactory
+from content.matching.pattern import needle
 from content.model import Clause
 from content.problems import ContentError, Problem
 from content.reasons import Reason
@@ -70,8 +74,9 @@ class Program:
         self._numbers: dict[int, NumberIndex] = {}
         self._addresses: dict[int, AddressIndex] = {}
         self._everywhere: list[int] = []
-        self._filters = [self._enter(number, source) for number, source in enumerate(sources)]
-        self._build_matchers(factory)
+        with _collection_paused():
+            self._filters = [self._enter(number, source) for number, source in enumerate(sources)]
+            self._build_matchers(factory)
 
     def candidates(self, batch: Batch) -> Iterator[Candidate]:
         """Clauses that may match rows of the batch, in the order of the content."""
@@ -112,7 +117,7 @@ class Program:
         part: Part = plan.anchor
         field, values = part.field, part.criterion.values
         if field.kind is Kind.TEXT:
-            self._text_index(field).add_clause(number, part.patterns)
+            self._text_index(field).add_clause(number, map(needle, part.patterns))
         elif field.kind is Kind.ADDRESS:
             index = self._addresses.setdefault(field.number, AddressIndex(field.number))
             index.add_clause(number, map(prefix_bits, values))
@@ -129,6 +134,22 @@ class Program:
                 index.build(factory)
             except MatcherError as error:
                 raise ContentError([_refused(f"field {number}", error)]) from error
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Without Python's cyclic collector, which takes a good part of construction's time otherwise.
+
+    Nearly all that construction makes is kept and none of it is in cycles, so the collector would
+    go through ever more objects, again and again, and find nothing.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _refused(place: str, error: MatcherError) -> Problem:

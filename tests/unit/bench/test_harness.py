@@ -1,5 +1,7 @@
 """The arithmetic and the form that every published figure goes through."""
 
+from dataclasses import asdict
+
 import pytest
 
 from bench.figures import is_sealed, sealed
@@ -68,5 +70,10 @@ def test_the_benchmarks_are_found_and_the_harness_is_none() -> None:
 def test_a_peer_has_the_figures_unit() -> None:
     """Two values in different units would stand side by side."""
     figure = from_samples("set-up", [8.0], unit="s", peer=Peer("pip", 25.0))
-    assert figure.peer is not None
-    assert figure.peer.value > figure.value
+    assert in_words(asdict(figure)) == "set-up: 8 s (pip: 25 s)"
+
+
+def test_several_peers_are_all_said() -> None:
+    """The one that looks best could be shown alone."""
+    figure = Figure("set-up", 8.0, "s", peer=(Peer("pip", 25.0), Peer("poetry", 7.0)))
+    assert in_words(asdict(figure)) == "set-up: 8 s (pip: 25 s; poetry: 7 s)"

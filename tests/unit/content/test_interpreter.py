@@ -1,5 +1,6 @@
 """The interpreter's promises beside finding what is there: what it refuses, counts and survives."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -227,3 +228,18 @@ def test_numbers_at_the_edges_of_64_bits_compare() -> None:
     )
     found = matched(Interpreter([file], TYPES), records({SIZE: top, RESULT: bottom}, {SIZE: 1}))
     assert found == [(0, f"i{number}") for number in range(4)]
+
+
+def test_the_collector_runs_again_after_construction() -> None:
+    """A sensor's garbage would never be collected once content was loaded or refused."""
+    Interpreter([channel_file(clauses(is_one(PATH, b"a")))], TYPES)
+    assert gc.isenabled()
+    with pytest.raises(ContentError):
+        Interpreter([channel_file(clauses(is_one(PATH, 1)))], TYPES)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        Interpreter([channel_file(clauses(is_one(PATH, b"a")))], TYPES)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

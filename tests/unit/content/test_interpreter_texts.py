@@ -55,6 +55,22 @@ def test_a_length_beyond_the_capacity_is_cut(matcher: MatcherFactory) -> None:
 
 
 @pytest.mark.parametrize("matcher", MATCHERS)
+def test_an_expression_is_decided_where_only_its_literal_is_searched_for(
+    matcher: MatcherFactory,
+) -> None:
+    """Every event with the literal of an expression in it would match."""
+    texts = (b"/opt/tool7.zip", b"/opt/tool", b"/OPT/TOOL99.ZIP", b"x/opt/tool7.zip")
+    file = channel_file(
+        clauses(is_one(IMAGE, rb"^/opt/tool[0-9]+\.zip", Operator.REGEX)),
+        clauses(Criterion(IMAGE, Operator.GLOB, (b"*/opt/tool?.zip",), case_sensitive=True)),
+    )
+    found = matched(
+        Interpreter([file], TYPES, matcher=matcher), records(*[{IMAGE: text} for text in texts])
+    )
+    assert found == [(0, "i0"), (0, "i1"), (2, "i0"), (3, "i1")]
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
 def test_no_match_spans_two_events(matcher: MatcherFactory) -> None:
     """Two harmless events next to each other in the ring would become a detection."""
     batch = records(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from content.matching import glob
 from content.matching.emit import for_joined, for_single_texts
-from content.matching.pattern import Pattern, patterns_of, without_slack
+from content.matching.pattern import Pattern, needle, patterns_of, without_slack
 from content.matching.re2_matcher import single
 from content.model import Criterion, Operator
 from content.regex_subset import ExpressionError, matches_empty, parse
@@ -101,6 +101,53 @@ def test_cutting_loose_ends_changes_no_answer(expression: bytes, text: bytes) ->
     if not matches_empty(cut):
         before = single(Pattern(whole, case_sensitive=True))(text)
         assert single(Pattern(cut, case_sensitive=True))(text) == before
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (rb"/opt/Tool[0-9]+\.zip", Pattern(b"/opt/tool")),
+        (rb"^.*curl (?:-o|-O) /dev/shm/x", Pattern(b" /dev/shm/x")),
+        (rb"(?:wget|curl) -q?", None),
+        (rb"/usr/bin/python[0-9]", None),
+        (rb"(?:tool-00017){2}x", None),
+        (rb"tool-00017|tool-00018", None),
+    ],
+)
+def test_a_rare_literal_is_searched_for_in_an_expressions_stead(
+    expression: bytes, expected: Pattern | None
+) -> None:
+    """Thousands of expressions would take minutes to compile, or ordinary text would be found."""
+    whole = pattern(Operator.REGEX, expression)
+    assert needle(whole) == (expected or whole)
+
+
+LITERALS_AND_GAPS = st.lists(
+    st.sampled_from([b"a", b"B", b"/", b".", b"[ab]", b"b+", b"a?", b"(?:a|/)", b"(?:ab)"]),
+    min_size=1,
+    max_size=4,
+).map(b"".join)
+TEXTS_THAT_OFTEN_MATCH = st.lists(st.sampled_from(list(b"aAbB/")), max_size=8).map(bytes)
+
+
+@given(
+    expression=LITERALS_AND_GAPS.filter(lambda one: one.replace(b"a?", b"") != b""),
+    text=TEXTS_THAT_OFTEN_MATCH,
+    case_sensitive=st.booleans(),
+)
+@settings(max_examples=600, deadline=None)
+def test_no_text_of_a_pattern_is_without_its_needle(
+    expression: bytes,
+    text: bytes,
+    case_sensitive: bool,  # noqa: FBT001  hypothesis gives it
+) -> None:
+    """An instance would not be found on events that it matches."""
+    whole = pattern(Operator.REGEX, expression, case_sensitive=case_sensitive)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("content.matching.pattern.RARE_BITS", 1)
+        searched = needle(whole)
+    if single(whole)(text):
+        assert single(searched)(text)
 
 
 @given(value=GLOBS, text=TEXTS, case_sensitive=st.booleans())
