@@ -45,6 +45,12 @@ class ContentLimits:
     yaml_bytes: int = 1024 * 1024
     yaml_depth: int = 12
     yaml_nodes: int = 100_000
+    # Work of one instance on one batch of records: units of content.matching.work, about a
+    # nanosecond each, so much for the batch and for each record; and how much processor time may
+    # have gone where so many units were counted.
+    work_units_per_batch: int = 20_000_000
+    work_units_per_record: int = 40_000
+    work_nanoseconds_per_unit: int = 3
     # Problems reported at once.
     problems: int = 100
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from content.escape import safe
 from content.limits import LIMITS
-from content.reasons import Reason
+from content.reasons import AnyReason, Reason
 
 SHOWN_CHARACTERS = 80
 """How much of what was found is shown."""
@@ -17,14 +17,14 @@ SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One reason why content is refused.
+    """One reason why content is refused, or a warning.
 
     place: path into the content, such as ``instances[2].clauses[0].criteria[1]``.
     file, line, column: where an author finds it (line and column count from 1); empty and 0
     where the content did not come from a text file.
     """
 
-    reason: Reason
+    reason: AnyReason
     place: str
     found: str
     expected: str
@@ -58,7 +58,7 @@ class Reporter:
         """Whether further problems would be dropped."""
         return len(self.problems) >= LIMITS.problems
 
-    def __call__(self, reason: Reason, place: str, found: object, expected: str) -> None:
+    def __call__(self, reason: AnyReason, place: str, found: object, expected: str) -> None:
         """Add a problem."""
         if not self.is_full:
             shown = safe(found if isinstance(found, bytes) else str(found), SHOWN_CHARACTERS)
