@@ -40,6 +40,9 @@ from content.reasons import AnyReason, FaultReason, Reason
 from content.record import Records, dtype, header_problem
 from content.template_type import TemplateType
 
+Found = dict[tuple[int, int], int]
+"""Row and number of an instance that matched it, with the first clause that did."""
+
 Note = Callable[[int, int], None]
 """Told what is being evaluated: row in the batch, number of the instance over all files."""
 
@@ -172,29 +175,33 @@ class Interpreter:
         return evaluation
 
     def _decide(self, program: Program, batch: Batch, evaluation: Evaluation) -> None:
-        found: dict[tuple[int, int], int] = {}
+        found: Found = {}
         left: dict[int, list[Rows]] = {}
-        distrusted: set[int] = set()
         for candidate in program.candidates(batch):
-            number = candidate.source.owner
+            number, first = candidate.source.owner, int(candidate.rows[0])
             if number not in self._skipped:
                 try:
                     for row in self._matched(candidate, batch):
                         found.setdefault((row, number), candidate.source.index)
                 except _BrokenError as broken:
-                    self._skip(number, int(candidate.rows[0]), broken, evaluation)
+                    self._skip(number, first, broken, evaluation)
                     if broken.reason != FaultReason.WORK_BUDGET_EXCEEDED:
-                        distrusted.add(number)
+                        found = {key: value for key, value in found.items() if key[1] != number}
             if number in self._skipped:
                 left.setdefault(number, []).append(candidate.rows)
         for (row, number), clause in sorted(found.items()):
-            if number not in distrusted:
-                owner = self._owners[number]
-                evaluation.matches.append(Match(row, owner.channel_file, owner.instance, clause))
+            owner = self._owners[number]
+            evaluation.matches.append(Match(row, owner.channel_file, owner.instance, clause))
+        self._tell_undecided(left, found, evaluation)
+
+    def _tell_undecided(
+        self, left: Mapping[int, Sequence[Rows]], found: Found, evaluation: Evaluation
+    ) -> None:
+        """Rows that skipped instances were candidates on, without those that they matched."""
         for number, groups in left.items():
             rows = np.unique(np.concatenate(groups)).tolist()
-            decided = number not in distrusted and sum((row, number) in found for row in rows)
-            self._undecided(number, len(rows) - decided, evaluation)
+            undecided = sum((row, number) not in found for row in rows)
+            self._undecided(number, undecided, evaluation)
 
     def _matched(self, candidate: Candidate, batch: Batch) -> list[int]:
         """Rows that a clause matches; _BrokenError where it breaks a check or its budget."""

@@ -113,6 +113,10 @@ class EventLoop:
 
     def _report(self, cursor: Cursor, records: Records, evaluation: Evaluation) -> None:
         """Send what was found, frame by frame, and commit each frame's position."""
+        # Before the position moves on: better counted twice than not at all.
+        if undecided := sum(one.rows for one in evaluation.undecided):
+            number = cursor.template_type.number
+            send(self.channel, "undecided", ring=number, rows=undecided)
         start, stride, done = cursor.position, cursor.ring.stride, 0
         source = Source(self.epoch, start // stride, _boot_to_unix_ns())
         found = frames(
