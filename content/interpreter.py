@@ -36,7 +36,7 @@ from content.matching.program import Candidate, ClauseSource, Program
 from content.matching.work import Clock, Meter, OverBudgetError
 from content.model import ChannelFile, TemplateInstance, TemplateTypeReference
 from content.problems import ContentError, Problem
-from content.reasons import AnyReason, FaultReason, Reason
+from content.reasons import Reason
 from content.record import Records, dtype, header_problem
 from content.template_type import TemplateType
 
@@ -61,13 +61,13 @@ class Match:
 class InstanceFault:
     """An instance broke a check or its budget at run time and is skipped from now on.
 
-    row: the first record that it was being evaluated on. reason: a FaultReason or a Reason.
+    row: the first record that it was being evaluated on.
     """
 
     channel_file: ChannelFile
     instance: TemplateInstance
     row: int
-    reason: str
+    reason: Reason
     detail: str
 
 
@@ -185,7 +185,7 @@ class Interpreter:
                         found.setdefault((row, number), candidate.source.index)
                 except _BrokenError as broken:
                     self._skip(number, first, broken, evaluation)
-                    if broken.reason != FaultReason.WORK_BUDGET_EXCEEDED:
+                    if broken.reason != Reason.WORK_BUDGET_EXCEEDED:
                         found = {key: value for key, value in found.items() if key[1] != number}
             if number in self._skipped:
                 left.setdefault(number, []).append(candidate.rows)
@@ -212,12 +212,12 @@ class Interpreter:
             batch.meter.turn_to(owner)
             rows: list[int] = candidate.matched(batch).tolist()
         except OverBudgetError as error:
-            raise _BrokenError(FaultReason.WORK_BUDGET_EXCEEDED, str(error)) from error
+            raise _BrokenError(Reason.WORK_BUDGET_EXCEEDED, str(error)) from error
         except BoundsError as error:
             raise _BrokenError(Reason.FIELD_OUT_OF_RANGE, str(error)) from error
         except (ArithmeticError, LookupError, TypeError, ValueError, re2.error) as error:
             detail = f"{type(error).__name__}: {error}"
-            raise _BrokenError(FaultReason.RUN_TIME_CHECK, detail) from error
+            raise _BrokenError(Reason.RUN_TIME_CHECK, detail) from error
         return rows
 
     def _refuse_all(
@@ -233,9 +233,7 @@ class Interpreter:
     def _skip(self, number: int, row: int, broken: "_BrokenError", evaluation: Evaluation) -> None:
         self._skipped.add(number)
         owner = self._owners[number]
-        fault = InstanceFault(
-            owner.channel_file, owner.instance, row, str(broken.reason), str(broken)
-        )
+        fault = InstanceFault(owner.channel_file, owner.instance, row, broken.reason, str(broken))
         evaluation.faults.append(fault)
 
     def _undecided(self, number: int, rows: int, evaluation: Evaluation) -> None:
@@ -257,7 +255,7 @@ class Interpreter:
 class _BrokenError(Exception):
     """An instance broke a check or its budget."""
 
-    def __init__(self, reason: AnyReason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         self.reason = reason
         super().__init__(detail)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from content.escape import safe
 from content.limits import LIMITS
-from content.reasons import AnyReason, Reason
+from content.reasons import Reason
 
 SHOWN_CHARACTERS = 80
 """How much of what was found is shown."""
@@ -24,7 +24,7 @@ class Problem:
     where the content did not come from a text file.
     """
 
-    reason: AnyReason
+    reason: Reason
     place: str
     found: str
     expected: str
@@ -58,7 +58,7 @@ class Reporter:
         """Whether further problems would be dropped."""
         return len(self.problems) >= LIMITS.problems
 
-    def __call__(self, reason: AnyReason, place: str, found: object, expected: str) -> None:
+    def __call__(self, reason: Reason, place: str, found: object, expected: str) -> None:
         """Add a problem."""
         if not self.is_full:
             shown = safe(found if isinstance(found, bytes) else str(found), SHOWN_CHARACTERS)

@@ -1,8 +1,8 @@
 """Reason codes: stable, the same in author's tool, cloud and sensor.
 
-`Reason` says why content was refused, `FaultReason` why an instance was skipped at run time,
-`WarningReason` what an author should think over. `EXPLANATIONS` says of each what it means and what
-to do about it; docs/reason-codes.md is generated from it.
+Most say why content is refused, those `AT_RUN_TIME` why an instance is skipped, and `WARNINGS` what
+an author should think over. `EXPLANATIONS` says of each what it means and what to do about it;
+docs/reason-codes.md is generated from it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 
 class Reason(StrEnum):
-    """Why content was refused. Codes are never renamed or reused."""
+    """Why content was refused, or is complained of. Codes are never renamed or reused."""
 
     # Definition
     DEFINITION_INVALID = "DEFINITION_INVALID"
@@ -59,25 +59,25 @@ class Reason(StrEnum):
     DUPLICATE_INPUT = "DUPLICATE_INPUT"
     SAMPLE_FAILED = "SAMPLE_FAILED"
     INTERFACE_CASE_FAILED = "INTERFACE_CASE_FAILED"
-
-
-class FaultReason(StrEnum):
-    """Why an instance is skipped from now on; a `Reason` where content did not fit after all."""
-
+    # At run time: an instance is skipped from then on
     RUN_TIME_CHECK = "RUN_TIME_CHECK"
     WORK_BUDGET_EXCEEDED = "WORK_BUDGET_EXCEEDED"
-
-
-class WarningReason(StrEnum):
-    """What is no reason to refuse content, but ought to be changed."""
-
+    # Warnings: nothing is refused for them
     COSTLY_TO_EVALUATE = "COSTLY_TO_EVALUATE"
     COSTLY_TO_COMPILE = "COSTLY_TO_COMPILE"
     MAY_EXCEED_WORK_BUDGET = "MAY_EXCEED_WORK_BUDGET"
     CASE_OF_OTHER_LETTERS = "CASE_OF_OTHER_LETTERS"
 
 
-AnyReason = Reason | FaultReason | WarningReason
+AT_RUN_TIME = frozenset({Reason.RUN_TIME_CHECK, Reason.WORK_BUDGET_EXCEEDED})
+WARNINGS = frozenset(
+    {
+        Reason.COSTLY_TO_EVALUATE,
+        Reason.COSTLY_TO_COMPILE,
+        Reason.MAY_EXCEED_WORK_BUDGET,
+        Reason.CASE_OF_OTHER_LETTERS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Explanation:
     remedy: str
 
 
-EXPLANATIONS: Mapping[AnyReason, Explanation] = MappingProxyType(
+EXPLANATIONS: Mapping[Reason, Explanation] = MappingProxyType(
     {
         Reason.DEFINITION_INVALID: Explanation(
             "A Template Type Definition is not well formed.",
@@ -259,32 +259,32 @@ EXPLANATIONS: Mapping[AnyReason, Explanation] = MappingProxyType(
             "The sensor's own interpreter gave a wrong answer on a field of this Template Type.",
             "Report it: no content for this Template Type can be trusted on this sensor.",
         ),
-        FaultReason.RUN_TIME_CHECK: Explanation(
+        Reason.RUN_TIME_CHECK: Explanation(
             "A check of the Content Interpreter failed while it evaluated this instance.",
             "Report it with the instance: content that was accepted must not do that.",
         ),
-        FaultReason.WORK_BUDGET_EXCEEDED: Explanation(
+        Reason.WORK_BUDGET_EXCEEDED: Explanation(
             "The instance would have taken more than one instance's share of a batch of events. "
             "It is skipped until another evaluator takes over; what it had found counts.",
             "Make it cheaper: a criterion with a rare literal, fewer values, shorter counted "
             "repeats; `bulkhead content check` prices it.",
         ),
-        WarningReason.COSTLY_TO_EVALUATE: Explanation(
+        Reason.COSTLY_TO_EVALUATE: Explanation(
             "The instance is estimated to cost more than its share of processor time on ordinary "
             "events.",
             "Do what the warning says: mostly a criterion with a longer, rarer literal.",
         ),
-        WarningReason.COSTLY_TO_COMPILE: Explanation(
+        Reason.COSTLY_TO_COMPILE: Explanation(
             "The instance is estimated to take more than its share of the time in which a Channel "
             "File is made ready.",
             "Give the expression a literal, or write shorter counted repeats.",
         ),
-        WarningReason.MAY_EXCEED_WORK_BUDGET: Explanation(
+        Reason.MAY_EXCEED_WORK_BUDGET: Explanation(
             "Whoever causes events can make texts on which the instance exceeds its work budget, "
             "and is skipped.",
             "Shorten counted repeats such as `.{200}`, or use fewer values in one criterion.",
         ),
-        WarningReason.CASE_OF_OTHER_LETTERS: Explanation(
+        Reason.CASE_OF_OTHER_LETTERS: Explanation(
             "A value is compared without regard to case, but has a letter outside ASCII, which "
             "agrees only with itself.",
             "List both spellings as values, or set case_sensitive: true.",

@@ -7,6 +7,7 @@ from typing import Any
 from agent.channel import Message, Sender, receive
 from agent.evaluator.loop import Cursor, EventLoop
 from content.interpreter import Evaluation, InstanceFault, Undecided
+from content.reasons import Reason
 from content.record import Records
 from content.template_type import TemplateType
 from tests.unit.content.event_strategies import EVERY_KIND, channel_file
@@ -23,7 +24,7 @@ class SkippingEngine:
     def evaluate(self, _template_type: TemplateType, _records: Records) -> Evaluation:
         """A fault of the second instance, and rows that neither decided."""
         one, two = FILE.instances
-        fault = InstanceFault(FILE, two, 0, "WORK_BUDGET_EXCEEDED", "too much")
+        fault = InstanceFault(FILE, two, 0, Reason.WORK_BUDGET_EXCEEDED, "too much")
         return Evaluation([], [fault], 0, [Undecided(FILE, one, 2), Undecided(FILE, two, 3)])
 
 

@@ -219,7 +219,12 @@ def test_a_skipped_instance_is_told_with_its_content(court: Court) -> None:
     """An instance would detect nothing any more, and only the sensor's own log would know."""
     one = court.worker()
     name = hash_of(b"one")
-    fault = {"hash": name, "instance": "costly", "reason": "WORK_BUDGET_EXCEEDED", "detail": "why"}
+    fault: dict[str, Any] = {
+        "hash": name,
+        "instance": "costly",
+        "reason": "WORK_BUDGET_EXCEEDED",
+        "detail": "why",
+    }
     court.says(one, "fault", **fault)
     court.says(one, "fault", **fault)
     assert court.world.said[-1] == (name, State.ACCEPTED, ["WORK_BUDGET_EXCEEDED"])
@@ -246,6 +251,6 @@ def test_what_a_skipped_instance_did_not_decide_is_counted_and_is_no_lost_event(
     court.says(one, "undecided", ring=1, rows=5)
     assert court.ledger.totals == {("INSTANCE_SKIPPED", 1): 12}
     assert court.ledger.events == 0
-    for wrong in ({"ring": 1, "rows": -1}, {"ring": 77, "rows": 1}):
+    for ring, rows in ((1, -1), (77, 1)):
         with pytest.raises(ProtocolViolationError):
-            court.says(one, "undecided", **wrong)
+            court.says(one, "undecided", ring=ring, rows=rows)

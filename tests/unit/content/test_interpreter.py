@@ -20,7 +20,7 @@ from content.model import (
     TemplateTypeReference,
 )
 from content.problems import ContentError
-from content.reasons import FaultReason, Reason
+from content.reasons import Reason
 from content.record import encode
 from content.template_type import Rung, SchemaVersion
 from tests.unit.content.event_strategies import EVERY_KIND, channel_file
@@ -157,7 +157,7 @@ def test_an_instance_that_breaks_a_check_is_reported_once_and_skipped() -> None:
     batch = records({PATH: b"a", SIZE: 1})
     evaluation = engine.evaluate(EVERY_KIND, batch)
     assert [(one.instance.id, one.reason) for one in evaluation.faults] == [
-        ("i0", FaultReason.RUN_TIME_CHECK)
+        ("i0", Reason.RUN_TIME_CHECK)
     ]
     assert "IndexError" in evaluation.faults[0].detail
     assert [one.instance.id for one in evaluation.matches] == ["i1"]

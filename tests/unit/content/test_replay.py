@@ -13,6 +13,7 @@ from cli.content import application
 from cli.output import ExitCode
 from content.interpreter import Evaluation, InstanceFault
 from content.model import ChannelFile, Clause, Criterion, Operator
+from content.reasons import Reason
 from content.record import Records
 from content.recorded_events import save
 from content.replay import BATCH_EVENTS, EXAMPLES, NoiseLimits, replay
@@ -119,7 +120,7 @@ class Faulty:
         """One fault for each instance."""
         del template_type, records
         faults = [
-            InstanceFault(file, instance, 0, "RUN_TIME_CHECK", "broken")
+            InstanceFault(file, instance, 0, Reason.RUN_TIME_CHECK, "broken")
             for file in self.channel_files
             for instance in file.instances
         ]

@@ -24,7 +24,7 @@ from content.model import (
     Operator,
     TemplateTypeReference,
 )
-from content.reasons import FaultReason
+from content.reasons import Reason
 from content.record import Records, encode
 from content.template_type import Rung
 from tests.unit.content import reference_evaluator
@@ -32,7 +32,6 @@ from tests.unit.content.event_strategies import CHANNEL_FILES, EVERY_KIND, batch
 from tests.unit.content.interpreter_helpers import (
     IMAGE,
     MATCHERS,
-    PATH,
     SIZE,
     TYPES,
     clauses,
@@ -42,6 +41,8 @@ from tests.unit.content.interpreter_helpers import (
 
 PROCESS = next(one for one in load_definitions().values() if one.name == "process")
 COMMAND_LINE = 2
+ONE: dict[int, bytes | int] = {SIZE: 1, IMAGE: b"a"}
+TWO: dict[int, bytes | int] = {SIZE: 2, IMAGE: b"a"}
 ANYTHING = is_one(IMAGE, b"*", Operator.GLOB)
 """Can't be searched for: it is judged text by text."""
 
@@ -79,10 +80,10 @@ def test_who_exceeds_the_budget_is_named_and_others_are_evaluated(matcher: Match
     """One instance would hold up a batch until the evaluator is taken for dead."""
     file = channel_file(clauses(is_one(SIZE, 1)), WASTEFUL, clauses(is_one(IMAGE, b"a")))
     engine = Interpreter([file], TYPES, matcher=matcher, clock=never)
-    batch = records(*[{SIZE: 1, IMAGE: b"a"}] * 2000)
+    batch = records(*[ONE] * 2000)
     evaluation = engine.evaluate(EVERY_KIND, batch)
     (fault,) = evaluation.faults
-    assert (fault.instance.id, fault.reason) == ("i1", FaultReason.WORK_BUDGET_EXCEEDED)
+    assert (fault.instance.id, fault.reason) == ("i1", Reason.WORK_BUDGET_EXCEEDED)
     assert "expected at most 100,000,000" in fault.detail
     everything = list(range(2000))
     assert rows_of(evaluation, "i0") == rows_of(evaluation, "i2") == everything
@@ -92,9 +93,9 @@ def test_what_was_found_before_counts_and_what_was_not_decided_is_told() -> None
     """A detection would be lost, or a gap in protection be known to nobody."""
     costly = (Clause((is_one(SIZE, 1),)), *WASTEFUL)
     engine = Interpreter([channel_file(costly)], TYPES, clock=never)
-    batch = records(*[{SIZE: 1, IMAGE: b"a"}] * 700, *[{SIZE: 2, IMAGE: b"a"}] * 1300)
+    batch = records(*[ONE] * 700, *[TWO] * 1300)
     evaluation = engine.evaluate(EVERY_KIND, batch)
-    assert [one.reason for one in evaluation.faults] == [FaultReason.WORK_BUDGET_EXCEEDED]
+    assert [one.reason for one in evaluation.faults] == [Reason.WORK_BUDGET_EXCEEDED]
     assert rows_of(evaluation, "i0") == list(range(700))
     assert [(one.instance.id, one.rows) for one in evaluation.undecided] == [("i0", 1300)]
     later = engine.evaluate(EVERY_KIND, batch[:50])
@@ -138,12 +139,12 @@ def slow_engine(nanoseconds: int, files: Sequence[ChannelFile]) -> Interpreter:
 def test_the_clock_finds_who_takes_longer_than_its_work_says() -> None:
     """An expression on which RE2 falls back would hold up everybody within a counted budget."""
     file = channel_file(clauses(is_one(SIZE, 1)), clauses(ANYTHING), clauses(ANYTHING))
-    batch = records(*[{SIZE: 1, IMAGE: b"a", PATH: b"a"}] * 300)
+    batch = records(*[ONE] * 300)
     most = work.units_of_batch(300) * 3
     assert not slow_engine(most // 3, [file]).evaluate(EVERY_KIND, batch).faults
     evaluation = slow_engine(most, [file]).evaluate(EVERY_KIND, batch)
     assert [(one.instance.id, one.reason) for one in evaluation.faults] == [
-        ("i1", FaultReason.WORK_BUDGET_EXCEEDED)
+        ("i1", Reason.WORK_BUDGET_EXCEEDED)
     ]
     assert "ms of processor time" in evaluation.faults[0].detail
     assert rows_of(evaluation, "i0") == rows_of(evaluation, "i2") == list(range(300))
@@ -175,7 +176,7 @@ def test_an_expression_that_re2_follows_slowly_is_stopped() -> None:
     evaluation = engine.evaluate(PROCESS, batch)
     took = time.thread_time() - began
     assert [(one.instance.id, one.reason) for one in evaluation.faults] == [
-        ("i0", FaultReason.WORK_BUDGET_EXCEEDED)
+        ("i0", Reason.WORK_BUDGET_EXCEEDED)
     ]
     assert rows_of(evaluation, "i1") == list(range(300))
     assert [(one.instance.id, one.rows) for one in evaluation.undecided] == [("i0", 300)]
