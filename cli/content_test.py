@@ -132,7 +132,8 @@ def _show_outcomes(outcomes: tuple[Outcome, ...]) -> None:
         if one.noisy:
             screen.print(f"[red]NOISY[/red] {name}: {one.noisy}", soft_wrap=True)
         if one.fault:
-            screen.print(f"[red]FAULT[/red] {name}: {shown(one.fault)}", soft_wrap=True)
+            left = f"; not decided on {one.undecided} events" if one.undecided else ""
+            screen.print(f"[red]FAULT[/red] {name}: {shown(one.fault)}{left}", soft_wrap=True)
 
 
 def _line(outcome: Outcome) -> str:
@@ -159,6 +160,7 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
         "microseconds_per_event": outcome.microseconds,
         "noisy": outcome.noisy,
         "fault": outcome.fault,
+        "undecided": outcome.undecided,
         "examples": [
             {
                 "row": one.row,

@@ -68,6 +68,18 @@ def test_three_agents_get_a_push_at_once(cloud: Cloud, tmp_path: Path) -> None:
     assert trusted.signed_channel_file(signed)
 
 
+def test_what_is_costly_is_pushed_with_a_warning(cloud: Cloud, tmp_path: Path) -> None:
+    """An operator would not see at the desk what every host is about to pay for."""
+    sound = write(tmp_path / "sound.channel", channel_file(1))
+    costly = write(tmp_path / "costly.channel", channel_file(1, PROCESS, "sh"))
+    done = cloud.push(sound, costly)
+    warnings = {Path(one["file"]).stem: one["warnings"] for one in done["pushed"]}
+    assert warnings["sound"] == []
+    (warning,) = warnings["costly"]
+    assert warning["reason"] == "COSTLY_TO_EVALUATE"
+    assert "that is rare in events" in warning["expected"]
+
+
 def test_an_agent_that_comes_later_gets_it_after_its_hello(cloud: Cloud, tmp_path: Path) -> None:
     """A host that was off during a push would stay unprotected."""
     cloud.push(write(tmp_path / "ipc.channel", channel_file(1)))

@@ -220,8 +220,12 @@ def test_values_that_many_texts_can_make_slow_are_named() -> None:
     (warning,) = warnings_of(content(text(CONTAINS, *values)), PROCESS)
     assert warning.reason is Reason.MAY_EXCEED_WORK_BUDGET
     assert warning.expected == "at most 40 µs: fewer values"
-    (warning, *_) = warnings_of(content(RARE, text(REGEX, b"a[ab]{200}")), PROCESS)
-    assert warning.expected == "at most 40 µs: shorter counted repeats"
+    found = warnings_of(content(text(REGEX, b"/zq/tool.a[ab]{200}")), PROCESS)
+    expected = {one.expected for one in found if one.reason is Reason.MAY_EXCEED_WORK_BUDGET}
+    assert not expected  # A slash ends what is under way.
+    found = warnings_of(content(text(REGEX, b"abab[ab]{200}")), PROCESS)
+    expected = {one.expected for one in found if one.reason is Reason.MAY_EXCEED_WORK_BUDGET}
+    assert expected == {"at most 40 µs: shorter counted repeats"}
 
 
 @pytest.mark.parametrize(
