@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.harness import Figure, from_samples, run
+from bench.harness import Figure, Peer, from_samples, run
 from bench.interpreter_load import COMMAND_LINE, IMAGE, PARENT_IMAGE, SEED, Load, make
 from content.definitions import load_definitions
 from content.interpreter import Interpreter
@@ -58,33 +58,35 @@ def measure(*, quick: bool) -> list[Figure]:
     load = make(template_type, 10, EVENTS)
     passes = QUICK_PASSES if quick else PASSES
     compared = [_compare(template_type, load, one, passes) for one in _classes()]
-    ranks = _rank_correlation([(one.estimated, one.measured) for one in compared])
-    ready = _rank_correlation([(one.estimated_ready, one.measured_ready) for one in compared])
     figures = [
-        Figure("price per event, rank correlation", ranks, "", BAR_OF_RANKS),
-        Figure(
-            "price per event, typical ratio of estimate and measurement",
-            _typical_ratio([(one.estimated, one.measured) for one in compared]),
-            "times",
-            BAR_OF_RATIO,
+        *_agreement("price per event", [(one.estimated, one.measured) for one in compared]),
+        *_agreement(
+            "price to make ready", [(one.estimated_ready, one.measured_ready) for one in compared]
         ),
-        Figure("price to make ready, rank correlation", ready, "", BAR_OF_RANKS),
+    ]
+    for one in compared:
+        per_event = Peer("the estimate", one.estimated)
+        ready = Peer("the estimate", one.estimated_ready)
+        figures += [
+            from_samples(one.name, one.samples, unit="CPU ns/event", peer=per_event),
+            Figure(f"{one.name}, made ready", one.measured_ready, "CPU ms", peer=ready),
+        ]
+    return figures
+
+
+def _agreement(name: str, pairs: Sequence[tuple[float, float]]) -> list[Figure]:
+    """Of estimates with measurements; pairs of which both are too small say nothing."""
+    least = min(min(pair) for pair in pairs)
+    telling = [pair for pair in pairs if max(pair) > least]
+    return [
+        Figure(f"{name}, rank correlation", _rank_correlation(telling), "", BAR_OF_RANKS),
         Figure(
-            "price to make ready, typical ratio of estimate and measurement",
-            _typical_ratio([(one.estimated_ready, one.measured_ready) for one in compared]),
+            f"{name}, typical ratio of estimate and measurement",
+            _typical_ratio(telling),
             "times",
             BAR_OF_RATIO,
         ),
     ]
-    for one in compared:
-        name = f"{one.name}: measured"
-        figures += [
-            from_samples(name, one.samples, unit="CPU ns/event"),
-            Figure(f"{one.name}: estimated", one.estimated, "CPU ns/event"),
-            Figure(f"{one.name}: measured to make ready", one.measured_ready, "CPU ms"),
-            Figure(f"{one.name}: estimated to make ready", one.estimated_ready, "CPU ms"),
-        ]
-    return figures
 
 
 def _compare(template_type: TemplateType, load: Load, content: PriceClass, passes: int) -> Compared:

@@ -37,7 +37,7 @@ UNITS_PER_FOUND_ROW = 100
 UNITS_PER_PREFIX = 30
 """Per row and address prefix."""
 
-UNITS_PER_TEXT = 900
+UNITS_PER_TEXT = 1_500
 """Taking one text out of its record."""
 
 UNITS_PER_LITERAL = 70
