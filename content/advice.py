@@ -106,8 +106,11 @@ def _of_criterion(one: "_Placed", template_type: TemplateType) -> Iterator[Probl
     # 3. Letters of ASCII agree in either case, others only with themselves.
     if one.criterion.case_sensitive:
         return
-    for index, value in enumerate(one.criterion.values):
-        if isinstance(value, bytes) and (letter := _cased(value)):
+    texts = [_text(value) if isinstance(value, bytes) else "" for value in one.criterion.values]
+    together = "".join(texts)
+    for index, (value, text) in enumerate(zip(one.criterion.values, texts, strict=True)):
+        letter = _letter_of_one_case(text, together)
+        if letter and isinstance(value, bytes):
             yield Problem(
                 Reason.CASE_OF_OTHER_LETTERS,
                 f"{one.place}.values[{index}]",
@@ -149,10 +152,18 @@ class _Placed:
         return "fewer values"
 
 
-def _cased(value: bytes) -> str:
-    """The first letter outside ASCII that has another case; empty where there is none."""
-    text = value.decode("utf-8", "ignore")
-    return next((one for one in text if not one.isascii() and one.swapcase() != one), "")
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "ignore")
+
+
+def _letter_of_one_case(text: str, together: str) -> str:
+    """The first letter outside ASCII of which the values don't have the other case; or nothing."""
+    for one in text:
+        other = one.swapcase()
+        # What becomes several letters (ß) has no other spelling that an author would list.
+        if not one.isascii() and other != one and len(other) == 1 and other not in together:
+            return one
+    return ""
 
 
 def _cut(text: str) -> str:

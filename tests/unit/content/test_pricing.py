@@ -254,6 +254,13 @@ def test_letters_that_do_not_agree_in_case_are_told(
         assert "both spellings as values" in found[0].expected
 
 
+@pytest.mark.parametrize("values", [("/zq/café", "/zq/cafÉ"), ("/zq/(?:ö|Ö)l",)])
+def test_both_spellings_are_what_was_asked_for(values: tuple[str, ...]) -> None:
+    """An author who did what the warning says would be warned for ever."""
+    operator = REGEX if len(values) == 1 else CONTAINS
+    assert warnings_of(content(text(operator, *(one.encode() for one in values))), PROCESS) == []
+
+
 def test_bytes_that_are_not_utf_8_are_no_letters() -> None:
     """Check would fall over a path in another encoding."""
     assert warnings_of(content(text(CONTAINS, b"/zq/\xc9\xff")), PROCESS) == []
