@@ -142,7 +142,7 @@ class EventLoop:
                 "fault",
                 hash=self.hashes[fault.channel_file.template_type.number],
                 instance=fault.instance.id,
-                reason=fault.reason,
+                reason=str(fault.reason),
                 detail=fault.detail,
             )
 

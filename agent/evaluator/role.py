@@ -225,11 +225,11 @@ def _finish_trial(
     tried = [payload for payload in payloads if payload.trial]
     if not tried:
         return []
-    problems, faults = trial.shadow(engine, cursors.values())
+    slow, faults = trial.shadow(engine, cursors.values())
     number = tried[0].template_type
-    problems += [refused(one) for one in faults if one.channel_file.template_type.number == number]
-    if problems:
-        raise RefusedError(tried[0].hash, problems)
+    named = [refused(one) for one in faults if one.channel_file.template_type.number == number]
+    if named or slow:
+        raise RefusedError(tried[0].hash, [*named, *slow])
     return faults
 
 
