@@ -163,6 +163,23 @@ def test_a_cloud_that_skips_its_validator_sends_it_and_shows_the_sensors_refusal
             until(lambda: len(agent.offers()) == 2)
 
 
+def test_an_instance_that_a_sensor_skips_is_shown_with_its_content(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    """Content would pass for active of which an instance detects nothing any more."""
+    file = write(tmp_path / "ipc.channel", channel_file(1))
+    with connect(cloud, "host-1") as agent:
+        thread = Thread(target=answer, args=(agent, ACTIVE, "WORK_BUDGET_EXCEEDED"))
+        thread.start()
+        done = cloud.push(file, wait=20)
+        thread.join()
+        (host,) = done["hosts"]
+        assert (host["state"], host["problems"][0]["reason"]) == ("active", "WORK_BUDGET_EXCEEDED")
+        (shown,) = cloud.json("fleet")["hosts"]
+        assert shown["content"][0]["problems"] == host["problems"]
+        assert "WORK_BUDGET" in cloud.run("fleet")
+
+
 def test_a_push_says_who_has_not_answered(cloud: Cloud, tmp_path: Path) -> None:
     """A silent host would pass for a protected one."""
     file = write(tmp_path / "ipc.channel", channel_file(1))
