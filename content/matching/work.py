@@ -111,14 +111,14 @@ class Meter:
         self._most_nanoseconds = self._most * LIMITS.work_nanoseconds_per_unit
         self._owner: int | None = None
         self._spent = 0
-        self._began = 0
+        self._began: int | None = None
 
     def turn_to(self, owner: int) -> None:
         """Hold this instance to its share from now on; OverBudgetError if it is used up."""
         if owner == self._owner:
             self.look()
         else:
-            self._owner, self._spent, self._began = owner, 0, self._clock()
+            self._owner, self._spent, self._began = owner, 0, None
 
     def spend(self, units: int) -> None:
         """Count work that is about to be done; OverBudgetError where it is too much."""
@@ -129,8 +129,14 @@ class Meter:
             )
 
     def look(self) -> None:
-        """Look at the clock; OverBudgetError where more time has gone than counting foresaw."""
-        spent = self._clock() - self._began
+        """Look at the clock; OverBudgetError where more time has gone than counting foresaw.
+
+        Time runs from an instance's first look: what can be counted exactly needs no clock.
+        """
+        now = self._clock()
+        if self._began is None:
+            self._began = now
+        spent = now - self._began
         if spent > self._most_nanoseconds:
             raise OverBudgetError(
                 f"{spent / 1e6:,.0f} ms of processor time, expected at most "

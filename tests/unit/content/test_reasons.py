@@ -106,7 +106,7 @@ class BrokenMatcher:
 
     def search(self, _column: TextColumn) -> Hits:
         """A hit behind the batch."""
-        return Hits(np.array([9]), np.array([0]), np.array([], dtype=np.int64))
+        return Hits(np.array([100_000]), np.array([0]), np.array([], dtype=np.int64))
 
 
 def fault_problems(
@@ -121,7 +121,7 @@ def fault_problems(
     )
     content = channel_file(replace(INSTANCE, clauses=(clause,)))
     engine = Interpreter([content], TYPES, matcher=matcher, clock=clock)
-    batch = encode(PROCESS, {IMAGE: b"/bin/sh"}, rung=Rung.BPF_BTF)
+    batch = np.repeat(encode(PROCESS, {IMAGE: b"/bin/sh"}, rung=Rung.BPF_BTF), 1000)
     return [refused(fault) for fault in engine.evaluate(PROCESS, batch).faults]
 
 

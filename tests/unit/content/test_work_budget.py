@@ -18,6 +18,7 @@ from content.matching.matcher import MatcherFactory
 from content.matching.pattern import Pattern, patterns_of
 from content.matching.work import Clock, Meter, OverBudgetError, text_work
 from content.model import (
+    AddressPrefix,
     ChannelFile,
     Clause,
     Criterion,
@@ -30,6 +31,7 @@ from content.template_type import Rung
 from tests.unit.content import reference_evaluator
 from tests.unit.content.event_strategies import CHANNEL_FILES, EVERY_KIND, batches, channel_file
 from tests.unit.content.interpreter_helpers import (
+    ADDRESS,
     IMAGE,
     MATCHERS,
     SIZE,
@@ -142,7 +144,7 @@ def test_the_clock_finds_who_takes_longer_than_its_work_says() -> None:
     batch = records(*[ONE] * 300)
     most = work.units_of_batch(300) * 3
     assert not slow_engine(most // 3, [file]).evaluate(EVERY_KIND, batch).faults
-    evaluation = slow_engine(most, [file]).evaluate(EVERY_KIND, batch)
+    evaluation = slow_engine(most + 1, [file]).evaluate(EVERY_KIND, batch)
     assert [(one.instance.id, one.reason) for one in evaluation.faults] == [
         ("i1", Reason.WORK_BUDGET_EXCEEDED)
     ]
@@ -193,6 +195,51 @@ def test_a_look_at_the_clock_is_never_far_away() -> None:
     assert at_once(b"[ab]{200}.{255}x", 4096) == 2
     assert at_once(b"(ab|.{250}){7}x", 4096) == 1
     assert at_once(b"a+b", 16) == work.MOST_TEXTS_AT_ONCE
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        is_one(SIZE, 0, Operator.GREATER),
+        is_one(IMAGE, b"a", Operator.CONTAINS),
+        ANYTHING,
+        Criterion(IMAGE, Operator.EXISTS, ()),
+        is_one(ADDRESS, AddressPrefix(bytes(16), 0), Operator.CIDR),
+        replace(is_one(IMAGE, b"zq"), negated=True),
+    ],
+)
+def test_every_kind_of_filter_is_metered(
+    criterion: Criterion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kind of criterion would cost nothing, however often it is asked."""
+    event: dict[int, bytes | int] = {**ONE, ADDRESS: bytes(16)}
+    engine = Interpreter([channel_file(clauses(criterion))], TYPES, clock=never)
+    assert rows_of(engine.evaluate(EVERY_KIND, records(event)), "i0") == [0]
+    monkeypatch.setattr(work, "units_of_batch", lambda _records: work.UNITS_PER_FILTER - 1)
+    (fault,) = engine.evaluate(EVERY_KIND, records(event)).faults
+    assert fault.reason is Reason.WORK_BUDGET_EXCEEDED
+
+
+def test_work_grows_with_rows_values_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cheap for one record would be taken for cheap on a full batch."""
+    spent: list[int] = []
+    monkeypatch.setattr(Meter, "spend", lambda _self, units: spent.append(units))
+
+    def total(criterion: Criterion, count: int, image: bytes = b"a") -> int:
+        spent.clear()
+        batch = records(*[{**ONE, IMAGE: image, ADDRESS: bytes(16)}] * count)
+        Interpreter([channel_file(clauses(criterion))], TYPES).evaluate(EVERY_KIND, batch)
+        return sum(spent)
+
+    one_prefix = is_one(ADDRESS, AddressPrefix(bytes(16), 0), Operator.CIDR)
+    two = replace(one_prefix, values=one_prefix.values * 2)
+    assert total(ANYTHING, 100) > 50 * (total(ANYTHING, 2) - total(ANYTHING, 1)) > 0
+    assert total(ANYTHING, 1, b"a" * 20) > total(ANYTHING, 1)
+    assert total(two, 100) - total(one_prefix, 100) == 100 * work.UNITS_PER_PREFIX
+    for criterion in (is_one(SIZE, 0, Operator.GREATER), Criterion(IMAGE, Operator.EXISTS, ())):
+        assert total(criterion, 100) - total(criterion, 1) == 99 * work.UNITS_PER_ROW
+    found = replace(is_one(IMAGE, b"zq"), negated=True)
+    assert total(found, 100) - total(found, 1) == 99 * work.UNITS_PER_FOUND_ROW
 
 
 def test_a_meter_forgets_one_instance_for_the_next() -> None:
