@@ -88,6 +88,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
             _E, ring=int, position=int, evaluated=int, detections=int, verdicts=list, crc32=int
         ),
         "fault": _kind(_E, hash=str, instance=str, reason=str, detail=str),
+        # rows: pairs of an event and an instance that is skipped, on which it might have matched.
+        "undecided": _kind(_E, ring=int, rows=int),
         "drained": _kind(_E, positions=dict),
         # any role → supervisor.
         "heartbeat": _kind(_C, _E, _L, facts=dict),

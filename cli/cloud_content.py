@@ -201,6 +201,9 @@ def _show_pushed(pushed: list[pushing.Pushed], names: dict[bytes, str]) -> None:
             f"{one.content_hash.hex()}{again}",
             soft_wrap=True,
         )
+        for warning in one.warnings:
+            line = f"[yellow]warning[/yellow] {shown(str(one.file))}: {problem_line(warning)}"
+            screen.print(line, soft_wrap=True)
 
 
 def _pushed_document(one: pushing.Pushed, name: str) -> dict[str, object]:
@@ -212,6 +215,7 @@ def _pushed_document(one: pushing.Pushed, name: str) -> dict[str, object]:
         "version": one.version,
         "instances": one.instances,
         "repeated": one.repeated,
+        "warnings": [problem_document(warning) for warning in one.warnings],
     }
 
 

@@ -113,14 +113,14 @@ def _show_fleet(found: Document) -> None:
         screen.print("[yellow]no process serves this cloud[/yellow]")
     columns = ["host", "connected", "rung", "sensor", "heard", "active", "deaths", "lost"]
     table("Fleet", columns, [_host_row(host) for host in found["hosts"]])
-    refused = [
+    complained = [
         [shown(host["agent_id"]), _content_name(one), _state(one["state"]), _reasons(one)]
         for host in found["hosts"]
         for one in host["content"]
-        if one["state"] not in {"active", "accepted"}
+        if one["state"] not in {"active", "accepted"} or one["problems"]
     ]
-    if refused:
-        table("Not active", ["host", "content", "state", "reason"], refused)
+    if complained:
+        table("Not active, or not all of it", ["host", "content", "state", "reason"], complained)
     content = [
         [
             _content_name(one),

@@ -11,7 +11,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli.content_common import AsJson, Paths, RungOption, has_text, print_problems, refusals
+from cli.content_common import (
+    AsJson,
+    Paths,
+    RungOption,
+    has_text,
+    print_problems,
+    print_warnings,
+    refusals,
+)
 from cli.content_compare import diff_command, explain_command, new_command
 from cli.content_schema import schema_command
 from cli.content_sigma import import_sigma_command
@@ -53,10 +61,12 @@ def check_command(
                 "instances": checked.instances,
                 "problems": list(map(asdict, checked.problems)),
                 "rung": rung,
+                "warnings": list(map(asdict, checked.warnings)),
             }
         )
     else:
         print_problems(checked.problems, screen)
+        print_warnings(checked.warnings, screen)
         if not checked.problems:
             screen.print(f"[green]accepted[/green] on rung {rung}; instances: {checked.instances}")
     raise SystemExit(ExitCode.REFUSED if checked.problems else ExitCode.OK)

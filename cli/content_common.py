@@ -56,13 +56,19 @@ def print_problems(problems: Iterable[Problem], console: Console) -> None:
         console.print(f"there may be more than these {LIMITS.problems} problems")
 
 
-def problem_line(problem: Problem) -> str:
+def print_warnings(warnings: Iterable[Problem], console: Console) -> None:
+    """A line for each warning; nothing is refused for them."""
+    for warning in warnings:
+        console.print(f"[yellow]warning[/yellow] {problem_line(warning, 'yellow')}", soft_wrap=True)
+
+
+def problem_line(problem: Problem, colour: str = "red") -> str:
     """One line in rich's markup: file:line:column: REASON place: found …, expected …."""
     place = shown(problem.file)
     if problem.line:
         place += f":{problem.line}:{problem.column}"
     return (
-        f"{place}: [red]{problem.reason}[/red] {shown(problem.place)}: "
+        f"{place}: [{colour}]{problem.reason}[/{colour}] {shown(problem.place)}: "
         f"found {escape(problem.found)}, expected {escape(problem.expected)}"
     )
 

@@ -4,17 +4,19 @@ Prints what every instance would have detected, how often, and what it costs. Th
 REFUSED where an instance is noisy (unless that is allowed) or broke a check, or content is refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli.content_common import AsJson, Paths, print_problems, refusals
+from cli.content_common import AsJson, Paths, print_problems, print_warnings, refusals
 from cli.output import ExitCode, errors, print_json, screen, shown
 from content.checking import Checked, check
 from content.definitions import load_definitions
 from content.escape import safe
+from content.problems import Problem
 from content.recorded_events import Recording
 from content.recorded_events_reader import load
 from content.replay import Content, Example, NoiseLimits, Outcome, Replay, TypeCost, replay
@@ -63,7 +65,7 @@ def replay_command(
         else:
             print_problems(checked.problems, screen)
         raise SystemExit(ExitCode.REFUSED)
-    _report(recording, replayed, as_json=as_json)
+    _report(recording, replayed, checked.warnings, as_json=as_json)
     failed = any(one.fault or (one.noisy and not allow_noisy) for one in replayed.outcomes)
     raise SystemExit(ExitCode.REFUSED if failed else ExitCode.OK)
 
@@ -77,7 +79,9 @@ def _content(checked: Checked) -> Content:
     return content
 
 
-def _report(recording: Recording, replayed: Replay, *, as_json: bool) -> None:
+def _report(
+    recording: Recording, replayed: Replay, warnings: Sequence[Problem], *, as_json: bool
+) -> None:
     if as_json:
         print_json(
             {
@@ -91,6 +95,7 @@ def _report(recording: Recording, replayed: Replay, *, as_json: bool) -> None:
                 },
                 "instances": list(map(_outcome_document, replayed.outcomes)),
                 "costs": list(map(_cost_document, replayed.costs)),
+                "warnings": list(map(asdict, warnings)),
             }
         )
         return
@@ -101,6 +106,7 @@ def _report(recording: Recording, replayed: Replay, *, as_json: bool) -> None:
     for loss in recording.losses:
         screen.print(f"[yellow]lost while recording[/yellow] {shown(loss.cause)}: {loss.count}")
     _show_outcomes(replayed.outcomes)
+    print_warnings(warnings, screen)
     for cost in replayed.costs:
         name, many = cost.template_type.name, f"{cost.instances} instances"
         if cost.microseconds is None:
@@ -126,7 +132,8 @@ def _show_outcomes(outcomes: tuple[Outcome, ...]) -> None:
         if one.noisy:
             screen.print(f"[red]NOISY[/red] {name}: {one.noisy}", soft_wrap=True)
         if one.fault:
-            screen.print(f"[red]FAULT[/red] {name}: {shown(one.fault)}", soft_wrap=True)
+            left = f"; not decided on {one.undecided} events" if one.undecided else ""
+            screen.print(f"[red]FAULT[/red] {name}: {shown(one.fault)}{left}", soft_wrap=True)
 
 
 def _line(outcome: Outcome) -> str:
@@ -153,6 +160,7 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
         "microseconds_per_event": outcome.microseconds,
         "noisy": outcome.noisy,
         "fault": outcome.fault,
+        "undecided": outcome.undecided,
         "examples": [
             {
                 "row": one.row,

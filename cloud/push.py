@@ -1,7 +1,8 @@
 """The operator's side of a push: read, validate, sign, store. All files or none.
 
     1. every file is read, no further than its limit, and its envelope opened strictly
-    2. the Content Validator refuses what does not fit the cloud's own Definitions
+    2. the Content Validator refuses what does not fit the cloud's own Definitions, and warns of
+       what is costly
     3. the payload is signed, with a key that the cloud trusts
     4. one transaction stores everything; a version must be newer than those pushed before
 
@@ -9,7 +10,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -24,7 +25,8 @@ from cloud.signing import SigningKey, TrustedKey
 from cloud.store import releases
 from cloud.store.database import Database
 from cloud.validation import problems_of
-from content.channel_file import content_hash, load_envelope
+from content.advice import warnings_of
+from content.channel_file import content_hash, load, load_envelope
 from content.limits import LIMITS as CONTENT_LIMITS
 from content.problems import ContentError
 from content.reasons import Reason
@@ -51,13 +53,17 @@ class PushRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that may be pushed; type and version are 0 where an unsafe payload names none."""
+    """A file that may be pushed; type and version are 0 where an unsafe payload names none.
+
+    warnings: what an author should think over; nothing is refused for them.
+    """
 
     file: Path
     payload: bytes
     template_type: int
     version: int
     instances: int
+    warnings: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class Pushed:
     instances: int
     push: int
     repeated: bool
+    warnings: tuple[Refusal, ...] = ()
 
 
 def require_trusted(key: SigningKey, trusted: Sequence[TrustedKey]) -> None:
@@ -136,7 +143,10 @@ def _read(file: Path, types: Mapping[int, TemplateType]) -> Candidate:
     payload = load_envelope(read_capped(file, CONTENT_LIMITS.envelope_bytes)).payload
     if problems := problems_of(payload, Supply.of(types, Rung.BPF_BTF), types):
         raise ContentError(problems)
-    return _candidate(file, payload, ChannelFile.FromString(payload))
+    channel_file = load(payload)
+    warnings = warnings_of(channel_file, types[channel_file.template_type.number])
+    candidate = _candidate(file, payload, ChannelFile.FromString(payload))
+    return replace(candidate, warnings=from_problems(warnings))
 
 
 def _read_unsafely(file: Path) -> Candidate:
@@ -188,4 +198,5 @@ def _pushed(
         instances=new.instances,
         push=number,
         repeated=repeated,
+        warnings=candidate.warnings,
     )

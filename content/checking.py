@@ -7,8 +7,9 @@ In order, each step only where the one before found nothing to stop it:
     3. each Channel File is validated against what a sensor supplies on the given rung
     4. it is packed, and loaded as whoever receives it will load it
     5. its samples go through the Content Interpreter
+    6. what is accepted is priced, and warned of where it is costly (`content.advice`)
 
-The cloud and the sensor do 3 to 5 again with the same code.
+The cloud and the sensor do 3 to 5 again with the same code, the cloud 6 as well.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from content import samples
+from content.advice import warnings_of
 from content.authoring import AuthoredChannelFile, AuthoredInstance, assemble, read_instance
 from content.channel_file import ChannelFile, load, pack, read_envelope
 from content.limits import LIMITS
@@ -31,11 +33,15 @@ PACKED_SUFFIX = ".channel"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found: Channel Files put together from YAML, packed ones by path, all problems."""
+    """What was found: Channel Files put together from YAML, packed ones by path, all problems.
+
+    warnings: of files that have no problem; they refuse nothing.
+    """
 
     authored: tuple[AuthoredChannelFile, ...]
     packed: Mapping[Path, ChannelFile]
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def instances(self) -> int:
@@ -54,15 +60,23 @@ def check(
     # 1. Read. 2. Put together.
     found = read_all(paths, types, version)
     authored, packed, problems = found.authored, found.packed, list(found.problems)
-    # 3 to 5. Validate, pack and load, try the samples.
+    # 3 to 6. Validate, pack and load, try the samples, price.
     supply = Supply.of(types, rung)
+    warnings: list[Problem] = []
     for one in authored:
-        problems += map(one.locate, _judge(one.channel_file, supply, types))
+        judged, warned = _judge(one.channel_file, supply, types)
+        problems += map(one.locate, judged)
+        warnings += map(one.locate, warned)
     for path, channel_file in packed.items():
-        judged = _judge(channel_file, supply, types)
+        judged, warned = _judge(channel_file, supply, types)
         problems += [replace(problem, file=str(path)) for problem in judged]
+        warnings += [replace(problem, file=str(path)) for problem in warned]
+    return Checked(authored, packed, _in_order(problems), _in_order(warnings))
+
+
+def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:
     problems.sort(key=lambda one: (one.file, one.line, one.column))
-    return Checked(authored, packed, tuple(problems[: LIMITS.problems]))
+    return tuple(problems[: LIMITS.problems])
 
 
 def read_all(paths: Sequence[Path], types: Mapping[int, TemplateType], version: int = 1) -> Checked:
@@ -84,15 +98,18 @@ def read_all(paths: Sequence[Path], types: Mapping[int, TemplateType], version: 
 
 def _judge(
     channel_file: ChannelFile, supply: Supply, types: Mapping[int, TemplateType]
-) -> list[Problem]:
+) -> tuple[list[Problem], list[Problem]]:
+    """Problems; warnings, where there is no problem."""
     problems = validate(channel_file, supply, types)
     if problems:
-        return problems
+        return problems, []
     try:
         load(pack(channel_file))
     except ContentError as error:
-        return list(error.problems)
-    return samples.check(channel_file, types)
+        return list(error.problems), []
+    if problems := samples.check(channel_file, types):
+        return problems, []
+    return [], warnings_of(channel_file, types[channel_file.template_type.number])
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

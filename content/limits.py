@@ -45,6 +45,19 @@ class ContentLimits:
     yaml_bytes: int = 1024 * 1024
     yaml_depth: int = 12
     yaml_nodes: int = 100_000
+    # Work of one instance on one batch of records: units of content.matching.work, about a
+    # nanosecond each, so much for the batch and for each record; and how much processor time may
+    # have gone where so many units were counted.
+    work_units_per_batch: int = 20_000_000
+    work_units_per_record: int = 40_000
+    work_nanoseconds_per_unit: int = 3
+    # Estimated prices (content.pricing, the same units) from which on the validator warns: of one
+    # instance per event, a 40th of its budget, which at 100,000 events a second is a tenth of a
+    # core; of a whole Channel File; and of making them ready, of the 30 s that a sensor has.
+    instance_price_units: int = 1_000
+    file_price_units: int = 20_000
+    instance_compile_units: int = 5_000_000
+    file_compile_units: int = 10_000_000_000
     # Problems reported at once.
     problems: int = 100
 

@@ -17,7 +17,7 @@ SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One reason why content is refused.
+    """One reason why content is refused, or a warning.
 
     place: path into the content, such as ``instances[2].clauses[0].criteria[1]``.
     file, line, column: where an author finds it (line and column count from 1); empty and 0

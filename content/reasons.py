@@ -1,7 +1,8 @@
-"""Reason codes for refused content: stable, the same in author's tool, cloud and sensor.
+"""Reason codes: stable, the same in author's tool, cloud and sensor.
 
-`EXPLANATIONS` says of each what it means and what to do about it; docs/reason-codes.md is generated
-from it.
+Most say why content is refused, those `AT_RUN_TIME` why an instance is skipped, and `WARNINGS` what
+an author should think over. `EXPLANATIONS` says of each what it means and what to do about it;
+docs/reason-codes.md is generated from it.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from types import MappingProxyType
 
 
 class Reason(StrEnum):
-    """Why content was refused. Codes are never renamed or reused."""
+    """Why content was refused, or is complained of. Codes are never renamed or reused."""
 
     # Definition
     DEFINITION_INVALID = "DEFINITION_INVALID"
@@ -58,6 +59,25 @@ class Reason(StrEnum):
     DUPLICATE_INPUT = "DUPLICATE_INPUT"
     SAMPLE_FAILED = "SAMPLE_FAILED"
     INTERFACE_CASE_FAILED = "INTERFACE_CASE_FAILED"
+    # At run time: an instance is skipped from then on
+    RUN_TIME_CHECK = "RUN_TIME_CHECK"
+    WORK_BUDGET_EXCEEDED = "WORK_BUDGET_EXCEEDED"
+    # Warnings: nothing is refused for them
+    COSTLY_TO_EVALUATE = "COSTLY_TO_EVALUATE"
+    COSTLY_TO_COMPILE = "COSTLY_TO_COMPILE"
+    MAY_EXCEED_WORK_BUDGET = "MAY_EXCEED_WORK_BUDGET"
+    CASE_OF_OTHER_LETTERS = "CASE_OF_OTHER_LETTERS"
+
+
+AT_RUN_TIME = frozenset({Reason.RUN_TIME_CHECK, Reason.WORK_BUDGET_EXCEEDED})
+WARNINGS = frozenset(
+    {
+        Reason.COSTLY_TO_EVALUATE,
+        Reason.COSTLY_TO_COMPILE,
+        Reason.MAY_EXCEED_WORK_BUDGET,
+        Reason.CASE_OF_OTHER_LETTERS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +258,36 @@ EXPLANATIONS: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.INTERFACE_CASE_FAILED: Explanation(
             "The sensor's own interpreter gave a wrong answer on a field of this Template Type.",
             "Report it: no content for this Template Type can be trusted on this sensor.",
+        ),
+        Reason.RUN_TIME_CHECK: Explanation(
+            "A check of the Content Interpreter failed while it evaluated this instance.",
+            "Report it with the instance: content that was accepted must not do that.",
+        ),
+        Reason.WORK_BUDGET_EXCEEDED: Explanation(
+            "The instance would have taken more than one instance's share of a batch of events. "
+            "It is skipped until another evaluator takes over; what it had found counts.",
+            "Make it cheaper: a criterion with a rare literal, fewer values, shorter counted "
+            "repeats; `bulkhead content check` prices it.",
+        ),
+        Reason.COSTLY_TO_EVALUATE: Explanation(
+            "The instance is estimated to cost more than its share of processor time on ordinary "
+            "events.",
+            "Do what the warning says: mostly a criterion with a longer, rarer literal.",
+        ),
+        Reason.COSTLY_TO_COMPILE: Explanation(
+            "The instance is estimated to take more than its share of the time in which a Channel "
+            "File is made ready.",
+            "Give the expression a literal, or write shorter counted repeats.",
+        ),
+        Reason.MAY_EXCEED_WORK_BUDGET: Explanation(
+            "Whoever causes events can make texts on which the instance exceeds its work budget, "
+            "and is skipped.",
+            "Shorten counted repeats such as `.{200}`, or use fewer values in one criterion.",
+        ),
+        Reason.CASE_OF_OTHER_LETTERS: Explanation(
+            "A value is compared without regard to case, but has a letter outside ASCII, which "
+            "agrees only with itself.",
+            "List both spellings as values, or set case_sensitive: true.",
         ),
     }
 )

@@ -68,7 +68,7 @@ class Outcome:
 
     file: where it came from. events: recorded events of its Template Type. noisy: why it is, or
     empty. microseconds: per event, evaluated alone; None where that was not timed. fault: why it
-    was skipped at run time, or empty.
+    was skipped at run time, or empty. undecided: events that it might have matched after that.
     """
 
     file: str
@@ -80,6 +80,7 @@ class Outcome:
     noisy: str = ""
     microseconds: float | None = None
     fault: str = ""
+    undecided: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class _Tally:
     matches: int = 0
     examples: list[Example] = field(default_factory=list)
     fault: str = ""
+    undecided: int = 0
 
 
 Content = Sequence[tuple[ChannelFile, Sequence[str]]]
@@ -147,6 +149,7 @@ def replay(
                 examples=tuple(tally.examples),
                 noisy=noise.reason(tally.matches, len(records)),
                 fault=tally.fault,
+                undecided=tally.undecided,
             )
             if alone:
                 single = Interpreter([replace(channel_file, instances=(instance,))], types)
@@ -175,6 +178,9 @@ def _count(
     for fault in evaluation.faults:
         tally = tallies.setdefault((id(fault.channel_file), id(fault.instance)), _Tally())
         tally.fault = f"{fault.reason}: {fault.detail}"
+    for left in evaluation.undecided:
+        tally = tallies.setdefault((id(left.channel_file), id(left.instance)), _Tally())
+        tally.undecided += left.rows
 
 
 def _example(

@@ -117,7 +117,7 @@ def _check_batch(
     evaluation = engine.evaluate(template_type, records)
     matched = {(match.row, match.instance.id) for match in evaluation.matches}
     problems = [
-        Problem(Reason.SAMPLE_FAILED, batch[fault.row].place, fault.detail, "no fault")
+        Problem(fault.reason, batch[fault.row].place, fault.detail, "no fault")
         for fault in evaluation.faults
     ]
     for row, one in enumerate(batch):

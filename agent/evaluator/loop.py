@@ -10,7 +10,7 @@ moved after the frame was sent, so that the kernel never overwrites what is not 
 import select
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from agent.channel import Message, Sender, checksum, receive, send
 from agent.evaluator.detections import Frame, Records, Source, frames
 from agent.evaluator.limits import LIMITS
 from content.definitions import TemplateType
-from content.interpreter import Engine, Evaluation
+from content.interpreter import Engine, Evaluation, InstanceFault
 from probes.ring import Ring
 
 
@@ -53,6 +53,7 @@ class EventLoop:
     """Everything that a running evaluator holds.
 
     hashes: hexadecimal content hash of the Channel File of each Template Type.
+    skipped: instances that the engine has skipped since before it was put to work.
     """
 
     channel: socket.socket
@@ -61,6 +62,7 @@ class EventLoop:
     cursors: Mapping[int, Cursor]
     epoch: str
     hashes: Mapping[int, str]
+    skipped: Sequence[InstanceFault] = ()
     evaluated: int = 0
     refused_rows: int = 0
     clock: Callable[[], float] = time.monotonic
@@ -69,6 +71,7 @@ class EventLoop:
     def run(self, go: Message) -> None:
         """Evaluate until the supervisor says drain or stop, or closes the channel."""
         self._take_over(go)
+        self._tell_faults(self.skipped)
         poller = select.poll()
         poller.register(self.channel, select.POLLIN)
         wait = LIMITS.poll_busy_seconds
@@ -113,6 +116,10 @@ class EventLoop:
 
     def _report(self, cursor: Cursor, records: Records, evaluation: Evaluation) -> None:
         """Send what was found, frame by frame, and commit each frame's position."""
+        # Before the position moves on: better counted twice than not at all.
+        if undecided := sum(one.rows for one in evaluation.undecided):
+            number = cursor.template_type.number
+            send(self.channel, "undecided", ring=number, rows=undecided)
         start, stride, done = cursor.position, cursor.ring.stride, 0
         source = Source(self.epoch, start // stride, _boot_to_unix_ns())
         found = frames(
@@ -126,13 +133,16 @@ class EventLoop:
             rest = Frame(len(records) - 1, complete=True, payload=b"", detections=0, verdicts=())
             self._send_frame(cursor, rest, start + len(records) * stride, len(records) - done)
         self.refused_rows += evaluation.refused_rows
-        for fault in evaluation.faults:
+        self._tell_faults(evaluation.faults)
+
+    def _tell_faults(self, faults: Sequence[InstanceFault]) -> None:
+        for fault in faults:
             send(
                 self.channel,
                 "fault",
                 hash=self.hashes[fault.channel_file.template_type.number],
                 instance=fault.instance.id,
-                reason=fault.reason,
+                reason=str(fault.reason),
                 detail=fault.detail,
             )
 

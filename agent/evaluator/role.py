@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from agent.attribution import Attribution, Phase
 from agent.channel import Message, ProtocolViolationError, Sender, receive, send
 from agent.evaluator.loop import Cursor, EventLoop
-from agent.evaluator.trial import Trial
+from agent.evaluator.trial import Trial, refused
 from agent.sandbox import EVALUATOR, lock_down
 from content.channel_file import ChannelFile, load
 from content.definitions import Rung, TemplateType, load_definitions
-from content.interpreter import Engine, Interpreter
+from content.interpreter import Engine, InstanceFault, Interpreter
 from content.problems import ContentError, Problem
 from content.reasons import Reason
 from content.supply import Supply
@@ -85,7 +85,7 @@ def run(
         files = _load(payloads, trial, build)
         engine = _build(payloads, files, trial, build)
         attribution.name_instances([one.id for file in files for one in file.instances])
-        _finish_trial(payloads, trial, engine, cursors)
+        skipped = _finish_trial(payloads, trial, engine, cursors)
     except RefusedError as refused:
         problems = [_plain(problem) for problem in refused.problems[:MAX_PROBLEMS]]
         send(channel, "rejected", hash=refused.content_hash, problems=problems)
@@ -101,7 +101,7 @@ def run(
         sandbox=sandbox,
     )
     hashes = {payload.template_type: payload.hash for payload in payloads}
-    return _work(EventLoop(channel, engine, attribution, cursors, order["epoch"], hashes))
+    return _work(EventLoop(channel, engine, attribution, cursors, order["epoch"], hashes, skipped))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -220,13 +220,17 @@ def _wrong_type(payload: Payload, file: ChannelFile) -> list[Problem]:
 
 def _finish_trial(
     payloads: Sequence[Payload], trial: Trial, engine: Engine, cursors: Mapping[int, Cursor]
-) -> None:
-    tried = [payload.hash for payload in payloads if payload.trial]
+) -> list[InstanceFault]:
+    """Step 4 of the trial; instances of other files that the engine skips from now on."""
+    tried = [payload for payload in payloads if payload.trial]
     if not tried:
-        return
-    problems = trial.shadow(engine, cursors.values())
-    if problems:
-        raise RefusedError(tried[0], problems)
+        return []
+    slow, faults = trial.shadow(engine, cursors.values())
+    number = tried[0].template_type
+    named = [refused(one) for one in faults if one.channel_file.template_type.number == number]
+    if named or slow:
+        raise RefusedError(tried[0].hash, [*named, *slow])
+    return faults
 
 
 def _facts(payloads: Sequence[Payload], files: Sequence[ChannelFile]) -> list[dict[str, object]]:

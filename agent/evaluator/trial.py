@@ -5,7 +5,8 @@
     3. generated cases for every field and operator of the Template Type, and the file's own
        must-match and must-not-match samples, through the engine that will run it
     4. a shadow run over real events that are still in the ring, within a time budget; what it
-       finds is thrown away
+       finds is thrown away. An instance of the file that breaks a check or its work budget there
+       refuses the file
 
 Each step notes its phase in the attribution record: if this process dies, the supervisor knows
 where. A step that finds problems ends the trial.
@@ -23,7 +24,7 @@ from agent.evaluator.loop import Cursor
 from content import interface_cases, samples
 from content.channel_file import ChannelFile
 from content.definitions import TemplateType
-from content.interpreter import Engine
+from content.interpreter import Engine, InstanceFault
 from content.problems import Problem
 from content.reasons import Reason
 from content.supply import Supply
@@ -66,10 +67,16 @@ class Trial:
         problems = interface_cases.check(template_type, factory)
         return problems or samples.check(channel_file, self.types, factory)
 
-    def shadow(self, engine: Engine, cursors: Iterable[Cursor]) -> list[Problem]:
-        """Step 4, on the newest events that each ring still holds."""
+    def shadow(
+        self, engine: Engine, cursors: Iterable[Cursor]
+    ) -> tuple[list[Problem], list[InstanceFault]]:
+        """Step 4, on the newest events that each ring still holds.
+
+        Problems of all files together, and instances that the engine skips from now on.
+        """
+        faults: list[InstanceFault] = []
         if self.lenient:
-            return []
+            return [], faults
         events, seconds = 0, 0.0
         for cursor in cursors:
             records = _newest(cursor)
@@ -78,10 +85,17 @@ class Trial:
             number = cursor.template_type.number
             self.attribution.batch(number, cursor.position, len(records), Phase.SHADOW)
             started = time.perf_counter()
-            engine.evaluate(cursor.template_type, records)
+            faults += engine.evaluate(cursor.template_type, records).faults
             seconds += time.perf_counter() - started
             events += len(records)
-        return _over_budget(events, seconds)
+        return _over_budget(events, seconds), faults
+
+
+def refused(fault: InstanceFault) -> Problem:
+    """Why a file is refused of which the engine skips an instance."""
+    index = fault.channel_file.instances.index(fault.instance)
+    expected = "an instance that keeps to its checks and budget"
+    return Problem(fault.reason, f"instances[{index}]", fault.detail, expected)
 
 
 def _newest(cursor: Cursor) -> np.ndarray[tuple[int], np.dtype[np.void]]:

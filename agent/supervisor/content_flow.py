@@ -46,6 +46,8 @@ class ContentFlow:
     uncommitted: bool = False
     # Files in force that this rung can't serve, by hash; not given up, for the rung may change.
     unserved: dict[str, Sequence[Problem]] = field(default_factory=dict)
+    # Instances of files in force that an evaluator has skipped, and why: by hash, then by id.
+    skipped: dict[str, dict[str, Problem]] = field(default_factory=dict)
     _accept_at: dict[str, float] = field(default_factory=dict)
     _whole_again_at: float = 0.0
     _commit_again_at: float = 0.0
@@ -104,7 +106,7 @@ class ContentFlow:
         known = self._known(content_hash)
         if known is not None:
             payloads.close_descriptors(message)
-            self.say(known.hash, known.state, [])
+            self._tell(known)
             return
         file = StoredFile(
             hash=content_hash,
@@ -198,6 +200,17 @@ class ContentFlow:
             self.unserved[content_hash] = problems
             self.say(content_hash, known.state, problems)
 
+    def instance_skipped(self, content_hash: str, instance: str, reason: str, detail: str) -> None:
+        """An evaluator skips an instance of a file in force: the rest of the file goes on."""
+        files = self.manifest.active.values()
+        known = next((file for file in files if file.hash == content_hash), None)
+        skipped = self.skipped.setdefault(content_hash, {}) if known else {}
+        if known is None or instance in skipped or len(skipped) >= LIMITS.skipped_instances:
+            return
+        expected = "an instance that keeps to its checks and budget"
+        skipped[instance] = problem(reason, f"instance {instance}", detail, expected)
+        self._tell(known)
+
     def supply_changed(self) -> None:
         """Another collection may supply what a file in force has been waiting for."""
         self.unserved.clear()
@@ -269,11 +282,18 @@ class ContentFlow:
         self._forget_gone()
         for number, file in manifest.active.items():
             if before.get(number) != file:
-                self.say(file.hash, file.state, [])
+                self._tell(file)
+
+    def _tell(self, file: StoredFile) -> None:
+        """Where a file stands, and which of its instances are skipped."""
+        self.say(file.hash, file.state, list(self.skipped.get(file.hash, {}).values()))
 
     def _forget_gone(self) -> None:
-        for content_hash in self.unserved.keys() - {f.hash for f in self.manifest.active.values()}:
+        in_force = {file.hash for file in self.manifest.active.values()}
+        for content_hash in self.unserved.keys() - in_force:
             del self.unserved[content_hash]
+        for content_hash in self.skipped.keys() - in_force:
+            del self.skipped[content_hash]
 
     def _kept(self) -> frozenset[str]:
         """Payloads that no manifest names yet."""

@@ -61,6 +61,7 @@ class Judging:
             "rejected": ((Stage.LOADING,), self._rejected),
             "frame": ((Stage.RUNNING, Stage.DRAINING), self._frame),
             "fault": ((Stage.RUNNING, Stage.DRAINING), self._fault),
+            "undecided": ((Stage.RUNNING, Stage.DRAINING), self._undecided),
             "drained": ((Stage.DRAINING,), self._drained),
             "heartbeat": ((Stage.RUNNING, Stage.DRAINING), self._heartbeat),
         }
@@ -156,8 +157,19 @@ class Judging:
         self.verdicts[outcome] += 1
         self.log.say("prevent", pid=pid, instance=instance, outcome=outcome, by=one.child.pid)
 
-    def _fault(self, _one: Evaluator, message: Message) -> None:
+    def _fault(self, one: Evaluator, message: Message) -> None:
+        content_hash = message["hash"]
+        if content_hash not in {file.hash for file in one.files}:
+            raise ProtocolViolationError("a fault in a file that it was not given")
         self.log.say("instance fault", **message.fields)
+        told = (message[name] for name in ("instance", "reason", "detail"))
+        self.flow.instance_skipped(content_hash, *told)
+
+    def _undecided(self, _one: Evaluator, message: Message) -> None:
+        rows = message["rows"]
+        if rows < 0:
+            raise ProtocolViolationError(f"{rows} undecided rows")
+        self.ledger.add("INSTANCE_SKIPPED", self._ring(message["ring"]).template_type, rows)
 
     def _drained(self, one: Evaluator, _message: Message) -> None:
         # It has nothing more to do, and nobody follows before it is gone.

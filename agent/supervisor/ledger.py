@@ -15,8 +15,10 @@ from agent.supervisor.rings import Collection
 
 Report = Callable[[Mapping[str, Any]], bool]
 
-# Counters that speak of a field or of lineage: the event itself was still evaluated.
-NOT_EVENTS = frozenset({"LINEAGE_FULL", "SEED_FULL", "READ_FAULT", "PROBE_SKIPPED"})
+# Counters that speak of a field, of lineage or of one instance: the event was still evaluated.
+NOT_EVENTS = frozenset(
+    {"LINEAGE_FULL", "SEED_FULL", "READ_FAULT", "PROBE_SKIPPED", "INSTANCE_SKIPPED"}
+)
 
 
 @dataclass(slots=True)

@@ -45,6 +45,8 @@ class SupervisorLimits:
     log_bytes_per_second: int = 64 * 1024
     status_bytes: int = 64 * 1024 * 1024
     previous_versions: int = 2
+    # Instances of one Channel File that were skipped at run time: so many are named.
+    skipped_instances: int = 50
     quarantined: int = 1024
 
 

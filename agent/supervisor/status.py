@@ -53,6 +53,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "content": {
             "active": active_documents(sources.flow.manifest),
             "unserved": {name: list(found) for name, found in sources.flow.unserved.items()},
+            "skipped": {h: list(one.values()) for h, one in sources.flow.skipped.items()},
             "waiting": len(sources.flow.waiting),
             "on_trial": sources.flow.on_trial.hash if sources.flow.on_trial else "",
             "quarantine": [_quarantined(one) for one in sources.flow.manifest.quarantine],
@@ -77,6 +78,8 @@ def reduced(sources: StatusSources) -> list[str]:
         reasons.append("NO_EVALUATOR")
     if sources.flow.unserved:
         reasons.append("CONTENT_UNSERVED")
+    if sources.flow.skipped:
+        reasons.append("INSTANCES_SKIPPED")
     if sources.flow.degraded:
         reasons.append("CONTENT_OFF")
     if os.geteuid() != 0:

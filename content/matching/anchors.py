@@ -51,12 +51,17 @@ class TextIndex:
         """Search the field in the whole batch."""
         if self._matcher is None:
             raise RuntimeError("the matcher was not built")
-        hits = self._matcher.search(batch.column(self._field))
+        column = batch.column(self._field)
+        hits = self._matcher.search(column)
         found = _rows_by_pattern(hits)
-        batch.keep_hits(self._field, found, hits.ambiguous)
+        batch.keep_hits(self._field, found, hits)
         for pattern, rows in found.items():
             for clause in self._clauses.get(pattern, ()):
                 yield clause, rows
+        # It may be anywhere; the clause's own filter decides, within its budget.
+        for pattern in sorted(hits.muted):
+            for clause in self._clauses.get(pattern, ()):
+                yield clause, column.rows
 
 
 def _rows_by_pattern(hits: Hits) -> Mapping[int, Rows]:

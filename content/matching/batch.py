@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from content.matching.column import Rows, TextColumn, text_at
-from content.matching.matcher import NO_ROWS
+from content.matching.matcher import NO_ROWS, Hits
+from content.matching.work import Meter
 from content.record import Records
 from content.template_type import Field, TemplateType
 
@@ -28,16 +29,21 @@ class Batch:
     """Records of one Template Type whose headers agree with it.
 
     rows: numbers of the records that may be looked at, rising.
+    meter: is told of all work that is done for one instance.
     """
 
-    def __init__(self, template_type: TemplateType, records: Records, rows: Rows) -> None:
+    def __init__(
+        self, template_type: TemplateType, records: Records, rows: Rows, meter: Meter
+    ) -> None:
         self.template_type = template_type
         self.rows = rows
+        self.meter = meter
         self._records = records
         self._present: npt.NDArray[np.uint64] = records["present"]
         self._texts: dict[tuple[int, int], bytes] = {}
         self._found: dict[tuple[int, int], Rows] = {}
         self._ambiguous: dict[int, Rows] = {}
+        self._muted: dict[int, frozenset[int]] = {}
 
     def field(self, number: int) -> Field:
         """The field of that number; BoundsError outside 1 to arity."""
@@ -75,16 +81,21 @@ class Batch:
         rows = self.rows[self.present(number, self.rows)]
         return TextColumn(self._records, self.field(number), rows)
 
-    def keep_hits(self, number: int, found: Mapping[int, Rows], ambiguous: Rows) -> None:
+    def keep_hits(self, number: int, found: Mapping[int, Rows], hits: Hits) -> None:
         """Remember in which rows each pattern (by its number) of a field was found."""
-        self._ambiguous[number] = ambiguous
+        self._ambiguous[number] = hits.ambiguous
+        self._muted[number] = hits.muted
         for pattern, rows in found.items():
             self._found[number, pattern] = rows
 
     def hits(self, number: int, pattern: int) -> Rows:
-        """Rows in which a pattern of this field was found, rising."""
+        """Rows in which a pattern of this field was found, rising; none where it is muted."""
         return self._found.get((number, pattern), NO_ROWS)
 
     def ambiguous(self, number: int) -> Rows:
         """Rows of this field whose hits have to be confirmed."""
         return self._ambiguous.get(number, NO_ROWS)
+
+    def muted(self, number: int) -> frozenset[int]:
+        """Patterns of this field of which nobody knows where they are."""
+        return self._muted.get(number, frozenset())

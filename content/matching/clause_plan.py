@@ -23,6 +23,7 @@ from content.matching.filters import (
     TextFilter,
 )
 from content.matching.pattern import Pattern, patterns_of
+from content.matching.work import text_work
 from content.model import AddressPrefix, Clause, Criterion, Operator
 from content.template_type import Field, Kind, TemplateType
 
@@ -107,10 +108,9 @@ def _filter(part: Part, numbers: Sequence[int] | None) -> Filter:
         return AddressFilter(criterion, field)
     if field.kind is not Kind.TEXT:
         return NumberFilter(criterion, field)
-    judge = text_judge(part.patterns)
-    if numbers is None:
-        return TextFilter(field.number, criterion.negated, judge)
-    return FoundFilter(field.number, criterion.negated, judge, tuple(numbers))
+    work = text_work(part.patterns, field.capacity)
+    exact = TextFilter(field.number, criterion.negated, text_judge(part.patterns), work)
+    return exact if numbers is None else FoundFilter(tuple(numbers), exact)
 
 
 def _part(criterion: Criterion, field: Field) -> Part:

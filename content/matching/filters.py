@@ -5,9 +5,11 @@
     TextFilter                                    exactly, text by text: for few candidates
 
 A filter keeps the rows that satisfy its criterion; `content.matching.criteria` says what that means
-and is what the rows of the last two are judged by.
+and is what the rows of the last two are judged by. Before it does anything it tells the batch's
+meter what that takes, and raises OverBudgetError where it is too much (`content.matching.work`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +19,13 @@ import numpy.typing as npt
 from content.matching.batch import Batch, Mask
 from content.matching.column import Rows
 from content.matching.criteria import TextJudge, prefix_bits
+from content.matching.work import (
+    UNITS_PER_FILTER,
+    UNITS_PER_FOUND_ROW,
+    UNITS_PER_PREFIX,
+    UNITS_PER_ROW,
+    TextWork,
+)
 from content.model import Criterion, Operator
 from content.record import NUMBERS
 from content.template_type import Field
@@ -44,6 +53,7 @@ class PresenceFilter:
 
     def keep(self, batch: Batch, rows: Rows) -> Rows:
         """Rows in which the field was supplied, or was not."""
+        batch.meter.spend(UNITS_PER_FILTER + UNITS_PER_ROW * len(rows))
         return _where(rows, batch.present(self.field, rows) != self.negated)
 
 
@@ -59,6 +69,7 @@ class NumberFilter:
 
     def keep(self, batch: Batch, rows: Rows) -> Rows:
         """Rows whose number compares."""
+        batch.meter.spend(UNITS_PER_FILTER + UNITS_PER_ROW * len(rows))
         compared = self._compare(batch.numbers(self._field, rows))
         return _where(rows, (compared & batch.present(self._field, rows)) != self._negated)
 
@@ -93,6 +104,8 @@ class AddressFilter:
 
     def keep(self, batch: Batch, rows: Rows) -> Rows:
         """Rows whose address is under one of the prefixes."""
+        per_row = UNITS_PER_ROW + UNITS_PER_PREFIX * len(self._wanted)
+        batch.meter.spend(UNITS_PER_FILTER + per_row * len(rows))
         addresses = batch.addresses(self._field, rows)
         found = self._under_any(addresses)
         return _where(rows, (found & batch.present(self._field, rows)) != self._negated)
@@ -116,43 +129,59 @@ def prefix_masks(leading: int, shift: int) -> tuple[tuple[int, int], tuple[int, 
 
 @dataclass(frozen=True, slots=True)
 class TextFilter:
-    """A criterion on text, judged exactly and one text at a time."""
+    """A criterion on text, judged exactly and one text at a time.
+
+    work: what judging takes; so many texts at once, with a look at the clock before each lot.
+    """
 
     field: int
     negated: bool
     judge: TextJudge
+    work: TextWork
 
     def keep(self, batch: Batch, rows: Rows) -> Rows:
         """Rows whose text is judged to satisfy the criterion."""
-        present = batch.present(self.field, rows).tolist()
-        held = [
-            (there and self.judge(batch.text(self.field, row))) is not self.negated
-            for row, there in zip(rows.tolist(), present, strict=True)
-        ]
-        return _where(rows, np.array(held, dtype=np.bool_))
+        batch.meter.spend(UNITS_PER_FILTER)
+        held = batch.present(self.field, rows)
+        held[held] = self._judged(batch, rows[held].tolist())
+        return _where(rows, held != self.negated)
+
+    def _judged(self, batch: Batch, rows: Sequence[int]) -> list[bool]:
+        judged: list[bool] = []
+        for start in range(0, len(rows), self.work.texts_at_once):
+            some = rows[start : start + self.work.texts_at_once]
+            texts = [batch.text(self.field, row) for row in some]
+            batch.meter.spend(self.work.units(len(texts), sum(map(len, texts))))
+            batch.meter.look()
+            judged += map(self.judge, texts)
+        return judged
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFilter:
     """A criterion on text of which a matcher looks for every value in the whole batch.
 
-    patterns: numbers of the values in the field's matcher.
+    patterns: numbers of the values in the field's matcher. exact: for what the matcher can't say.
     """
 
-    field: int
-    negated: bool
-    judge: TextJudge
     patterns: tuple[int, ...]
+    exact: TextFilter
 
     def keep(self, batch: Batch, rows: Rows) -> Rows:
         """Rows in which a value was found; ambiguous ones are judged exactly."""
-        wanted = [batch.hits(self.field, pattern) for pattern in self.patterns]
-        found = np.isin(rows, np.concatenate(wanted))
-        unsure = found & np.isin(rows, batch.ambiguous(self.field))
-        sure = _where(rows, ~unsure & (found != self.negated))
+        field, negated = self.exact.field, self.exact.negated
+        if not batch.muted(field).isdisjoint(self.patterns):
+            return self.exact.keep(batch, rows)
+        wanted = [batch.hits(field, pattern) for pattern in self.patterns]
+        found_rows = np.concatenate(wanted)
+        units = UNITS_PER_FOUND_ROW * (len(rows) + len(found_rows))
+        batch.meter.spend(2 * UNITS_PER_FILTER + units)
+        found = np.isin(rows, found_rows)
+        unsure = found & np.isin(rows, batch.ambiguous(field))
+        sure = _where(rows, ~unsure & (found != negated))
         if not unsure.any():
             return sure
-        judged = TextFilter(self.field, self.negated, self.judge).keep(batch, _where(rows, unsure))
+        judged = self.exact.keep(batch, _where(rows, unsure))
         return np.sort(np.concatenate([sure, judged]))
 
 

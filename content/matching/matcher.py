@@ -1,8 +1,8 @@
 """What a matcher promises, and which one is used.
 
 A matcher is built for a list of patterns and finds them in all texts of a column at once, in time
-that is linear in the texts whatever the patterns say. It never leaves a match out; in rows that it
-names as ambiguous it may report more than there is.
+that is linear in the texts whatever the patterns say. It never leaves a match out, unless it says
+that it has muted the pattern; in rows that it names as ambiguous it may report more than there is.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,11 +26,14 @@ class Hits:
 
     patterns: numbers into the list that the matcher was built for.
     ambiguous: rows whose hits have to be confirmed.
+    muted: patterns that were hit so often, now or in an earlier batch, that they are not listened
+    to any more: they may be in any row.
     """
 
     rows: Rows
     patterns: Rows
     ambiguous: Rows
+    muted: frozenset[int] = frozenset()
 
 
 NO_ROWS: Rows = np.zeros(0, dtype=np.int64)

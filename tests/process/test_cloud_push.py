@@ -68,6 +68,18 @@ def test_three_agents_get_a_push_at_once(cloud: Cloud, tmp_path: Path) -> None:
     assert trusted.signed_channel_file(signed)
 
 
+def test_what_is_costly_is_pushed_with_a_warning(cloud: Cloud, tmp_path: Path) -> None:
+    """An operator would not see at the desk what every host is about to pay for."""
+    sound = write(tmp_path / "sound.channel", channel_file(1))
+    costly = write(tmp_path / "costly.channel", channel_file(1, PROCESS, "sh"))
+    done = cloud.push(sound, costly)
+    warnings = {Path(one["file"]).stem: one["warnings"] for one in done["pushed"]}
+    assert warnings["sound"] == []
+    (warning,) = warnings["costly"]
+    assert warning["reason"] == "COSTLY_TO_EVALUATE"
+    assert "that is rare in events" in warning["expected"]
+
+
 def test_an_agent_that_comes_later_gets_it_after_its_hello(cloud: Cloud, tmp_path: Path) -> None:
     """A host that was off during a push would stay unprotected."""
     cloud.push(write(tmp_path / "ipc.channel", channel_file(1)))
@@ -149,6 +161,23 @@ def test_a_cloud_that_skips_its_validator_sends_it_and_shows_the_sensors_refusal
             until(lambda: agent.receipt() == 1)
             cloud.json("push", bad, "--key", cloud.key, "--unsafe-skip-validator")
             until(lambda: len(agent.offers()) == 2)
+
+
+def test_an_instance_that_a_sensor_skips_is_shown_with_its_content(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    """Content would pass for active of which an instance detects nothing any more."""
+    file = write(tmp_path / "ipc.channel", channel_file(1))
+    with connect(cloud, "host-1") as agent:
+        thread = Thread(target=answer, args=(agent, ACTIVE, "WORK_BUDGET_EXCEEDED"))
+        thread.start()
+        done = cloud.push(file, wait=20)
+        thread.join()
+        (host,) = done["hosts"]
+        assert (host["state"], host["problems"][0]["reason"]) == ("active", "WORK_BUDGET_EXCEEDED")
+        (shown,) = cloud.json("fleet")["hosts"]
+        assert shown["content"][0]["problems"] == host["problems"]
+        assert "WORK_BUDGET" in cloud.run("fleet")
 
 
 def test_a_push_says_who_has_not_answered(cloud: Cloud, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_clock_random_and_json_work(user: str) -> None:
     ended = locked.run(
         "EVALUATOR",
         "time.sleep(0.001); time.time_ns(); time.localtime(); os.urandom(8)\n"
+        "time.thread_time_ns()\n"
         "time.clock_gettime_ns(time.CLOCK_BOOTTIME); os.getppid()\n"
         "print(json.dumps({'a': [1, 2.5, None]}), json.loads('{}'), 'é'.encode('idna'))",
         before="import json",

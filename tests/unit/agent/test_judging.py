@@ -110,7 +110,7 @@ def test_position_never_goes_back(court: Court) -> None:
         court.frame(one, position=9 * STRIDE, evaluated=0)
 
 
-@pytest.mark.parametrize("kind", ["frame", "fault", "heartbeat", "drained"])
+@pytest.mark.parametrize("kind", ["frame", "fault", "undecided", "heartbeat", "drained"])
 def test_loading_evaluator_may_not_say_what_a_worker_says(court: Court, kind: str) -> None:
     """Content on trial could move positions, and events be lost."""
     one = court.candidate()
@@ -213,3 +213,44 @@ def test_stand_by_that_can_not_load_is_slowed_down(court: Court) -> None:
     court.turn()
     assert len(court.theatre.children) == started
     assert court.world.flow.unserved.keys() == {hash_of(b"one")}
+
+
+def test_a_skipped_instance_is_told_with_its_content(court: Court) -> None:
+    """An instance would detect nothing any more, and only the sensor's own log would know."""
+    one = court.worker()
+    name = hash_of(b"one")
+    fault: dict[str, Any] = {
+        "hash": name,
+        "instance": "costly",
+        "reason": "WORK_BUDGET_EXCEEDED",
+        "detail": "why",
+    }
+    court.says(one, "fault", **fault)
+    court.says(one, "fault", **fault)
+    assert court.world.said[-1] == (name, State.ACCEPTED, ["WORK_BUDGET_EXCEEDED"])
+    (problem,) = court.world.flow.skipped[name].values()
+    assert (problem["place"], problem["found"]) == ("instance costly", "why")
+    told = len(court.world.said)
+    court.says(one, "fault", **fault)
+    assert len(court.world.said) == told
+
+
+def test_a_fault_in_a_file_that_it_was_not_given_ends_an_evaluator(court: Court) -> None:
+    """A broken evaluator could speak ill of content that it never saw."""
+    one = court.worker()
+    with pytest.raises(ProtocolViolationError):
+        court.says(one, "fault", hash="0" * 64, instance="i", reason="R", detail="d")
+
+
+def test_what_a_skipped_instance_did_not_decide_is_counted_and_is_no_lost_event(
+    court: Court,
+) -> None:
+    """A gap in protection would be uncounted, or events be called lost that were evaluated."""
+    one = court.worker()
+    court.says(one, "undecided", ring=1, rows=7)
+    court.says(one, "undecided", ring=1, rows=5)
+    assert court.ledger.totals == {("INSTANCE_SKIPPED", 1): 12}
+    assert court.ledger.events == 0
+    for ring, rows in ((1, -1), (77, 1)):
+        with pytest.raises(ProtocolViolationError):
+            court.says(one, "undecided", ring=ring, rows=rows)

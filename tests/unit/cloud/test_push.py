@@ -56,6 +56,19 @@ def test_a_stored_release_is_signed_and_complete(
     assert release.size_bytes == len(signed)
 
 
+def test_a_push_says_what_is_costly_and_stores_it(
+    database: Database, key: SigningKey, tmp_path: Path
+) -> None:
+    """An operator would learn from the fleet what a Channel File costs."""
+    path = write(tmp_path / "a.channel", channel_file(1, PROCESS, "sh"))
+    (candidate,) = read_candidates([path], TYPES, unsafe=False)
+    assert [one.reason for one in candidate.warnings] == ["COSTLY_TO_EVALUATE"]
+    (pushed,) = store(database, [candidate], key, NOW_NS, unsafe=False)
+    assert pushed.warnings == candidate.warnings
+    (unsafe,) = read_candidates([path], TYPES, unsafe=True)
+    assert not unsafe.warnings
+
+
 def test_files_of_one_push_are_stored_together_or_not_at_all(
     database: Database, key: SigningKey, tmp_path: Path
 ) -> None:

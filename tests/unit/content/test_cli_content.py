@@ -52,12 +52,44 @@ def test_check_refuses_with_file_line_and_column(good: Path) -> None:
 def test_check_prints_json(good: Path) -> None:
     """A program could not act on what is refused."""
     document = json.loads(run("check", "--json", good, "--rung", "psutil").stdout)
-    assert document == {"accepted": True, "instances": 1, "problems": [], "rung": "psutil"}
+    assert document == {
+        "accepted": True,
+        "instances": 1,
+        "problems": [],
+        "rung": "psutil",
+        "warnings": [],
+    }
     (good / "any-shell.yaml").write_text(YAML.replace("any-shell", "Any"))
     result = run("check", "--json", good)
     assert result.exit_code == ExitCode.REFUSED
     (problem,) = json.loads(result.stdout)["problems"]
     assert (problem["reason"], problem["line"], problem["column"]) == ("INVALID_ID", 1, 5)
+
+
+def test_check_warns_of_what_is_costly_and_accepts_it(good: Path) -> None:
+    """An author would not learn what is dear, or could not pack it at all."""
+    path = good / "any-shell.yaml"
+    path.write_text(YAML.replace("ends_with, values: [/sh]", "contains, values: [h]"))
+    result = run("check", good)
+    assert result.exit_code == ExitCode.OK
+    warning, accepted = result.stdout.splitlines()
+    assert warning.startswith(f"warning {path}:8:12: COSTLY_TO_EVALUATE clauses[0].criteria[0]: ")
+    assert 'µs an event: image contains "h", expected at most 1 µs: add a criterion' in warning
+    assert accepted == "accepted on rung bpf_btf; instances: 1"
+    document = json.loads(run("check", "--json", good).stdout)
+    assert document["accepted"]
+    (told,) = document["warnings"]
+    assert (told["reason"], told["line"], told["column"]) == ("COSTLY_TO_EVALUATE", 8, 12)
+    packed = good.parent / "packed"
+    assert run("pack", good, "--version", 1, "--output", packed).exit_code == ExitCode.OK
+    assert "COSTLY_TO_EVALUATE" in run("check", packed / "process.channel").stdout
+
+
+def test_refused_content_is_not_warned_of(good: Path) -> None:
+    """A mistake would be hidden among estimates."""
+    text = YAML.replace("ends_with, values: [/sh]", "contains, values: [h]")
+    (good / "any-shell.yaml").write_text(text.replace("any-shell", "Any"))
+    assert "warning" not in run("check", good).stdout
 
 
 def test_check_escapes_what_an_attacker_wrote(good: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from content.interpreter import RUN_TIME_CHECK, Interpreter
+from content.interpreter import Interpreter
 from content.matching.column import TextColumn
 from content.matching.matcher import Hits, MatcherFactory
 from content.matching.pattern import Pattern
@@ -157,7 +157,9 @@ def test_an_instance_that_breaks_a_check_is_reported_once_and_skipped() -> None:
     engine = Interpreter([file], TYPES, matcher=lying)
     batch = records({PATH: b"a", SIZE: 1})
     evaluation = engine.evaluate(EVERY_KIND, batch)
-    assert [(one.instance.id, one.reason) for one in evaluation.faults] == [("i0", RUN_TIME_CHECK)]
+    assert [(one.instance.id, one.reason) for one in evaluation.faults] == [
+        ("i0", Reason.RUN_TIME_CHECK)
+    ]
     assert "IndexError" in evaluation.faults[0].detail
     assert [one.instance.id for one in evaluation.matches] == ["i1"]
     assert not engine.evaluate(EVERY_KIND, batch).faults

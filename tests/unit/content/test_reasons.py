@@ -3,19 +3,29 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from time import thread_time_ns
 
+import numpy as np
 import pytest
 
+from agent.evaluator.trial import refused
 from bulkhead.v1 import channel_file_pb2
 from content import interface_cases
+from content.advice import warnings_of
 from content.channel_file import AddressPrefix, Operator, Signed, load, pack
 from content.checking import check
 from content.definitions import Rung, load_definitions
 from content.interpreter import Interpreter
 from content.limits import LIMITS
+from content.matching.column import TextColumn
+from content.matching.matcher import Hits, MatcherFactory, build_default
+from content.matching.pattern import Pattern
+from content.model import Clause, Criterion
 from content.problems import ContentError, Problem
 from content.reasons import EXPLANATIONS, Reason
+from content.record import encode
 from content.recorded_events_reader import load as load_recording
 from content.reference import pages, reason_codes_page, template_type_page
 from content.template_type import TemplateType
@@ -88,6 +98,38 @@ def recording_problems() -> Sequence[Problem]:
     return caught.value.problems
 
 
+class BrokenMatcher:
+    """Reports a row that does not exist."""
+
+    def __init__(self, _patterns: Sequence[Pattern]) -> None:
+        pass
+
+    def search(self, _column: TextColumn) -> Hits:
+        """A hit behind the batch."""
+        return Hits(np.array([100_000]), np.array([0]), np.array([], dtype=np.int64))
+
+
+def fault_problems(
+    matcher: MatcherFactory, clock: Callable[[], int] = thread_time_ns
+) -> Sequence[Problem]:
+    """What is said of an instance that is skipped at run time."""
+    clause = Clause(
+        (
+            Criterion(IMAGE, Operator.ENDS_WITH, (b"/sh",)),
+            Criterion(IMAGE, Operator.GLOB, (b"*",), negated=True),
+        )
+    )
+    content = channel_file(replace(INSTANCE, clauses=(clause,)))
+    engine = Interpreter([content], TYPES, matcher=matcher, clock=clock)
+    batch = np.repeat(encode(PROCESS, {IMAGE: b"/bin/sh"}, rung=Rung.BPF_BTF), 1000)
+    return [refused(fault) for fault in engine.evaluate(PROCESS, batch).faults]
+
+
+def warnings(operator: Operator, value: bytes) -> Sequence[Problem]:
+    """What is warned of in content with one criterion on the command line."""
+    return warnings_of(with_criterion(COMMAND_LINE, operator, value), PROCESS)
+
+
 def _repeat_input(message: channel_file_pb2.ChannelFile) -> None:
     inputs = message.instances[0].samples[0].inputs
     inputs.append(inputs[0])
@@ -145,6 +187,12 @@ REACHED: dict[Reason, Callable[[], Sequence[Problem]]] = {
     Reason.DUPLICATE_INPUT: lambda: message_problems(_repeat_input),
     Reason.SAMPLE_FAILED: lambda: yaml_problems("/bin/ls", "/bin/sh"),
     Reason.INTERFACE_CASE_FAILED: lambda: interface_cases.check(TYPES[4], _without_content),
+    Reason.RUN_TIME_CHECK: lambda: fault_problems(BrokenMatcher),
+    Reason.WORK_BUDGET_EXCEEDED: lambda: fault_problems(build_default, count(0, 10**12).__next__),
+    Reason.COSTLY_TO_EVALUATE: lambda: warnings(Operator.CONTAINS, b"a"),
+    Reason.COSTLY_TO_COMPILE: lambda: warnings(Operator.REGEX, b"[a-z]{3}[0-9]{3}"),
+    Reason.MAY_EXCEED_WORK_BUDGET: lambda: warnings(Operator.REGEX, b"a[ab]{200}c"),
+    Reason.CASE_OF_OTHER_LETTERS: lambda: warnings(Operator.CONTAINS, "/Größe".encode()),
 }
 
 

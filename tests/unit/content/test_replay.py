@@ -11,8 +11,9 @@ from typer.testing import CliRunner, Result
 
 from cli.content import application
 from cli.output import ExitCode
-from content.interpreter import Evaluation, InstanceFault
+from content.interpreter import Evaluation, InstanceFault, Undecided
 from content.model import ChannelFile, Clause, Criterion, Operator
+from content.reasons import Reason
 from content.record import Records
 from content.recorded_events import save
 from content.replay import BATCH_EVENTS, EXAMPLES, NoiseLimits, replay
@@ -117,13 +118,14 @@ class Faulty:
 
     def evaluate(self, template_type: TemplateType, records: Records) -> Evaluation:
         """One fault for each instance."""
-        del template_type, records
+        del template_type
         faults = [
-            InstanceFault(file, instance, 0, "RUN_TIME_CHECK", "broken")
+            InstanceFault(file, instance, 0, Reason.RUN_TIME_CHECK, "broken")
             for file in self.channel_files
             for instance in file.instances
         ]
-        return Evaluation([], faults, 0)
+        left = [Undecided(one.channel_file, one.instance, len(records)) for one in faults]
+        return Evaluation([], faults, 0, left)
 
 
 def test_a_fault_fails_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +134,10 @@ def test_a_fault_fails_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch
     arguments = ("test", folder, "--events", folder.parent / "events.npz", "--allow-noisy")
     result = run(*arguments)
     assert result.exit_code == ExitCode.REFUSED
-    assert "FAULT any-shell: RUN_TIME_CHECK: broken" in result.stdout
+    told = "FAULT any-shell: RUN_TIME_CHECK: broken; not decided on 3 events"
+    assert told in result.stdout
+    (outcome,) = json.loads(run(*arguments, "--json").stdout)["instances"]
+    assert outcome["undecided"] == 3
 
 
 @pytest.mark.parametrize(
@@ -162,6 +167,21 @@ def test_the_command_reports_matches_and_examples(folder: Path) -> None:
     assert lines[3].endswith("process/any-shell")
     assert lines[4].split(maxsplit=3)[3] == "/bin/sh  sh -c id\\x1b[31m"
     assert "process: 3 events, 1 instances together" in result.stdout
+
+
+def test_the_command_warns_of_what_is_costly(folder: Path) -> None:
+    """A recording without such events would hide what an instance costs elsewhere."""
+    (path,) = folder.glob("*.yaml")
+    costly = "ends_with, values: [/sh, /zq]"
+    path.write_text(path.read_text().replace("ends_with, values: [/sh]", costly))
+    arguments = ("test", folder, "--events", folder.parent / "events.npz")
+    assert "warning" not in run(*arguments).stdout
+    path.write_text(path.read_text().replace(costly, "contains, values: [sh, h]"))
+    result = run(*arguments)
+    assert result.exit_code == ExitCode.OK
+    assert f"warning {path}:8:12: COSTLY_TO_EVALUATE" in result.stdout
+    (told,) = json.loads(run(*arguments, "--json").stdout)["warnings"]
+    assert told["reason"] == "COSTLY_TO_EVALUATE"
 
 
 def test_a_noisy_instance_fails_unless_allowed(folder: Path) -> None:

@@ -1,0 +1,67 @@
+"""What the evaluator tells of a batch beside its detections."""
+
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+from agent.channel import Message, Sender, receive
+from agent.evaluator.loop import Cursor, EventLoop
+from content.interpreter import Evaluation, InstanceFault, Undecided
+from content.reasons import Reason
+from content.record import Records
+from content.template_type import TemplateType
+from tests.unit.content.event_strategies import EVERY_KIND, channel_file
+from tests.unit.content.interpreter_helpers import SIZE, clauses, is_one, records
+
+FILE = channel_file(clauses(is_one(SIZE, 1)), clauses(is_one(SIZE, 2)))
+BATCH = records({SIZE: 1}, {SIZE: 2}, {SIZE: 3})
+STRIDE = 64
+
+
+class SkippingEngine:
+    """Says of every batch that both instances were skipped."""
+
+    def evaluate(self, _template_type: TemplateType, _records: Records) -> Evaluation:
+        """A fault of the second instance, and rows that neither decided."""
+        one, two = FILE.instances
+        fault = InstanceFault(FILE, two, 0, Reason.WORK_BUDGET_EXCEEDED, "too much")
+        return Evaluation([], [fault], 0, [Undecided(FILE, one, 2), Undecided(FILE, two, 3)])
+
+
+def said() -> list[Message]:
+    """All that a loop says of one batch of three records."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ring: Any = SimpleNamespace(
+            stride=STRIDE, consumer_position=0, commit=lambda _: None, read=lambda *_: BATCH
+        )
+        cursor = Cursor(ring, EVERY_KIND)
+        attribution: Any = SimpleNamespace(batch=lambda *_: None, phase=lambda _: None)
+        loop = EventLoop(
+            ours,
+            SkippingEngine(),
+            attribution,
+            {EVERY_KIND.number: cursor},
+            "epoch",
+            {EVERY_KIND.number: "ab" * 32},
+        )
+        loop._step(cursor)
+        ours.shutdown(socket.SHUT_WR)
+        messages: list[Message] = []
+        while (message := receive(theirs, Sender.EVALUATOR)) is not None:
+            messages.append(message)
+        return messages
+
+
+def test_what_was_not_decided_is_told_before_the_position_moves_on() -> None:
+    """A death in between would leave a gap that nobody counted."""
+    kinds = [message.kind for message in said()]
+    assert kinds == ["undecided", "frame", "fault"]
+
+
+def test_faults_and_undecided_rows_say_what_they_are_about() -> None:
+    """An operator could not tell which instance is skipped, or how large the gap is."""
+    undecided, _, fault = said()
+    assert (undecided["ring"], undecided["rows"]) == (EVERY_KIND.number, 5)
+    assert (fault["hash"], fault["instance"]) == ("ab" * 32, "i1")
+    assert (fault["reason"], fault["detail"]) == ("WORK_BUDGET_EXCEEDED", "too much")
