@@ -38,10 +38,10 @@ fix: setup ## Format, and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 fuzz: setup ## Feed hostile input to what reads it (FUZZ_SECONDS for each target, 180)
-	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+	@scripts/as-root $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 fuzz-quick: setup ## The same with a fixed number of tries from fixed seeds, as CI does
-	@$(BIN)/python -m tests.fuzz --quick
+	@scripts/as-root $(BIN)/python -m tests.fuzz --quick
 
 bench: setup ## Measure everything, and write the figures' pages
 	@scripts/bench

@@ -8,6 +8,7 @@ import numpy as np
 
 from content.model import (
     OPERATORS,
+    ORDER_OPERATORS,
     AddressPrefix,
     Clause,
     Criterion,
@@ -62,8 +63,10 @@ def criterion(choices: Choices) -> Criterion:
     operator = choices.pick(sorted(OPERATORS[field.kind]))
     if operator is Operator.EXISTS:
         return Criterion(field.number, operator, (), negated)
-    values = choices.some(lambda drawn: _wanted(drawn, field, operator), 1, 3)
-    return Criterion(field.number, operator, values, negated, choices.once_in(2))
+    most = 1 if operator in ORDER_OPERATORS else 3
+    values = choices.some(lambda drawn: _wanted(drawn, field, operator), 1, most)
+    case_sensitive = field.kind is Kind.TEXT and choices.once_in(2)
+    return Criterion(field.number, operator, values, negated, case_sensitive)
 
 
 def _wanted(choices: Choices, field: Field, operator: Operator) -> Value:

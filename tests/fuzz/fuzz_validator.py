@@ -50,14 +50,14 @@ def one_input(data: bytes) -> None:
 
 
 def _content(choices: Choices) -> ChannelFile:
-    content = channel_file(*choices.some(_clauses, 1, 3))
+    content = channel_file(*choices.some(_clauses, 1, 2))
     return replace(
         content, instances=tuple(_with_samples(choices, one) for one in content.instances)
     )
 
 
 def _clauses(choices: Choices) -> tuple[Clause, ...]:
-    return choices.some(_wild_clause if choices.once_in(3) else drawn.clause, 1, 2)
+    return choices.some(_wild_clause if choices.once_in(4) else drawn.clause, 1, 2)
 
 
 def _wild_clause(choices: Choices) -> Clause:
