@@ -18,6 +18,7 @@ FINDINGS = ("crash-*", "timeout-*", "oom-*", "leak-*")
 LAST_LINES = 40
 
 _EXECUTIONS = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
+_PER_SECOND = re.compile(r"^stat::average_exec_per_sec:\s*(\d+)", re.MULTILINE)
 _COVERED = re.compile(r"^#\d+\s+\S+\s+cov: (\d+) .*?corp: (\d+)/", re.MULTILINE)
 
 
@@ -25,24 +26,21 @@ _COVERED = re.compile(r"^#\d+\s+\S+\s+cov: (\d+) .*?corp: (\d+)/", re.MULTILINE)
 class Outcome:
     """What one run came to.
 
-    seconds: of the whole process, imports included. edges: of instrumented Python that were taken.
-    inputs: kept, because each takes an edge that the others don't. findings: files that the run
-    left; failed: whether it ended in any other way than by having done its work.
+    seconds: of the whole process, start included; per_second: executions, once it has started.
+    edges: of instrumented Python that were taken. inputs: kept, because each takes an edge that the
+    others don't. findings: files that the run left. failed: whether it ended in any other way than
+    by having done its work.
     """
 
     name: str
     executions: int
     seconds: float
+    per_second: int
     edges: int
     inputs: int
     findings: tuple[Path, ...]
     failed: bool
     log: Path
-
-    @property
-    def per_second(self) -> float:
-        """Executions per second of the process."""
-        return self.executions / self.seconds
 
 
 def names() -> list[str]:
@@ -101,19 +99,25 @@ def _run(name: str, *arguments: str) -> Outcome:
         )
     seconds = time.monotonic() - began
     said = log.read_text(encoding="utf-8", errors="replace")
-    executions = _EXECUTIONS.search(said)
     covered = _COVERED.findall(said)
     edges, inputs = covered[-1] if covered else (0, 0)
     return Outcome(
         name=name,
-        executions=int(executions[1]) if executions else 0,
+        executions=_number(_EXECUTIONS, said),
         seconds=seconds,
+        per_second=_number(_PER_SECOND, said),
         edges=int(edges),
         inputs=int(inputs),
         findings=tuple(sorted(_findings(folder) - before)),
         failed=ended.returncode != 0,
         log=log,
     )
+
+
+def _number(pattern: re.Pattern[str], said: str) -> int:
+    """The number that the log says, 0 where it says none."""
+    found = pattern.search(said)
+    return int(found[1]) if found else 0
 
 
 def _findings(folder: Path) -> set[Path]:
