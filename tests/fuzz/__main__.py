@@ -2,7 +2,7 @@
 
     python -m tests.fuzz [--quick | --seconds N] [NAME...]
 
---quick runs each target a fixed number of times from its seeds alone: the same inputs every time.
+--quick runs each target a fixed number of times from its seeds alone, with the same random numbers.
 Otherwise each one gets N seconds and begins with what earlier runs found. The exit status is 1 if
 there is a finding; each is printed with the command that tries it again.
 """
