@@ -156,7 +156,7 @@ def test_near_misses(header: bytes) -> None:
 
 
 def test_nesting_at_its_limit() -> None:
-    """A message that nests deeply enough would end whoever logs it or sends it on."""
+    """Deep nesting could end whoever logs or passes it on deeper in the stack than it was read."""
     levels = LIMITS.nesting - 1  # the field's own is the first one
     value: Any = 1
     for _ in range(levels):
