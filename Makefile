@@ -11,8 +11,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 BIN = $$(realpath .venv)/bin
+FUZZ_SECONDS ?= 180
 
-.PHONY: help setup demo test kernel-test lint fix bench bench-quick docs proto lock clean
+.PHONY: help setup demo test kernel-test lint fix fuzz fuzz-quick bench bench-quick docs proto lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -35,6 +36,12 @@ lint: setup ## Check style, types, import directions, the wire and generated fil
 fix: setup ## Format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix . || true
 	@$(BIN)/ruff format .
+
+fuzz: setup ## Feed hostile input to what reads it (FUZZ_SECONDS for each target, 180)
+	@scripts/as-root $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+fuzz-quick: setup ## The same with a fixed number of tries from fixed seeds, as CI does
+	@scripts/as-root $(BIN)/python -m tests.fuzz --quick
 
 bench: setup ## Measure everything, and write the figures' pages
 	@scripts/bench

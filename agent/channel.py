@@ -2,7 +2,9 @@
 
 One datagram is one message: a 4-byte header length (big endian), a JSON object with `kind` and the
 message's fields, and an opaque payload. File descriptors travel beside it. A datagram that is not
-exactly that raises `ProtocolViolationError`, and whoever sent it is ended by the receiver.
+exactly that raises `ProtocolViolationError`, and whoever sent it is ended by the receiver. Nothing
+in a message nests deeper than a limit, and numbers are finite: whoever receives it can log it and
+send it on as JSON.
 
 `MESSAGES` is the whole vocabulary: kind, sender, and the fields with their types. The standard
 library only, because the supervisor uses it.
@@ -10,6 +12,7 @@ library only, because the supervisor uses it.
 
 import array
 import json
+import math
 import os
 import socket
 import struct
@@ -29,6 +32,9 @@ class ChannelLimits:
 
     message_bytes: int = 128 * 1024
     descriptors: int = 64
+    # Lists and objects within each other in one field. What JSON's reader takes at one depth of the
+    # stack, its writer and `str` may refuse a few calls further in, with a RecursionError.
+    nesting: int = 16
 
 
 LIMITS = ChannelLimits()
@@ -137,7 +143,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 def encode(kind: str, fields: Mapping[str, Any], payload: bytes = b"") -> bytes:
     """The datagram of a message; ValueError if it is not in the vocabulary or too large."""
     _require_fields(kind, fields, ValueError)
-    header = json.dumps({"kind": kind, **fields}, separators=(",", ":")).encode()
+    header = json.dumps({"kind": kind, **fields}, separators=(",", ":"), allow_nan=False).encode()
     datagram = HEADER_LENGTH.pack(len(header)) + header + payload
     if len(datagram) > LIMITS.message_bytes:
         raise ValueError(f"message {kind} of {len(datagram)} bytes exceeds {LIMITS.message_bytes}")
@@ -204,7 +210,9 @@ def _decode(data: bytes, sender: Sender) -> tuple[str, dict[str, Any], bytes]:
     if end > len(data):
         raise ProtocolViolationError("header longer than its datagram")
     try:
-        fields = json.loads(data[HEADER_LENGTH.size : end])
+        fields = json.loads(
+            data[HEADER_LENGTH.size : end], parse_float=_finite, parse_constant=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise ProtocolViolationError("header is not JSON") from error
     kind = fields.pop("kind", None) if isinstance(fields, dict) else None
@@ -221,6 +229,23 @@ def _require_fields(kind: str, fields: Mapping[str, Any], error: type[Exception]
     for name, wanted in expected.items():
         if type(fields[name]) is not wanted:
             raise error(f"{kind}.{name}: {type(fields[name]).__name__}, expected {wanted.__name__}")
+        if _nests_deeper(fields[name], LIMITS.nesting):
+            raise error(f"{kind}.{name}: deeper nesting than {LIMITS.nesting}")
+
+
+def _nests_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, list | dict):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_nests_deeper(one, levels - 1) for one in inner)
+
+
+def _finite(text: str) -> float:
+    """A JSON number; ValueError for one beyond any, and for the NaN that JSON does not have."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _close(descriptors: Sequence[int]) -> None:

@@ -125,9 +125,9 @@ EXPLANATIONS: Mapping[Reason, Explanation] = MappingProxyType(
             "Correct the place that is named: often indentation, a missing quote or a tab.",
         ),
         Reason.YAML_NOT_PLAIN: Explanation(
-            "The YAML uses anchors, aliases or tags, which can make it mean or weigh more than it "
-            "seems.",
-            "Write the values out; put values that begin with & * or ! in quotes.",
+            "The YAML uses directives, anchors, aliases or tags, which can make it mean or weigh "
+            "more than it seems.",
+            "Write the values out; put values that begin with & * ! or % in quotes.",
         ),
         Reason.DUPLICATE_KEY: Explanation(
             "A key occurs twice in one mapping; one of its values would be lost.",

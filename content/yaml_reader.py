@@ -1,7 +1,7 @@
 """Read YAML strictly into a tree that knows line and column of everything.
 
-`read` promises: one document of mappings, sequences and scalars; no anchors, aliases, tags or
-merge keys; no key twice in one mapping; bytes, depth and number of nodes within
+`read` promises: one document of mappings, sequences and scalars; no directives, anchors, aliases,
+tags or merge keys; no key twice in one mapping; bytes, depth and number of nodes within
 `content.limits`. Scalars stay text, exactly as written: what `no`, `012` or `12:30` should mean is
 decided by whoever asks for a type (`content.yaml_form`), never guessed here.
 """
@@ -34,6 +34,10 @@ from content.problems import SHOWN_CHARACTERS, ContentError, Problem
 from content.reasons import Reason
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff*%")
+"""A line of one; its end is whatever some version of YAML takes for an end."""
+
+_PLAIN_YAML = "plain YAML without directives, anchors, aliases and tags"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +114,16 @@ class _Builder:
                 Reason.FILE_TOO_LARGE, 0, 0, "more bytes", f"at most {LIMITS.yaml_bytes} bytes"
             )
         try:
-            return data.decode("utf-8")
+            text = data.decode("utf-8")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
             self._refuse(Reason.NOT_YAML, line, column, f"byte 0x{data[error.start]:02x}", "UTF-8")
+        # Before it is parsed: on versions that it doesn't know, the parser fails an assertion.
+        if directive := _DIRECTIVE.search(text):
+            line = text.count("\n", 0, directive.end()) + 1
+            self._refuse(Reason.YAML_NOT_PLAIN, line, 1, "a directive (%)", _PLAIN_YAML)
+        return text
 
     def _document(self, events: Iterator[Event]) -> Node:
         node: Node | None = None
@@ -174,10 +183,9 @@ class _Builder:
         if self._nodes > LIMITS.yaml_nodes:
             most = f"at most {LIMITS.yaml_nodes} nodes"
             self._refuse_at(event, Reason.LIMIT_EXCEEDED, "more nodes", most)
-        plain_yaml = "plain YAML without anchors, aliases and tags"
         for feature in ("anchor", "tag"):  # an alias has the anchor that it means
             if name := getattr(event, feature, None):
-                self._refuse_at(event, Reason.YAML_NOT_PLAIN, f"{feature} {name}", plain_yaml)
+                self._refuse_at(event, Reason.YAML_NOT_PLAIN, f"{feature} {name}", _PLAIN_YAML)
 
     def _refuse_at(self, event: Event, reason: Reason, found: str, expected: str) -> NoReturn:
         self._refuse(reason, *_place(event), found, expected)

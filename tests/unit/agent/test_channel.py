@@ -3,6 +3,7 @@
 import array
 import contextlib
 import json
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ VALUES: dict[type, st.SearchStrategy[Any]] = {
     dict: st.dictionaries(TEXT, NUMBERS, max_size=3),
 }
 JSON = st.recursive(
-    st.none() | st.booleans() | NUMBERS | st.floats() | TEXT,
+    st.none() | st.booleans() | NUMBERS | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
@@ -142,11 +143,29 @@ def test_a_wrong_field_is_refused(
         b"[" * 50_000,
         b'{"kind": "stored", "report": ' + b"9" * 5000 + b"}",
         b'{"kind": "\xff"}',
+        b'{"kind": "heartbeat", "facts": {"a": NaN}}',
+        b'{"kind": "heartbeat", "facts": {"a": -Infinity}}',
+        b'{"kind": "heartbeat", "facts": {"a": 1e999}}',
+        b'{"kind": "heartbeat", "facts": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}",
     ],
 )
 def test_near_misses(header: bytes) -> None:
     """Something that looks like a message would be taken for one."""
     with none_lost(), pytest.raises(ProtocolViolationError):
+        deliver(framed(header), Sender.LINK, 1)
+
+
+def test_nesting_at_its_limit() -> None:
+    """Deep nesting could end whoever logs or passes it on deeper in the stack than it was read."""
+    levels = LIMITS.nesting - 1  # the field's own is the first one
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    assert deliver(encode("heartbeat", {"facts": {"a": value}}), Sender.LINK) is not None
+    with pytest.raises(ValueError, match="nesting"):
+        encode("heartbeat", {"facts": {"a": [value]}})
+    header = json.dumps({"kind": "heartbeat", "facts": {"a": [value]}}).encode()
+    with none_lost(), pytest.raises(ProtocolViolationError, match="nesting"):
         deliver(framed(header), Sender.LINK, 1)
 
 
@@ -229,5 +248,7 @@ def test_sender_notices_its_own_mistakes() -> None:
     assert len(encode("stored", {"report": 1}, bytes(room))) == LIMITS.message_bytes
     with pytest.raises(ValueError, match="exceeds"):
         encode("stored", {"report": 1}, bytes(room + 1))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        encode("heartbeat", {"facts": {"a": math.inf}})
     with pytest.raises(KeyError):
         encode("unheard of", {})

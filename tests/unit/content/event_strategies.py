@@ -45,22 +45,23 @@ EVERY_KIND = TemplateType(
 )
 
 ALPHABET = b"aAbB/ .\x00\x01\n\xff\xe9\xc9"
+UNSIGNED_EDGES = (0, 1, 2, 3, 80, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
+SIGNED_EDGES = (-(1 << 63), -2, -1, 0, 1, 2, (1 << 63) - 1)
+SEEN_ADDRESSES = (
+    bytes(16),
+    bytes(15) + b"\x01",
+    b"\x20\x01\x0d\xb8" + bytes(12),
+    b"\x20\x01\x0d\xb8" + bytes(11) + b"\x01",
+    b"\xff" * 16,
+    *(bytes(10) + b"\xff\xff" + four for four in (b"\x0a\0\0\1", b"\x0a\1\2\3", b"\x7f\0\0\1")),
+)
 TEXTS = st.lists(st.sampled_from(list(ALPHABET)), max_size=18).map(bytes)
 WANTED_TEXTS = st.lists(st.sampled_from(list(ALPHABET)), max_size=5).map(bytes)
-UNSIGNED = st.sampled_from([0, 1, 2, 3, 80, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
-SIGNED = st.sampled_from([-(1 << 63), -2, -1, 0, 1, 2, (1 << 63) - 1]).map(Signed)
-ADDRESSES = st.sampled_from(
-    [
-        bytes(16),
-        bytes(15) + b"\x01",
-        b"\x20\x01\x0d\xb8" + bytes(12),
-        b"\x20\x01\x0d\xb8" + bytes(11) + b"\x01",
-        b"\xff" * 16,
-        *(bytes(10) + b"\xff\xff" + four for four in (b"\x0a\0\0\1", b"\x0a\1\2\3", b"\x7f\0\0\1")),
-    ]
-)
+UNSIGNED = st.sampled_from(UNSIGNED_EDGES)
+SIGNED = st.sampled_from(SIGNED_EDGES).map(Signed)
+ADDRESSES = st.sampled_from(SEEN_ADDRESSES)
 
-_ATOMS = [
+ATOMS = [
     "a",
     "B",
     "/",
@@ -75,14 +76,13 @@ _ATOMS = [
     r"\W",
     r"\xe9",
 ]
+REPEATS = ["*", "+", "?", "{2}", "{1,3}", "{2,}"]
 _EXPRESSION_PARTS = st.recursive(
-    st.sampled_from(_ATOMS),
+    st.sampled_from(ATOMS),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=3).map("".join),
         st.lists(inner, min_size=2, max_size=3).map(lambda parts: f"(?:{'|'.join(parts)})"),
-        st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{2,}"])).map(
-            lambda pair: f"(?:{pair[0]}){pair[1]}"
-        ),
+        st.tuples(inner, st.sampled_from(REPEATS)).map(lambda pair: f"(?:{pair[0]}){pair[1]}"),
     ),
     max_leaves=6,
 )
@@ -91,7 +91,8 @@ _ALTERNATIVES = st.tuples(
 ).map("".join)
 
 
-def _is_allowed(expression: bytes) -> bool:
+def is_allowed(expression: bytes) -> bool:
+    """Whether it is an expression of the subset."""
     try:
         parse(expression)
     except ExpressionError:
@@ -102,10 +103,11 @@ def _is_allowed(expression: bytes) -> bool:
 EXPRESSIONS = (
     st.lists(_ALTERNATIVES, min_size=1, max_size=2)
     .map(lambda parts: "|".join(parts).encode())
-    .filter(_is_allowed)
+    .filter(is_allowed)
 )
+GLOB_PARTS = (b"*", b"?", b"a", b"B", b"/", b".", b"\\*", b"\\a", b"\x00", b"\xff")
 GLOBS = st.lists(
-    st.sampled_from([b"*", b"?", b"a", b"B", b"/", b".", b"\\*", b"\\a", b"\x00", b"\xff"]),
+    st.sampled_from(GLOB_PARTS),
     min_size=1,
     max_size=6,
 ).map(b"".join)
@@ -217,7 +219,7 @@ def batches(draw: st.DrawFn) -> Records:
     events = draw(st.lists(inputs(), min_size=1, max_size=8))
     packed = np.concatenate([encode(EVERY_KIND, event, rung=Rung.BPF_BTF) for event in events])
     for row in range(len(packed)):
-        _make_stale(packed, row, draw(TEXTS))
+        make_stale(packed, row, draw(TEXTS))
         if draw(st.integers(0, 9)) == 0:
             name = draw(st.sampled_from(["arity", "schema_minor", "template_type"]))
             packed[name][row] += 1
@@ -226,7 +228,8 @@ def batches(draw: st.DrawFn) -> Records:
     return apart(packed, draw(st.sampled_from([0, 8, 24, 3])))
 
 
-def _make_stale(records: Records, row: int, stale: bytes) -> None:
+def make_stale(records: Records, row: int, stale: bytes) -> None:
+    """Leave the remains of an earlier event behind every text."""
     for field in EVERY_KIND.fields:
         if field.kind is Kind.TEXT and stale:
             length = int(records[field.name + LENGTH_SUFFIX][row])

@@ -22,6 +22,7 @@ from content.regex_subset import (
     parse,
     positions,
 )
+from tests.unit.content.tree_matcher import found_in
 
 
 def byte(*members: int | str) -> ByteSet:
@@ -212,30 +213,6 @@ def _for_re(expression: str) -> bytes:
     return "".join(r"\Z" if part == "$" else part for part in parts).encode()
 
 
-def _matches(node: Node, text: bytes, at: int) -> set[int]:
-    """Where a match that begins at `at` may end: slow, and obvious."""
-    if isinstance(node, ByteSet):
-        return {at + 1} if at < len(text) and text[at] in node.members else set()
-    if isinstance(node, Start | End):
-        return {at} if at == (0 if isinstance(node, Start) else len(text)) else set()
-    if isinstance(node, Alternation):
-        return {end for option in node.options for end in _matches(option, text, at)}
-    ends = {at}
-    if isinstance(node, Sequence):
-        for item in node.items:
-            ends = {end for start in ends for end in _matches(item, text, start)}
-        return ends
-    found = set(ends) if node.minimum == 0 else set()
-    most = len(text) + 1 + node.minimum if node.maximum is None else node.maximum
-    for count in range(1, most + 1):
-        ends = {end for start in ends for end in _matches(node.item, text, start)}
-        if count >= node.minimum:
-            found |= ends
-        if not ends:
-            break
-    return found
-
-
 @given(
     st.text("ab(|)[^-]{1,2}*+\\d.$^\n", min_size=1, max_size=12),
     st.lists(st.sampled_from(b"abc1-\n\\"), max_size=8).map(bytes),
@@ -249,5 +226,4 @@ def test_the_tree_says_what_re_says(expression: str, text: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # `--` in a class may change, in `re`
         expected = re.search(_for_re(expression), text, re.DOTALL) is not None
-    found = any(_matches(tree, text, start) for start in range(len(text) + 1))
-    assert found is expected
+    assert found_in(tree, text) is expected
