@@ -4,15 +4,28 @@
  * shares the memory may change them in between; docs/probes.md says what that means.
  */
 
+struct credentials {
+    u64 effective_capabilities;
+    u32 user_id;
+    u32 effective_user_id;
+    u32 group_id;
+    u32 effective_group_id;
+};
+
 struct call {
     u32 number;    /* of the system call: an exit only takes what its own entry left */
     u32 operation; /* of the Template Type */
-    u64 path;      /* or a socket address */
-    u64 target_path;
-    u64 flags;
+    union {
+        struct {
+            u64 path; /* or a socket address, or attributes of a BPF program */
+            u64 target_path;
+            u64 flags;
+        };
+        struct credentials before; /* what the caller had, for Template Type privilege */
+    };
     u64 mode;
     u64 descriptor;
-    u64 length;  /* of a socket address */
+    u64 length;  /* of what `path` names, or an id asked for */
     u64 request; /* address of openat2's flags and mode, while they are not known */
 };
 
@@ -26,15 +39,19 @@ static __always_inline int remember(struct call *call, u32 full_counter)
     return 0;
 }
 
-static __always_inline int recall(struct call *call, u32 number)
+static __always_inline int recall_of(u64 thread, struct call *call, u32 number)
 {
-    u64 thread = bpf_get_current_pid_tgid();
     struct call *found = pending.lookup(&thread);
     if (!found || found->number != number)
         return 0;
     *call = *found;
     pending.delete(&thread);
     return 1;
+}
+
+static __always_inline int recall(struct call *call, u32 number)
+{
+    return recall_of(bpf_get_current_pid_tgid(), call, number);
 }
 
 /* struct file behind a descriptor of the current process, or 0. */

@@ -1,8 +1,9 @@
 """Where the BPF programs are attached: one table, by Template Type.
 
-Raw tracepoints keep lineage and report execs. Everything else is a pair of sys_enter and sys_exit
+Raw tracepoints keep lineage and report execs and exits. Everything else is a pair of sys_enter and sys_exit
 tracepoints of one system call. A kernel without some system call (arm64 has no `open`, 6.1 no
-`fchmodat2`) has no tracepoint for it either: it is left out and reported as missing.
+`fchmodat2`, one that can't load modules no `init_module`) has no tracepoint for it either: it is
+left out and reported as missing.
 """
 
 from collections.abc import Collection, Iterator
@@ -22,11 +23,14 @@ class RawTracepoint:
 
 @dataclass(frozen=True, slots=True)
 class SystemCall:
-    """A system call, the functions at its entry and exit, and the Template Types it supplies."""
+    """A system call, the functions at its entry and exit, and the Template Types it supplies.
+
+    exit: None where something else than the call's return ends it, as on_exec does an exec.
+    """
 
     name: str
     enter: str
-    exit: str
+    exit: str | None
     template_types: frozenset[str]
 
 
@@ -51,6 +55,11 @@ SYSTEM_CALLS = (
     SystemCall("accept", "enter_accept", "exit_socket", frozenset({"network"})),
     SystemCall("accept4", "enter_accept", "exit_socket", frozenset({"network"})),
     *_calls("mknod mknodat", "exit_fifo", "ipc"),
+    *_calls("setuid setgid setreuid setregid setresuid setresgid", "exit_privilege", "privilege"),
+    *_calls("setfsuid setfsgid setgroups capset", "exit_privilege", "privilege"),
+    SystemCall("execve", "enter_exec", None, frozenset({"privilege"})),
+    SystemCall("execveat", "enter_exec", None, frozenset({"privilege"})),
+    *_calls("init_module finit_module delete_module bpf", "exit_module", "module"),
 )
 
 
