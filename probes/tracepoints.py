@@ -1,8 +1,8 @@
 """Where the BPF programs are attached: one table, by Template Type.
 
-Raw tracepoints keep lineage and report execs and exits. Everything else is a pair of sys_enter and sys_exit
-tracepoints of one system call. A kernel without some system call (arm64 has no `open`, 6.1 no
-`fchmodat2`, one that can't load modules no `init_module`) has no tracepoint for it either: it is
+Raw tracepoints keep lineage and report execs and exits. Everything else is a pair of sys_enter and
+sys_exit tracepoints of one system call. A kernel without some system call (arm64 has no `open`, 6.1
+no `fchmodat2`, one that can't load modules no `init_module`) has no tracepoint for it either: it is
 left out and reported as missing.
 """
 

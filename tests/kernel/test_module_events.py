@@ -62,7 +62,8 @@ def test_refused_programs_are_events(collection: Collection) -> None:
     """If it failed, an attempt that the verifier refuses would be invisible."""
     bad, short = do(
         collection,
-        LOAD + f"load({SOCKET_FILTER}, b'bad', count=1)\nload({SOCKET_FILTER}, b'short', size=48)\n",
+        LOAD
+        + f"load({SOCKET_FILTER}, b'bad', count=1)\nload({SOCKET_FILTER}, b'short', size=48)\n",
     )
     assert bad["result"] == -errno.EINVAL
     assert (bad["program_name"], bad["instruction_count"]) == (b"bad", 1)

@@ -18,9 +18,7 @@ from tests.needs import skip_unavoidable
 NOBODY = 65534
 OWNER = 4321
 NET_RAW = 1 << 13
-FILE_CAPABILITIES = (
-    (0x02000001).to_bytes(4, "little") + NET_RAW.to_bytes(4, "little") + bytes(12)
-)
+FILE_CAPABILITIES = (0x02000001).to_bytes(4, "little") + NET_RAW.to_bytes(4, "little") + bytes(12)
 """security.capability: revision 2, effective; see linux/capability.h."""
 
 BECOME_NOBODY = f"os.setgroups([])\nos.setresgid(*[{NOBODY}] * 3)\nos.setresuid(*[{NOBODY}] * 3)\n"
@@ -87,12 +85,16 @@ def test_refused_calls_are_events(collection: Collection) -> None:
     """If it failed, an attempt to become root would only be seen when it succeeds."""
     events = do(
         collection,
-        BECOME_NOBODY
-        + "for act in (lambda: os.setuid(0), lambda: os.setresuid(-1, 0, -1),"
+        BECOME_NOBODY + "for act in (lambda: os.setuid(0), lambda: os.setresuid(-1, 0, -1),"
         " lambda: os.setgid(0), lambda: os.setgroups([1])):\n"
         "    try:\n        act()\n    except PermissionError:\n        pass\n",
     )[3:]
-    assert [name(collection, one) for one in events] == ["setuid", "setresuid", "setgid", "setgroups"]
+    assert [name(collection, one) for one in events] == [
+        "setuid",
+        "setresuid",
+        "setgid",
+        "setgroups",
+    ]
     for event in events:
         assert event["result"] == -errno.EPERM
         assert ids(event, "user") == ids(event, "effective_group") == [NOBODY, NOBODY]
@@ -183,8 +185,7 @@ def test_exec_by_another_thread_than_the_first(collection: Collection, program: 
     program.chmod(0o4755)
     (event,) = execs(
         collection,
-        BECOME_NOBODY
-        + "import time\nif os.fork() == 0:\n"
+        BECOME_NOBODY + "import time\nif os.fork() == 0:\n"
         f"    threading.Thread(target=os.execv, args=({str(program)!r}, ['program'])).start()\n"
         "    time.sleep(9)\nos.wait()\n",
     )
