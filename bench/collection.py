@@ -139,7 +139,6 @@ def _time_in_bpf(probes: LoadedProbes, folder: str, divisor: int) -> list[Figure
     finally:
         STATISTICS.write_text(kept, encoding="ascii")
     names = {
-        "enter_exec": "begin of an exec",
         "on_exec": "exec",
         "on_exit": "end of a thread or process",
         "enter_openat": "begin of an open",

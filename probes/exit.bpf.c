@@ -2,7 +2,7 @@
  *
  * Called by on_exit, before lineage forgets the process. Threads that end together may all find
  * none alive after them (the kernel counts them down some way before it calls us): the first of
- * them reports, known by an entry that the others find.
+ * them reports, and leaves a note that the others find.
  */
 
 BPF_RINGBUF_OUTPUT(exit_ring, RING_PAGES_exit);
@@ -18,6 +18,17 @@ struct ended {
 };
 
 BPF_TABLE("lru_hash", struct ended, u8, ended_processes, ENDED_PROCESSES);
+
+/* Whether no other thread has reported this process's end. A leader that is the last to be there
+ * at all comes after everything the others did, and need not leave a note.
+ */
+static __always_inline int is_first(u64 task, u64 leader, u64 group, struct ended *ended)
+{
+    u8 reported = 1;
+    if (task == leader && read_u32(group + OFFSET_signal_struct_nr_threads) == 1)
+        return !ended_processes.lookup(ended);
+    return !ended_processes.insert(ended, &reported);
+}
 
 /* As the parent's wait() gets it: one for the whole group if there is one, else the leader's. A
  * leader that is just now ending as well, on a kernel before 6.0, may not have set its own yet.
@@ -48,10 +59,8 @@ static __always_inline void report_exit(u64 task, u64 group)
         .start_boottime = read_u64(leader + OFFSET_task_struct_start_boottime),
         .pid = bpf_get_current_pid_tgid() >> 32,
     };
-    u8 reported = 1;
-    if (read_u32(task + OFFSET_task_struct_flags) & TASK_OF_KERNEL)
-        return;
-    if (ended_processes.insert(&ended, &reported))
+    if (read_u32(task + OFFSET_task_struct_flags) & TASK_OF_KERNEL
+        || !is_first(task, leader, group, &ended))
         return;
     struct exit_record *record = exit_ring.ringbuf_reserve(sizeof(struct exit_record));
     if (!record) {

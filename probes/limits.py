@@ -36,7 +36,7 @@ class ProbeLimits:
     lineage_entries: int = 16_384
     # Threads that are inside a watched system call at one moment.
     pending_calls: int = 16_384
-    # Processes that ended last, so that each is reported by one of its threads only.
+    # Processes with threads that ended last, so that each is reported by one of them only.
     ended_processes: int = 4096
     # Passes over /proc that fill the lineage map at start; two are usual.
     seed_passes: int = 5

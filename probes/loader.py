@@ -145,7 +145,7 @@ class _Session:
 
     def attach_calls(self, calls: Sequence[tracepoints.SystemCall]) -> None:
         """Attach the exits first, then the entries."""
-        points = [(f"sys_exit_{call.name}", call.exit) for call in calls if call.exit]
+        points = [(f"sys_exit_{call.name}", call.exit) for call in calls]
         points += [(f"sys_enter_{call.name}", call.enter) for call in calls]
         for _, function in points:
             self._load(function, self._bcc.BPF.TRACEPOINT)

@@ -39,19 +39,15 @@ static __always_inline int remember(struct call *call, u32 full_counter)
     return 0;
 }
 
-static __always_inline int recall_of(u64 thread, struct call *call, u32 number)
+static __always_inline int recall(struct call *call, u32 number)
 {
+    u64 thread = bpf_get_current_pid_tgid();
     struct call *found = pending.lookup(&thread);
     if (!found || found->number != number)
         return 0;
     *call = *found;
     pending.delete(&thread);
     return 1;
-}
-
-static __always_inline int recall(struct call *call, u32 number)
-{
-    return recall_of(bpf_get_current_pid_tgid(), call, number);
 }
 
 /* struct file behind a descriptor of the current process, or 0. */

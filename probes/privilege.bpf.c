@@ -1,29 +1,40 @@
-/* Template Type privilege: ids and capabilities that a thread asked for, or that an exec changed.
+/* Template Type privilege: ids and capabilities that a thread asked for, or that an exec gave it.
  *
  * What the thread had before is read when the call begins, what it has afterwards when it ends.
- * An exec ends in on_exec, where the thread may bear another id than the one that began it; where
- * its beginning was not seen (32-bit programs), the kernel's own mark of a gain is relied on.
+ * For an exec nothing is read at its beginning: the kernel marks one that gains something, and the
+ * file that it opened to execute still bears the credentials with which it was opened.
  */
 
 BPF_RINGBUF_OUTPUT(privilege_ring, RING_PAGES_privilege);
 
-#define EXEC_CALL 0xffffffff /* instead of a number: execve or execveat */
 #define UNCHANGED 0xffffffff /* instead of an id */
 
-static __always_inline void read_credentials(struct credentials *credentials)
+/* All ids of struct cred lie side by side: one read. */
+#define IDS 8
+#define PLACE(member) ((OFFSET_cred_##member - OFFSET_cred_uid) / sizeof(u32))
+_Static_assert(PLACE(gid) < IDS && PLACE(euid) < IDS && PLACE(egid) < IDS, "ids lie apart");
+
+static __always_inline void read_credentials(struct credentials *credentials, u64 from)
 {
-    u64 from = read_u64(bpf_get_current_task() + OFFSET_task_struct_real_cred);
+    u32 ids[IDS] = {};
+    read_kernel(ids, sizeof(ids), (void *)(from + OFFSET_cred_uid));
     credentials->effective_capabilities = read_u64(from + OFFSET_cred_cap_effective);
-    credentials->user_id = read_u32(from + OFFSET_cred_uid);
-    credentials->effective_user_id = read_u32(from + OFFSET_cred_euid);
-    credentials->group_id = read_u32(from + OFFSET_cred_gid);
-    credentials->effective_group_id = read_u32(from + OFFSET_cred_egid);
+    credentials->user_id = ids[0];
+    credentials->effective_user_id = ids[PLACE(euid)];
+    credentials->group_id = ids[PLACE(gid)];
+    credentials->effective_group_id = ids[PLACE(egid)];
+}
+
+static __always_inline void read_current_credentials(struct credentials *credentials)
+{
+    u64 task = bpf_get_current_task();
+    read_credentials(credentials, read_u64(task + OFFSET_task_struct_real_cred));
 }
 
 static __always_inline int remember_privilege(u32 number, u32 operation, u64 requested)
 {
     struct call call = {.number = number, .operation = operation, .length = (u32)requested};
-    read_credentials(&call.before);
+    read_current_credentials(&call.before);
     return remember(&call, COUNTER_PENDING_FULL_privilege);
 }
 
@@ -77,11 +88,6 @@ int enter_capset(struct syscall_enter *ctx)
     return remember_privilege(ctx->number, privilege_operation_capset, UNCHANGED);
 }
 
-int enter_exec(struct syscall_enter *ctx)
-{
-    return remember_privilege(EXEC_CALL, privilege_operation_exec, UNCHANGED);
-}
-
 #define CREDENTIALS_BEFORE(record, before)                                                   \
     do {                                                                                     \
         NUMBER(privilege, record, old_user_id, (before)->user_id);                           \
@@ -120,7 +126,7 @@ int exit_privilege(struct syscall_exit *ctx)
     if (!record)
         return 0;
     find_actor(&actor);
-    read_credentials(&after);
+    read_current_credentials(&after);
     BEGIN(privilege, record);
     ACTOR(privilege, record, &actor);
     ACTOR_IMAGE(privilege, record, &actor);
@@ -143,16 +149,21 @@ static __always_inline int differ(struct credentials *before, struct credentials
         || before->effective_capabilities != after->effective_capabilities;
 }
 
-/* old_thread: the id under which the thread called exec; a leader that was another one is gone. */
-static __always_inline void report_exec_privilege(
-    struct actor *actor, u64 program, u32 old_thread)
+/* The mark is set where a set-id bit or a capability was honoured, even if it changed nothing. An
+ * interpreter that was opened by another (binfmt_misc) bears credentials that are not the caller's;
+ * an exec never changes the real id.
+ */
+static __always_inline void report_exec_privilege(struct actor *actor, u64 program)
 {
-    struct call call = {};
+    struct credentials before = {};
     struct credentials after = {};
-    u64 caller = actor->pid_and_thread >> 32 << 32 | old_thread;
-    int seen = recall_of(caller, &call, EXEC_CALL);
-    read_credentials(&after);
-    if (seen ? !differ(&call.before, &after) : !read_u32(program + OFFSET_linux_binprm_per_clear))
+    if (!read_u32(program + OFFSET_linux_binprm_per_clear))
+        return;
+    u64 file = read_u64(program + OFFSET_linux_binprm_file);
+    read_credentials(&before, read_u64(file + OFFSET_file_f_cred));
+    read_current_credentials(&after);
+    int known = before.user_id == after.user_id;
+    if (known && !differ(&before, &after))
         return;
     struct privilege_record *record = reserve_privilege();
     if (!record)
@@ -164,8 +175,8 @@ static __always_inline void report_exec_privilege(
     ARGUMENTS(privilege, record, command_line, copy_arguments, actor->task);
     NUMBER(privilege, record, operation, privilege_operation_exec);
     NUMBER(privilege, record, result, NOTHING);
-    if (seen)
-        CREDENTIALS_BEFORE(record, &call.before);
+    if (known)
+        CREDENTIALS_BEFORE(record, &before);
     CREDENTIALS_AFTER(record, &after);
     privilege_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }

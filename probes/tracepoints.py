@@ -23,14 +23,11 @@ class RawTracepoint:
 
 @dataclass(frozen=True, slots=True)
 class SystemCall:
-    """A system call, the functions at its entry and exit, and the Template Types it supplies.
-
-    exit: None where something else than the call's return ends it, as on_exec does an exec.
-    """
+    """A system call, the functions at its entry and exit, and the Template Types it supplies."""
 
     name: str
     enter: str
-    exit: str | None
+    exit: str
     template_types: frozenset[str]
 
 
@@ -57,8 +54,6 @@ SYSTEM_CALLS = (
     *_calls("mknod mknodat", "exit_fifo", "ipc"),
     *_calls("setuid setgid setreuid setregid setresuid setresgid", "exit_privilege", "privilege"),
     *_calls("setfsuid setfsgid setgroups capset", "exit_privilege", "privilege"),
-    SystemCall("execve", "enter_exec", None, frozenset({"privilege"})),
-    SystemCall("execveat", "enter_exec", None, frozenset({"privilege"})),
     *_calls("init_module finit_module delete_module bpf", "exit_module", "module"),
 )
 

@@ -13,7 +13,11 @@ SOCKET_FILTER, CGROUP_DEVICE = 1, 15
 NON_BLOCKING = 0o4000
 
 LOAD = f"""
-import struct
+import resource, struct
+try:
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, [resource.RLIM_INFINITY] * 2)
+except ValueError:
+    pass  # needed before kernel 5.11 only
 code = ctypes.create_string_buffer(bytes.fromhex('b700000000000000' '9500000000000000'))
 license = ctypes.create_string_buffer(b'GPL')
 def load(kind, name=b'', count=2, size=64):
