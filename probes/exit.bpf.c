@@ -52,8 +52,9 @@ static __always_inline u32 wait_status(u64 leader, u64 group)
         }                                                                                    \
     } while (NOTHING)
 
-static __always_inline void report_exit(u64 task, u64 group)
+static __always_inline void report_exit(u64 group)
 {
+    u64 task = bpf_get_current_task();
     u64 leader = read_u64(task + OFFSET_task_struct_group_leader);
     struct ended ended = {
         .start_boottime = read_u64(leader + OFFSET_task_struct_start_boottime),

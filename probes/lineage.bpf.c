@@ -150,7 +150,7 @@ static __always_inline void replace_lineage(struct actor *actor, u64 file_name)
 }
 
 #ifdef SUPPLY_exit
-static __always_inline void report_exit(u64 task, u64 group); /* in exit.bpf.c */
+static __always_inline void report_exit(u64 group); /* in exit.bpf.c */
 #endif
 
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
@@ -165,7 +165,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
     if (read_u32(group + OFFSET_signal_struct_live) != 0)
         return 0;
 #ifdef SUPPLY_exit
-    report_exit(task, group);
+    report_exit(group);
 #endif
     lineage.delete(&pid);
     return 0;

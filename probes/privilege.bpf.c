@@ -151,7 +151,7 @@ static __always_inline int differ(struct credentials *before, struct credentials
 
 /* The mark is set where a set-id bit or a capability was honoured, even if it changed nothing. An
  * interpreter that was opened by another (binfmt_misc) bears credentials that are not the caller's;
- * an exec never changes the real id.
+ * an exec never changes the real id. Lineage has the new program already.
  */
 static __always_inline void report_exec_privilege(struct actor *actor, u64 program)
 {
@@ -168,11 +168,10 @@ static __always_inline void report_exec_privilege(struct actor *actor, u64 progr
     struct privilege_record *record = reserve_privilege();
     if (!record)
         return;
+    actor->self = find_lineage(actor->pid_and_thread >> 32, actor->start_time);
     BEGIN(privilege, record);
     ACTOR(privilege, record, actor);
-    TEXT(privilege, record, image, copy_kernel_string,
-         read_u64(program + OFFSET_linux_binprm_filename));
-    ARGUMENTS(privilege, record, command_line, copy_arguments, actor->task);
+    ACTOR_IMAGE(privilege, record, actor);
     NUMBER(privilege, record, operation, privilege_operation_exec);
     NUMBER(privilege, record, result, NOTHING);
     if (known)

@@ -32,9 +32,9 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 #ifdef SUPPLY_process
     report_process(&actor, program);
 #endif
+    replace_lineage(&actor, read_u64(program + OFFSET_linux_binprm_filename));
 #ifdef SUPPLY_privilege
     report_exec_privilege(&actor, program);
 #endif
-    replace_lineage(&actor, read_u64(program + OFFSET_linux_binprm_filename));
     return 0;
 }
