@@ -140,7 +140,12 @@ def _time_in_bpf(probes: LoadedProbes, folder: str, divisor: int) -> list[Figure
         _execute(EXECS // divisor, folder)
     finally:
         STATISTICS.write_text(kept, encoding="ascii")
-    names = {"on_exec": "exec", "exit_file": "end of an open", "enter_openat": "begin of an open"}
+    names = {
+        "on_exec": "exec",
+        "on_exit": "end of a thread or process",
+        "enter_openat": "begin of an open",
+        "exit_file": "end of an open",
+    }
     return [
         Figure(f"time in BPF at the {what}", _nanoseconds_per_run(probes.programs[name]), "ns")
         for name, what in names.items()

@@ -18,7 +18,15 @@ class ProbeLimits:
     # what happens while an evaluator is replaced.
     ring_bytes: Mapping[int, int] = field(
         default_factory=lambda: MappingProxyType(
-            {1: 32 * MEBIBYTE, 2: 32 * MEBIBYTE, 3: 8 * MEBIBYTE, 4: 8 * MEBIBYTE}
+            {
+                1: 32 * MEBIBYTE,
+                2: 32 * MEBIBYTE,
+                3: 8 * MEBIBYTE,
+                4: 8 * MEBIBYTE,
+                5: 8 * MEBIBYTE,
+                6: 4 * MEBIBYTE,
+                7: 1 * MEBIBYTE,
+            }
         )
     )
     other_ring_bytes: int = 8 * MEBIBYTE
@@ -28,6 +36,8 @@ class ProbeLimits:
     lineage_entries: int = 16_384
     # Threads that are inside a watched system call at one moment.
     pending_calls: int = 16_384
+    # Processes with threads that ended last, so that each is reported by one of them only.
+    ended_processes: int = 4096
     # Passes over /proc that fill the lineage map at start; two are usual.
     seed_passes: int = 5
     # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).

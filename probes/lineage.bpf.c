@@ -149,6 +149,10 @@ static __always_inline void replace_lineage(struct actor *actor, u64 file_name)
         count_loss(COUNTER_LINEAGE_FULL);
 }
 
+#ifdef SUPPLY_exit
+static __always_inline void report_exit(u64 group); /* in exit.bpf.c */
+#endif
+
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
     u64 task = ctx->args[0];
@@ -158,7 +162,11 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 #ifdef PENDING_CALLS
     pending.delete(&pid_and_thread); /* a thread that died inside a call */
 #endif
-    if (read_u32(group + OFFSET_signal_struct_live) == 0)
-        lineage.delete(&pid);
+    if (read_u32(group + OFFSET_signal_struct_live) != 0)
+        return 0;
+#ifdef SUPPLY_exit
+    report_exit(group);
+#endif
+    lineage.delete(&pid);
     return 0;
 }

@@ -4,15 +4,28 @@
  * shares the memory may change them in between; docs/probes.md says what that means.
  */
 
+struct credentials {
+    u64 effective_capabilities;
+    u32 user_id;
+    u32 effective_user_id;
+    u32 group_id;
+    u32 effective_group_id;
+};
+
 struct call {
     u32 number;    /* of the system call: an exit only takes what its own entry left */
     u32 operation; /* of the Template Type */
-    u64 path;      /* or a socket address */
-    u64 target_path;
-    u64 flags;
+    union {
+        struct {
+            u64 path; /* or a socket address, or attributes of a BPF program */
+            u64 target_path;
+            u64 flags;
+        };
+        struct credentials before; /* what the caller had, for Template Type privilege */
+    };
     u64 mode;
     u64 descriptor;
-    u64 length;  /* of a socket address */
+    u64 length;  /* of what `path` names, or an id asked for */
     u64 request; /* address of openat2's flags and mode, while they are not known */
 };
 

@@ -11,18 +11,25 @@ from content.definitions import TemplateType
 from probes.counters import CounterSlot
 from probes.layout import header_text
 from probes.limits import LIMITS, NANOSECONDS_PER_SECOND
+from probes.tracepoints import wanted_calls
 
 FOLDER = Path(__file__).parent
 
 BEFORE = ("common.bpf.h",)
 PENDING = ("pending.bpf.h",)
 LINEAGE = ("lineage.bpf.c",)
+ALWAYS = "process"
+"""Its source is always compiled, for it keeps lineage at every exec."""
 SOURCES: Mapping[str, tuple[str, ...]] = {
+    "privilege": ("privilege.bpf.c",),  # before process, whose on_exec calls it
     "process": ("process.bpf.c",),
     "file": ("file.bpf.c",),
     "network": ("socket.bpf.h", "network.bpf.c"),
     "ipc": ("socket.bpf.h", "ipc.bpf.c"),
+    "exit": ("exit.bpf.c",),
+    "module": ("module.bpf.c",),
 }
+"""By Template Type, in the order in which they are compiled."""
 SOCKET_TYPES = frozenset({"network", "ipc"})
 AFTER_SOCKETS = ("socket.bpf.c",)
 
@@ -30,14 +37,17 @@ KERNEL_MEMBERS = tuple(
     (structure, member)
     for structure, members in (
         ("task_struct", "pid tgid comm real_parent group_leader start_boottime"),
-        ("task_struct", "mm real_cred files signal"),
-        ("signal_struct", "live"),
+        ("task_struct", "mm real_cred files signal flags exit_code"),
+        ("signal_struct", "live nr_threads flags group_exit_code"),
         ("mm_struct", "arg_start arg_end"),
-        ("cred", "uid"),
-        ("linux_binprm", "filename argc"),
+        ("cred", "uid gid euid egid cap_effective"),
+        ("linux_binprm", "filename argc file per_clear"),
         ("files_struct", "fdt"),
         ("fdtable", "fd max_fds"),
-        ("file", "f_mode private_data"),
+        ("file", "f_mode private_data f_path f_cred"),
+        ("path", "dentry"),
+        ("dentry", "d_name"),
+        ("qstr", "name"),
         ("socket", "sk"),
         (
             "sock_common",
@@ -52,13 +62,18 @@ IPV6_MEMBERS = frozenset({("sock_common", "skc_v6_daddr"), ("sock_common", "skc_
 """Absent in a kernel without IPv6, where no socket ever makes the programs read them."""
 
 
+def watches_calls(wanted: Collection[str]) -> bool:
+    """Whether any of these Template Types needs to remember system calls that are under way."""
+    return any(wanted_calls(wanted))
+
+
 def source_names(wanted: Collection[str]) -> tuple[str, ...]:
     """Files of the program for these Template Types, in the order in which they are compiled."""
-    pending = PENDING if set(wanted) - {"process"} else ()
-    names = [*BEFORE, *pending, *LINEAGE, *SOURCES["process"]]
-    for name in ("file", "network", "ipc"):
-        if name in wanted:
-            names += [source for source in SOURCES[name] if source not in names]
+    pending = PENDING if watches_calls(wanted) else ()
+    names = [*BEFORE, *pending, *LINEAGE]
+    for name, files in SOURCES.items():
+        if name in wanted or name == ALWAYS:
+            names += [source for source in files if source not in names]
     if SOCKET_TYPES.intersection(wanted):
         names += AFTER_SOCKETS
     return tuple(names)
@@ -84,9 +99,10 @@ def program_text(
     ticks = os.sysconf("SC_CLK_TCK")
     lines = [
         f"#define LINEAGE_ENTRIES {LIMITS.lineage_entries}",
+        f"#define ENDED_PROCESSES {LIMITS.ended_processes}",
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
     ]
-    if set(ring_bytes) - {"process"}:
+    if watches_calls(ring_bytes):
         lines.append(f"#define PENDING_CALLS {LIMITS.pending_calls}")
     for (structure, member), offset in offsets.items():
         lines.append(f"#define OFFSET_{structure}_{member} {offset}")

@@ -1,8 +1,9 @@
 """Where the BPF programs are attached: one table, by Template Type.
 
-Raw tracepoints keep lineage and report execs. Everything else is a pair of sys_enter and sys_exit
-tracepoints of one system call. A kernel without some system call (arm64 has no `open`, 6.1 no
-`fchmodat2`) has no tracepoint for it either: it is left out and reported as missing.
+Raw tracepoints keep lineage and report execs and exits. Everything else is a pair of sys_enter and
+sys_exit tracepoints of one system call. A kernel without some system call (arm64 has no `open`, 6.1
+no `fchmodat2`, one that can't load modules no `init_module`) has no tracepoint for it either: it is
+left out and reported as missing.
 """
 
 from collections.abc import Collection, Iterator
@@ -51,6 +52,9 @@ SYSTEM_CALLS = (
     SystemCall("accept", "enter_accept", "exit_socket", frozenset({"network"})),
     SystemCall("accept4", "enter_accept", "exit_socket", frozenset({"network"})),
     *_calls("mknod mknodat", "exit_fifo", "ipc"),
+    *_calls("setuid setgid setreuid setregid setresuid setresgid", "exit_privilege", "privilege"),
+    *_calls("setfsuid setfsgid setgroups capset", "exit_privilege", "privilege"),
+    *_calls("init_module finit_module delete_module bpf", "exit_module", "module"),
 )
 
 

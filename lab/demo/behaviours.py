@@ -9,6 +9,15 @@ from lab.demo.scenario import Behaviour, commands
 _UNIX_CONNECT = (
     "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).connect_ex('./docker.sock')"
 )
+_ASK_FOR_ROOT = "import os; os.setuid(65534); os.setuid(0)"
+_LOAD_BPF = (
+    "import ctypes, struct; "
+    "code = ctypes.create_string_buffer(bytes.fromhex('b700000000000000' '9500000000000000')); "
+    "at = ctypes.addressof(code); "
+    "call = {'x86_64': 321, 'aarch64': 280}[__import__('os').uname().machine]; "
+    "ctypes.CDLL(None).syscall(call, 5, struct.pack('IIQQ', 5, 2, at, at), 24)"
+)
+"""Two instructions that return 0, for tracepoints; nothing is attached, and it is gone at once."""
 
 BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour(
@@ -76,5 +85,23 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "ipc",
         "container-socket-by-general-tool",
         commands(f'/usr/bin/python3 -c "{_UNIX_CONNECT}"'),
+    ),
+    Behaviour(
+        "a program with the name of sudo crashes",
+        "exit",
+        "set-user-id-program-crashed",
+        commands("cp /bin/bash sudo; ./sudo -c 'kill -SEGV $$'; rm sudo"),
+    ),
+    Behaviour(
+        "a program that gave up root wants it back",
+        "privilege",
+        "request-for-root-refused",
+        commands(f'/usr/bin/python3 -c "{_ASK_FOR_ROOT}"'),
+    ),
+    Behaviour(
+        "a hidden program loads BPF that could see every process",
+        "module",
+        "tracing-program-of-hidden-program",
+        commands(f'cp /usr/bin/python3 .loader; $PWD/.loader -c "{_LOAD_BPF}"; rm .loader'),
     ),
 )

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import content
+from content.definitions import load_definitions
 from lab.demo import leftovers, scenario
 from lab.demo.claims import ClaimError, Claims
 from lab.demo.processes import alive, run_json, wait_for
 from lab.demo.world import AGENT_ID, World
 
 SHIPPED_CONTENT = Path(content.__file__).parent / "instances"
-ALL_TYPES = frozenset({1, 2, 3, 4})
+ALL_TYPES = frozenset(load_definitions())
 SETTLED = ("active", "accepted")
 
 

@@ -65,6 +65,9 @@ def test_shipped_definitions() -> None:
         "file": 2,
         "network": 3,
         "ipc": 4,
+        "exit": 5,
+        "privilege": 6,
+        "module": 7,
     }
     assert IPC.arity == 20
     assert list(TYPES) == sorted(TYPES)

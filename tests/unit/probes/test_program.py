@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from content.definitions import load_definitions
 from probes import kernel_source, program, tracepoints
 
 NO_PROCESS = 1 << 23
 """Above the largest pid that Linux gives (pid_max is at most 4,194,304)."""
 
-EVERYTHING = ("process", "file", "network", "ipc")
+EVERYTHING = tuple(one.name for one in load_definitions().values())
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,9 @@ EVERYTHING = ("process", "file", "network", "ipc")
         (("file",), {"pending.bpf.h", "file.bpf.c", "process.bpf.c", "lineage.bpf.c"}),
         (("ipc",), {"socket.bpf.h", "ipc.bpf.c", "socket.bpf.c"}),
         (("network",), {"socket.bpf.h", "network.bpf.c", "socket.bpf.c"}),
+        (("exit",), {"lineage.bpf.c", "exit.bpf.c"}),
+        (("privilege",), {"pending.bpf.h", "lineage.bpf.c", "privilege.bpf.c"}),
+        (("module",), {"pending.bpf.h", "module.bpf.c"}),
     ],
 )
 def test_only_what_is_wanted_is_compiled(wanted: tuple[str, ...], files: set[str]) -> None:
@@ -55,7 +59,14 @@ def test_calls_follow_the_types() -> None:
         "mknod",
         "mknodat",
     }
-    assert list(tracepoints.wanted_calls(["process"])) == []
+    assert list(tracepoints.wanted_calls(["process", "exit"])) == []
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_calls_are_remembered_only_where_some_are_watched(name: str) -> None:
+    """If it failed, a type would not compile alone, or a map lie in memory for nothing."""
+    assert ("pending.bpf.h" in program.source_names([name])) is program.watches_calls([name])
+    assert program.watches_calls([name]) is (name not in {"process", "exit"})
 
 
 def test_unknown_calls_are_told_from_known(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+/* Template Type exit: one record per process, when its last thread ends.
+ *
+ * Called by on_exit, before lineage forgets the process. Threads that end together may all find
+ * none alive after them (the kernel counts them down some way before it calls us): the first of
+ * them reports, and leaves a note that the others find.
+ */
+
+BPF_RINGBUF_OUTPUT(exit_ring, RING_PAGES_exit);
+
+#define TASK_OF_KERNEL 0x200000 /* PF_KTHREAD */
+#define GROUP_EXITS 4           /* SIGNAL_GROUP_EXIT */
+#define STATUS_SIGNAL 0x7f
+#define STATUS_CORE_DUMPED 0x80
+
+struct ended {
+    u64 start_boottime;
+    u64 pid;
+};
+
+BPF_TABLE("lru_hash", struct ended, u8, ended_processes, ENDED_PROCESSES);
+
+/* Whether no other thread has reported this process's end. A leader that is the last to be there
+ * at all comes after everything the others did, and need not leave a note.
+ */
+static __always_inline int is_first(u64 task, u64 leader, u64 group, struct ended *ended)
+{
+    u8 reported = 1;
+    if (task == leader && read_u32(group + OFFSET_signal_struct_nr_threads) == 1)
+        return !ended_processes.lookup(ended);
+    return !ended_processes.insert(ended, &reported);
+}
+
+/* As the parent's wait() gets it: one for the whole group if there is one, else the leader's. A
+ * leader that is just now ending as well, on a kernel before 6.0, may not have set its own yet.
+ */
+static __always_inline u32 wait_status(u64 leader, u64 group)
+{
+    if (read_u32(group + OFFSET_signal_struct_flags) & GROUP_EXITS)
+        return read_u32(group + OFFSET_signal_struct_group_exit_code);
+    return read_u32(leader + OFFSET_task_struct_exit_code);
+}
+
+#define HOW_IT_ENDED(record, status)                                                         \
+    do {                                                                                     \
+        if ((status) & STATUS_SIGNAL) {                                                      \
+            NUMBER(exit, record, operation, exit_operation_signal);                          \
+            NUMBER(exit, record, signal, (status) & STATUS_SIGNAL);                          \
+            NUMBER(exit, record, core_dumped, ((status) & STATUS_CORE_DUMPED) != 0);         \
+        } else {                                                                             \
+            NUMBER(exit, record, operation, exit_operation_exit);                            \
+            NUMBER(exit, record, exit_code, (status) >> 8 & 0xff);                           \
+        }                                                                                    \
+    } while (NOTHING)
+
+static __always_inline void report_exit(u64 group)
+{
+    u64 task = bpf_get_current_task();
+    u64 leader = read_u64(task + OFFSET_task_struct_group_leader);
+    struct ended ended = {
+        .start_boottime = read_u64(leader + OFFSET_task_struct_start_boottime),
+        .pid = bpf_get_current_pid_tgid() >> 32,
+    };
+    if (read_u32(task + OFFSET_task_struct_flags) & TASK_OF_KERNEL
+        || !is_first(task, leader, group, &ended))
+        return;
+    struct exit_record *record = exit_ring.ringbuf_reserve(sizeof(struct exit_record));
+    if (!record) {
+        count_loss(COUNTER_RING_FULL_exit);
+        return;
+    }
+    struct actor actor = {};
+    u32 status = wait_status(leader, group);
+    find_actor(&actor);
+    BEGIN(exit, record);
+    ACTOR(exit, record, &actor);
+    ACTOR_IMAGE(exit, record, &actor);
+    HOW_IT_ENDED(record, status);
+    NUMBER(exit, record, lifetime, record->time_ns - ended.start_boottime);
+    exit_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
