@@ -18,7 +18,10 @@ class ProbeLimits:
     # what happens while an evaluator is replaced.
     ring_bytes: Mapping[int, int] = field(
         default_factory=lambda: MappingProxyType(
-            {1: 32 * MEBIBYTE, 2: 32 * MEBIBYTE, 3: 8 * MEBIBYTE, 4: 8 * MEBIBYTE}
+            {
+                **{1: 32 * MEBIBYTE, 2: 32 * MEBIBYTE, 3: 8 * MEBIBYTE, 4: 8 * MEBIBYTE},
+                **{8: 8 * MEBIBYTE, 9: 8 * MEBIBYTE, 10: 8 * MEBIBYTE},
+            }
         )
     )
     other_ring_bytes: int = 8 * MEBIBYTE
@@ -28,6 +31,8 @@ class ProbeLimits:
     lineage_entries: int = 16_384
     # Threads that are inside a watched system call at one moment.
     pending_calls: int = 16_384
+    # Threads that are inside a call on another process at one moment; such calls don't wait long.
+    pending_accesses: int = 4_096
     # Passes over /proc that fill the lineage map at start; two are usual.
     seed_passes: int = 5
     # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).

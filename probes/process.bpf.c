@@ -33,5 +33,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
     report_process(&actor, program);
 #endif
     replace_lineage(&actor, read_u64(program + OFFSET_linux_binprm_filename));
+#ifdef SUPPLY_memory
+    report_execution(&actor, program);
+#endif
     return 0;
 }

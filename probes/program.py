@@ -18,11 +18,15 @@ BEFORE = ("common.bpf.h",)
 PENDING = ("pending.bpf.h",)
 LINEAGE = ("lineage.bpf.c",)
 SOURCES: Mapping[str, tuple[str, ...]] = {
+    "memory": ("memory.bpf.c",),
     "process": ("process.bpf.c",),
     "file": ("file.bpf.c",),
     "network": ("socket.bpf.h", "network.bpf.c"),
     "ipc": ("socket.bpf.h", "ipc.bpf.c"),
+    "process_access": ("target.bpf.h", "process_access.bpf.c"),
+    "dns": ("socket.bpf.h", "dns.bpf.c"),
 }
+"""In the order in which they are compiled: what happens at an exec calls what memory reports."""
 SOCKET_TYPES = frozenset({"network", "ipc"})
 AFTER_SOCKETS = ("socket.bpf.c",)
 
@@ -30,15 +34,26 @@ KERNEL_MEMBERS = tuple(
     (structure, member)
     for structure, members in (
         ("task_struct", "pid tgid comm real_parent group_leader start_boottime"),
-        ("task_struct", "mm real_cred files signal"),
+        ("task_struct", "mm real_cred files signal thread_pid pid_links"),
         ("signal_struct", "live"),
         ("mm_struct", "arg_start arg_end"),
         ("cred", "uid"),
-        ("linux_binprm", "filename argc"),
+        ("linux_binprm", "filename argc file"),
         ("files_struct", "fdt"),
         ("fdtable", "fd max_fds"),
-        ("file", "f_mode private_data"),
+        ("file", "f_mode private_data f_inode f_path"),
+        ("inode", "i_nlink i_private"),
+        ("path", "dentry"),
+        ("dentry", "d_name"),
+        ("qstr", "name"),
+        ("pid", "level numbers tasks"),
+        ("upid", "nr ns"),
+        ("pid_namespace", "idr"),
+        ("idr", "idr_rt"),
+        ("xarray", "xa_head"),
+        ("xa_node", "shift slots"),
         ("socket", "sk"),
+        ("sock", "sk_type"),
         (
             "sock_common",
             "skc_family skc_dport skc_num skc_daddr skc_rcv_saddr skc_v6_daddr skc_v6_rcv_saddr",
@@ -55,10 +70,10 @@ IPV6_MEMBERS = frozenset({("sock_common", "skc_v6_daddr"), ("sock_common", "skc_
 def source_names(wanted: Collection[str]) -> tuple[str, ...]:
     """Files of the program for these Template Types, in the order in which they are compiled."""
     pending = PENDING if set(wanted) - {"process"} else ()
-    names = [*BEFORE, *pending, *LINEAGE, *SOURCES["process"]]
-    for name in ("file", "network", "ipc"):
-        if name in wanted:
-            names += [source for source in SOURCES[name] if source not in names]
+    names = [*BEFORE, *pending, *LINEAGE]
+    for name, files in SOURCES.items():
+        if name in wanted or name == "process":
+            names += [source for source in files if source not in names]
     if SOCKET_TYPES.intersection(wanted):
         names += AFTER_SOCKETS
     return tuple(names)
@@ -87,7 +102,10 @@ def program_text(
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
     ]
     if set(ring_bytes) - {"process"}:
-        lines.append(f"#define PENDING_CALLS {LIMITS.pending_calls}")
+        lines += [
+            f"#define PENDING_CALLS {LIMITS.pending_calls}",
+            f"#define PENDING_ACCESSES {LIMITS.pending_accesses}",
+        ]
     for (structure, member), offset in offsets.items():
         lines.append(f"#define OFFSET_{structure}_{member} {offset}")
     for name, size in ring_bytes.items():

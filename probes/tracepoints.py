@@ -51,6 +51,13 @@ SYSTEM_CALLS = (
     SystemCall("accept", "enter_accept", "exit_socket", frozenset({"network"})),
     SystemCall("accept4", "enter_accept", "exit_socket", frozenset({"network"})),
     *_calls("mknod mknodat", "exit_fifo", "ipc"),
+    *_calls("ptrace process_vm_readv process_vm_writev", "exit_access", "process_access"),
+    *_calls("pidfd_getfd pidfd_send_signal kill tkill tgkill", "exit_access", "process_access"),
+    SystemCall("rt_sigqueueinfo", "enter_tkill", "exit_access", frozenset({"process_access"})),
+    SystemCall("rt_tgsigqueueinfo", "enter_tgkill", "exit_access", frozenset({"process_access"})),
+    *_calls("mmap mprotect memfd_create", "exit_memory", "memory"),
+    SystemCall("pkey_mprotect", "enter_mprotect", "exit_memory", frozenset({"memory"})),
+    *_calls("sendto sendmsg sendmmsg writev", "exit_send", "dns"),
 )
 
 
