@@ -47,14 +47,12 @@ struct message_header {
     u64 vector_count;
     u64 control;
     u64 control_length;
-    u32 flags;
-    u32 sent; /* only where there are several messages */
-    u64 padding_of_several;
+    u64 flags;
 };
 
-#define MESSAGE_HEADER_BYTES 56
-#define SENT_OFFSET 56
-#define SEVERAL_STRIDE 64
+/* Of several messages, each has behind its header how many bytes were sent, in eight bytes. */
+#define SENT_OFFSET sizeof(struct message_header)
+#define SEVERAL_STRIDE (SENT_OFFSET + 8)
 
 struct dns_header {
     u16 id;
@@ -201,7 +199,7 @@ static __always_inline int find_message(struct call *call, u32 index, struct dns
     }
     if (call->operation == SEND_VECTOR)
         return find_data(message, call->path, call->length);
-    if (read_user(&header, MESSAGE_HEADER_BYTES, (void *)place))
+    if (read_user(&header, sizeof(header), (void *)place))
         return 0;
     message->address = header.address;
     message->address_length = header.address_length;
