@@ -70,7 +70,10 @@ struct dns_message {
     u64 address;
     u64 address_length;
     s64 result;
-    u64 type_place; /* where the type of the question stands, or 0 */
+    u64 type_place;  /* where the type of the question stands */
+    u32 name_length; /* 0 while no name was found */
+    u32 there;       /* bytes of the name, and perhaps of what is behind it */
+    u32 place;       /* in the name: where the next label's length is */
     u32 operation;
     u16 port;
     u16 socket_type;
@@ -272,24 +275,26 @@ static __always_inline u32 dns_operation(struct dns_message *message)
     return code == DNS_OPCODE_UPDATE ? dns_operation_update : dns_operation_other;
 }
 
-/* Put dots where labels' lengths are. Returns the bytes of the name, or -1 if it is none. */
-static __always_inline s64 put_dots(u8 *name, u64 first, u64 there)
+/* Put dots where labels' lengths are, and find out how long the name is. Where the next length is
+ * stays in memory, so that all turns of the loop, and all ways out of it, look alike to the verifier.
+ */
+static __always_inline void put_dots(u8 *name, struct dns_message *message)
 {
-    u64 place = first;
 #pragma clang loop unroll(disable)
     for (int label = 0; label < DNS_LABELS; label++) {
-        BOUND(place);
-        if (place >= DNS_NAME_BYTES || place >= there)
-            return -1;
-        u64 length = name[place];
+        FORGET();
+        u64 place = message->place;
+        if (place >= DNS_NAME_BYTES || place >= message->there)
+            break;
+        u8 length = name[place];
         if (!length)
-            return place;
-        if (length > DNS_LABEL_BYTES)
-            return -1;
+            message->name_length = place;
+        if (!length || length > DNS_LABEL_BYTES)
+            break;
         name[place] = '.';
-        place += length + 1;
+        message->place = place + length + 1;
     }
-    return -1;
+    FORGET();
 }
 
 /* The name of the first question; finds out where its type stands, and whether it is well formed. */
@@ -311,13 +316,16 @@ static __always_inline s64 copy_query_name(
         there = DNS_NAME_BYTES;
     if (read_user(destination, there, (void *)(source + 1)))
         return -1;
-    s64 length = first > DNS_LABEL_BYTES ? -1 : put_dots(destination, first, there);
-    if (length < 0) {
+    message->there = there;
+    message->place = first;
+    if (first <= DNS_LABEL_BYTES)
+        put_dots(destination, message);
+    if (!message->name_length) {
         message->operation = dns_operation_malformed;
         return UNKNOWN;
     }
-    message->type_place += length + 1;
-    return length;
+    message->type_place += message->name_length + 1;
+    return message->name_length;
 }
 
 static __always_inline void report_message(struct dns_message *message)
