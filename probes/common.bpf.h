@@ -66,17 +66,24 @@ static __always_inline u64 read_u64(u64 address)
     return value;
 }
 
+/* Small values are read into eight bytes that were written at once. The verifier of 5.10 takes the
+ * rest of such a place for alive, and in a loop would tell states apart by what lies there.
+ */
 static __always_inline u32 read_u32(u64 address)
 {
-    u32 value = 0;
-    read_kernel(&value, sizeof(value), (void *)address);
+    u64 room = 0;
+    u32 value;
+    read_kernel(&room, sizeof(value), (void *)address);
+    __builtin_memcpy(&value, &room, sizeof(value));
     return value;
 }
 
 static __always_inline u16 read_u16(u64 address)
 {
-    u16 value = 0;
-    read_kernel(&value, sizeof(value), (void *)address);
+    u64 room = 0;
+    u16 value;
+    read_kernel(&room, sizeof(value), (void *)address);
+    __builtin_memcpy(&value, &room, sizeof(value));
     return value;
 }
 
@@ -86,13 +93,13 @@ static __always_inline u16 read_u16(u64 address)
  */
 #define COPY_STRING(read_string, read, destination, capacity, source)                        \
     ({                                                                                       \
-        u8 tail = 0;                                                                         \
+        u64 tail = 0;                                                                        \
         s64 taken = read_string(destination, capacity, (void *)(source));                    \
         if (taken > 0)                                                                       \
             taken -= 1;                                                                      \
         if (taken == (capacity) - 1 && !read(&tail, 1, (void *)((source) + (capacity) - 1))  \
             && tail) {                                                                       \
-            (destination)[(capacity) - 1] = tail;                                            \
+            (destination)[(capacity) - 1] = *(u8 *)&tail;                                    \
             taken = (capacity);                                                              \
             if (read(&tail, 1, (void *)((source) + (capacity))) || tail)                     \
                 taken |= TRUNCATED;                                                          \

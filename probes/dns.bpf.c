@@ -13,6 +13,7 @@ BPF_RINGBUF_OUTPUT(dns_ring, RING_PAGES_dns);
 #define DNS_PORT 53
 #define DNS_LENGTH_BYTES 2
 #define DNS_HEADER_BYTES 12
+#define DNS_TYPE_BYTES 2
 #define DNS_LABEL_BYTES 63
 #define DNS_NAME_BYTES 254 /* on the wire, behind the length of the first label */
 #define DNS_LABELS 127
@@ -62,7 +63,7 @@ struct dns_header {
     u16 answers;
     u16 authorities;
     u16 additional;
-};
+} __attribute__((aligned(8)));
 
 struct dns_message {
     u64 data;
@@ -99,6 +100,15 @@ static __always_inline u16 peer_port(u64 sock)
     if (family != FAMILY_IPV4 && family != FAMILY_IPV6)
         return 0;
     return read_u16(sock + OFFSET_sock_common_skc_dport);
+}
+
+static __always_inline u16 read_user_u16(u64 address)
+{
+    u64 room = 0;
+    u16 value;
+    read_user(&room, sizeof(value), (void *)address);
+    __builtin_memcpy(&value, &room, sizeof(value));
+    return value;
 }
 
 /* Whether an address that was given has port 53, or can't be read before the kernel has. */
@@ -191,7 +201,7 @@ static __always_inline int find_data(struct dns_message *message, u64 vectors, u
 static __always_inline int find_message(struct call *call, u32 index, struct dns_message *message)
 {
     struct message_header header = {};
-    u32 sent = 0;
+    u64 sent = 0;
     u64 place = call->path + (u64)index * SEVERAL_STRIDE;
     if (call->operation == SEND_BUFFER) {
         message->data = call->path;
@@ -208,7 +218,7 @@ static __always_inline int find_message(struct call *call, u32 index, struct dns
     message->address_length = header.address_length;
     if (call->operation == SEND_MESSAGES && message->result >= 0) {
         read_user(&sent, sizeof(sent), (void *)(place + SENT_OFFSET));
-        message->result = sent;
+        message->result = (u32)sent;
     }
     return find_data(message, header.vectors, header.vector_count);
 }
@@ -241,13 +251,12 @@ static __always_inline void find_server(struct dns_message *message, u64 sock)
 /* Skip the length before a message in a stream; 0 if there is nothing behind it. */
 static __always_inline int skip_length(struct dns_message *message)
 {
-    u16 length = 0;
+    u16 length;
     if (message->socket_type != SOCKET_STREAM)
         return 1;
     if (message->length <= DNS_LENGTH_BYTES)
         return 0;
-    read_user(&length, sizeof(length), (void *)message->data);
-    length = __builtin_bswap16(length);
+    length = __builtin_bswap16(read_user_u16(message->data));
     if (length < DNS_HEADER_BYTES || length > message->length - DNS_LENGTH_BYTES)
         return 1;
     message->data += DNS_LENGTH_BYTES;
@@ -259,7 +268,7 @@ static __always_inline u32 dns_operation(struct dns_message *message)
 {
     struct dns_header header = {};
     if (message->length <= DNS_HEADER_BYTES
-        || read_user(&header, sizeof(header), (void *)message->data) || !header.questions)
+        || read_user(&header, DNS_HEADER_BYTES, (void *)message->data) || !header.questions)
         return dns_operation_malformed;
     if (header.flags & DNS_RESPONSE)
         return dns_operation_response;
@@ -303,7 +312,7 @@ static __always_inline s64 copy_query_name(
 {
     u64 source = message->data + DNS_HEADER_BYTES;
     u64 there = message->length - DNS_HEADER_BYTES - 1;
-    u8 first = 0;
+    u64 first = 0;
     message->type_place = source + 1;
     if (read_user(&first, 1, (void *)source))
         return -1;
@@ -317,8 +326,8 @@ static __always_inline s64 copy_query_name(
     if (read_user(destination, there, (void *)(source + 1)))
         return -1;
     message->there = there;
-    message->place = first;
-    if (first <= DNS_LABEL_BYTES)
+    message->place = *(u8 *)&first;
+    if (message->place <= DNS_LABEL_BYTES)
         put_dots(destination, message);
     if (!message->name_length) {
         message->operation = dns_operation_malformed;
@@ -331,7 +340,6 @@ static __always_inline s64 copy_query_name(
 static __always_inline void report_message(struct dns_message *message)
 {
     struct actor actor = {};
-    u16 type = 0;
     struct dns_record *record = dns_ring.ringbuf_reserve(sizeof(struct dns_record));
     if (!record) {
         count_loss(COUNTER_RING_FULL_dns);
@@ -353,9 +361,8 @@ static __always_inline void report_message(struct dns_message *message)
     FORGET();
     NUMBER(dns, record, operation, message->operation);
     if (message->operation != dns_operation_malformed
-        && message->type_place + sizeof(type) <= message->data + message->length
-        && !read_user(&type, sizeof(type), (void *)message->type_place))
-        NUMBER(dns, record, query_type, __builtin_bswap16(type));
+        && message->type_place + DNS_TYPE_BYTES <= message->data + message->length)
+        NUMBER(dns, record, query_type, __builtin_bswap16(read_user_u16(message->type_place)));
     dns_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 

@@ -18,10 +18,7 @@ class ProbeLimits:
     # what happens while an evaluator is replaced.
     ring_bytes: Mapping[int, int] = field(
         default_factory=lambda: MappingProxyType(
-            {
-                **{1: 32 * MEBIBYTE, 2: 32 * MEBIBYTE, 3: 8 * MEBIBYTE, 4: 8 * MEBIBYTE},
-                **{8: 8 * MEBIBYTE, 9: 8 * MEBIBYTE, 10: 8 * MEBIBYTE},
-            }
+            {1: 32 * MEBIBYTE, 2: 32 * MEBIBYTE, 3: 8 * MEBIBYTE, 4: 8 * MEBIBYTE}
         )
     )
     other_ring_bytes: int = 8 * MEBIBYTE

@@ -44,9 +44,7 @@ def asked_fields(found: Iterable[object]) -> list[str]:
     return list(dict.fromkeys(field for tree in found for field in _fields(tree)))
 
 
-def require_supplied(
-    asked: Iterable[str], category: Category, template_type: TemplateType
-) -> None:
+def require_supplied(asked: Iterable[str], category: Category, template_type: TemplateType) -> None:
     """RuleRefusedError that names all fields which no event of the category has."""
     missing = [field for field in asked if field not in category.fields]
     if missing:

@@ -166,7 +166,7 @@ def test_counts_are_exact(collection: Collection) -> None:
         "    other.send(message(b'no.example')), free.sendto(b'x', ('127.0.0.1', 80))\n"
         "pair = socket.socketpair()\n"
         "for index in range(100):\n"
-        "    pair[0].send(b'x'), os.writev(pair[1].fileno(), [b'x', b'y']), pair[0].sendmsg([b'z'])\n"
+        "    pair[0].send(b'x'), pair[0].sendmsg([b'z']), os.writev(pair[1].fileno(), [b'y'])\n"
         "stream = tcp()\n"
         "for index in range(11):\n    stream.send(in_stream(message(b'b%d.example' % index)))\n",
     )

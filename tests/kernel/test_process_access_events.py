@@ -60,9 +60,7 @@ def named(collection: Collection, event: Event, field: str) -> str:
     return {number: name for name, number in found.values.items()}[int(event[field])]
 
 
-def test_signals_of_every_call(
-    collection: Collection, target: subprocess.Popen[bytes]
-) -> None:
+def test_signals_of_every_call(collection: Collection, target: subprocess.Popen[bytes]) -> None:
     """If it failed, a call that sends signals would be missed, or its target be wrong."""
     events = do(
         collection,
@@ -282,9 +280,7 @@ def test_numbers_of_another_pid_namespace(collection: Collection) -> None:
     assert {event["target_parent_pid"] for event in events} == {events[0]["pid"]}
 
 
-def test_every_field_is_supplied(
-    collection: Collection, target: subprocess.Popen[bytes]
-) -> None:
+def test_every_field_is_supplied(collection: Collection, target: subprocess.Popen[bytes]) -> None:
     """If it failed, the sensor would promise a field that it never fills in."""
     events = do(
         collection,

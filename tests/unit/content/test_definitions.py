@@ -65,6 +65,9 @@ def test_shipped_definitions() -> None:
         "file": 2,
         "network": 3,
         "ipc": 4,
+        "process_access": 8,
+        "memory": 9,
+        "dns": 10,
     }
     assert IPC.arity == 20
     assert list(TYPES) == sorted(TYPES)

@@ -11,7 +11,7 @@ from probes import kernel_source, program, tracepoints
 NO_PROCESS = 1 << 23
 """Above the largest pid that Linux gives (pid_max is at most 4,194,304)."""
 
-EVERYTHING = ("process", "file", "network", "ipc")
+EVERYTHING = tuple(program.SOURCES)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,9 @@ EVERYTHING = ("process", "file", "network", "ipc")
         (("file",), {"pending.bpf.h", "file.bpf.c", "process.bpf.c", "lineage.bpf.c"}),
         (("ipc",), {"socket.bpf.h", "ipc.bpf.c", "socket.bpf.c"}),
         (("network",), {"socket.bpf.h", "network.bpf.c", "socket.bpf.c"}),
+        (("process_access",), {"pending.bpf.h", "target.bpf.h", "process_access.bpf.c"}),
+        (("memory",), {"pending.bpf.h", "memory.bpf.c", "process.bpf.c"}),
+        (("dns",), {"socket.bpf.h", "dns.bpf.c"}),
     ],
 )
 def test_only_what_is_wanted_is_compiled(wanted: tuple[str, ...], files: set[str]) -> None:
