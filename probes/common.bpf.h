@@ -52,11 +52,16 @@ struct syscall_exit {
 
 BPF_F_TABLE("array", u32, u64, loss_counters, COUNTER_SLOTS, BPF_F_MMAPABLE);
 
-static __always_inline void count_loss(u32 slot)
+static __always_inline void count_losses(u32 slot, u64 lost)
 {
     u64 *counter = loss_counters.lookup(&slot);
     if (counter)
-        __sync_fetch_and_add(counter, 1);
+        __sync_fetch_and_add(counter, lost);
+}
+
+static __always_inline void count_loss(u32 slot)
+{
+    count_losses(slot, 1);
 }
 
 static __always_inline u64 read_u64(u64 address)
@@ -66,24 +71,17 @@ static __always_inline u64 read_u64(u64 address)
     return value;
 }
 
-/* Small values are read into eight bytes that were written at once. The verifier of 5.10 takes the
- * rest of such a place for alive, and in a loop would tell states apart by what lies there.
- */
 static __always_inline u32 read_u32(u64 address)
 {
-    u64 room = 0;
-    u32 value;
-    read_kernel(&room, sizeof(value), (void *)address);
-    __builtin_memcpy(&value, &room, sizeof(value));
+    u32 value = 0;
+    read_kernel(&value, sizeof(value), (void *)address);
     return value;
 }
 
 static __always_inline u16 read_u16(u64 address)
 {
-    u64 room = 0;
-    u16 value;
-    read_kernel(&room, sizeof(value), (void *)address);
-    __builtin_memcpy(&value, &room, sizeof(value));
+    u16 value = 0;
+    read_kernel(&value, sizeof(value), (void *)address);
     return value;
 }
 
@@ -93,13 +91,13 @@ static __always_inline u16 read_u16(u64 address)
  */
 #define COPY_STRING(read_string, read, destination, capacity, source)                        \
     ({                                                                                       \
-        u64 tail = 0;                                                                        \
+        u8 tail = 0;                                                                         \
         s64 taken = read_string(destination, capacity, (void *)(source));                    \
         if (taken > 0)                                                                       \
             taken -= 1;                                                                      \
         if (taken == (capacity) - 1 && !read(&tail, 1, (void *)((source) + (capacity) - 1))  \
             && tail) {                                                                       \
-            (destination)[(capacity) - 1] = *(u8 *)&tail;                                    \
+            (destination)[(capacity) - 1] = tail;                                            \
             taken = (capacity);                                                              \
             if (read(&tail, 1, (void *)((source) + (capacity))) || tail)                     \
                 taken |= TRUNCATED;                                                          \

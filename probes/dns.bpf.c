@@ -17,7 +17,7 @@ BPF_RINGBUF_OUTPUT(dns_ring, RING_PAGES_dns);
 #define DNS_LABEL_BYTES 63
 #define DNS_NAME_BYTES 254 /* on the wire, behind the length of the first label */
 #define DNS_LABELS 127
-#define DNS_MESSAGES 8 /* of one sendmmsg; resolvers send two */
+#define DNS_MESSAGES 4 /* of one sendmmsg, the rest is counted as lost; resolvers send two */
 
 #define DNS_RESPONSE 0x80
 #define DNS_OPCODE 0x78
@@ -63,7 +63,7 @@ struct dns_header {
     u16 answers;
     u16 authorities;
     u16 additional;
-} __attribute__((aligned(8)));
+};
 
 struct dns_message {
     u64 data;
@@ -104,10 +104,8 @@ static __always_inline u16 peer_port(u64 sock)
 
 static __always_inline u16 read_user_u16(u64 address)
 {
-    u64 room = 0;
-    u16 value;
-    read_user(&room, sizeof(value), (void *)address);
-    __builtin_memcpy(&value, &room, sizeof(value));
+    u16 value = 0;
+    read_user(&value, sizeof(value), (void *)address);
     return value;
 }
 
@@ -186,14 +184,14 @@ int enter_sendmmsg(struct syscall_enter *ctx)
 
 static __always_inline int find_data(struct dns_message *message, u64 vectors, u64 count)
 {
-    struct vector first[2] = {};
-    if (!count || read_user(first, sizeof(first[0]), (void *)vectors))
+    struct vector piece = {};
+    if (!count || read_user(&piece, sizeof(piece), (void *)vectors))
         return 0;
-    if (count > 1 && first[0].length <= DNS_LENGTH_BYTES
-        && read_user(first, sizeof(first[0]), (void *)(vectors + sizeof(first[0]))))
+    if (count > 1 && piece.length <= DNS_LENGTH_BYTES
+        && read_user(&piece, sizeof(piece), (void *)(vectors + sizeof(piece))))
         return 0;
-    message->data = first[0].base;
-    message->length = first[0].length;
+    message->data = piece.base;
+    message->length = piece.length;
     return 1;
 }
 
@@ -201,7 +199,7 @@ static __always_inline int find_data(struct dns_message *message, u64 vectors, u
 static __always_inline int find_message(struct call *call, u32 index, struct dns_message *message)
 {
     struct message_header header = {};
-    u64 sent = 0;
+    u32 sent = 0;
     u64 place = call->path + (u64)index * SEVERAL_STRIDE;
     if (call->operation == SEND_BUFFER) {
         message->data = call->path;
@@ -218,7 +216,7 @@ static __always_inline int find_message(struct call *call, u32 index, struct dns
     message->address_length = header.address_length;
     if (call->operation == SEND_MESSAGES && message->result >= 0) {
         read_user(&sent, sizeof(sent), (void *)(place + SENT_OFFSET));
-        message->result = (u32)sent;
+        message->result = sent;
     }
     return find_data(message, header.vectors, header.vector_count);
 }
@@ -312,7 +310,7 @@ static __always_inline s64 copy_query_name(
 {
     u64 source = message->data + DNS_HEADER_BYTES;
     u64 there = message->length - DNS_HEADER_BYTES - 1;
-    u64 first = 0;
+    u8 first = 0;
     message->type_place = source + 1;
     if (read_user(&first, 1, (void *)source))
         return -1;
@@ -326,7 +324,7 @@ static __always_inline s64 copy_query_name(
     if (read_user(destination, there, (void *)(source + 1)))
         return -1;
     message->there = there;
-    message->place = *(u8 *)&first;
+    message->place = first;
     if (message->place <= DNS_LABEL_BYTES)
         put_dots(destination, message);
     if (!message->name_length) {
@@ -388,7 +386,7 @@ int exit_send(struct syscall_exit *ctx)
 #pragma clang loop unroll(disable)
     for (u32 index = 0; index < DNS_MESSAGES; index++) {
         if (index >= handled)
-            return 0;
+            break;
         __builtin_memset(message, 0, sizeof(*message));
         message->result = result;
         if (!find_message(&call, index, message)) {
@@ -403,5 +401,7 @@ int exit_send(struct syscall_exit *ctx)
         if (is_dns_port(message->port) && skip_length(message))
             report_message(message);
     }
+    if (handled > DNS_MESSAGES && is_dns_port(message->port))
+        count_losses(COUNTER_PENDING_FULL_dns, handled - DNS_MESSAGES);
     return 0;
 }

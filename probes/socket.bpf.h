@@ -18,7 +18,7 @@ struct socket_address {
     u16 port;
     u32 ipv4;
     u8 ipv6[16];
-} __attribute__((aligned(8)));
+};
 
 /* struct sock behind a descriptor that is known to be a socket, or 0. */
 static __always_inline u64 socket_of_descriptor(s64 descriptor)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.counters import Cause, CounterSlot
 from tests.kernel.collection import Collection, Event, is_truncated
 from tests.kernel.workload import run_python
 
@@ -276,6 +277,18 @@ def test_the_resolver_of_the_c_library(collection: Collection, tmp_path: Path) -
         (b"second.example.org", A),
         (b"second.example.org", AAAA),
     ]
+
+
+def test_what_one_call_has_too_much_of_is_counted(collection: Collection) -> None:
+    """If it failed, queries could be hidden behind others in one call, and nobody be told."""
+    slot = CounterSlot(Cause.PENDING_FULL, collection.rings["dns"].template_type.number)
+    before = collection.lost().get(slot, 0)
+    program = (
+        "assert several(udp(), *[message(b'q%d.example' % index) for index in range(7)]) == 7\n"
+    )
+    events = do(collection, MMSG + program)
+    assert [event["query_name"] for event in events] == [b"q%d.example" % i for i in range(4)]
+    assert collection.lost()[slot] - before == 3
 
 
 def test_every_field_is_supplied(collection: Collection) -> None:
