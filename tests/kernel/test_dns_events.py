@@ -109,7 +109,7 @@ def test_every_call_over_udp(collection: Collection) -> None:
         assert named(collection, event, "transport") == "udp"
         assert (event["remote_address"], event["remote_port"]) == (mapped("127.0.0.7"), 53)
         assert event["query_type"] == TXT
-        assert event["result"] == len(bytes(event["query_name"])) + 18  # type: ignore[arg-type]
+        assert event["result"] == len(bytes(event["query_name"])) + 18
 
 
 def test_tcp(collection: Collection) -> None:
@@ -271,7 +271,7 @@ def test_the_resolver_of_the_c_library(collection: Collection, tmp_path: Path) -
         "    except socket.gaierror:\n        pass\n",
         tmp_path,
     )
-    assert sorted((bytes(event["query_name"]), event["query_type"]) for event in events) == [  # type: ignore[arg-type]
+    assert sorted((bytes(event["query_name"]), event["query_type"]) for event in events) == [
         (b"Pool.example.org", A),
         (b"Pool.example.org", AAAA),
         (b"second.example.org", A),
