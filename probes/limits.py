@@ -38,6 +38,8 @@ class ProbeLimits:
     pending_calls: int = 16_384
     # Processes with threads that ended last, so that each is reported by one of them only.
     ended_processes: int = 4096
+    # Threads that are inside a call on another process at one moment; such calls don't wait long.
+    pending_accesses: int = 4_096
     # Passes over /proc that fill the lineage map at start; two are usual.
     seed_passes: int = 5
     # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).

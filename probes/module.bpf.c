@@ -61,16 +61,6 @@ int enter_bpf(struct syscall_enter *ctx)
     return remember(&call, COUNTER_PENDING_FULL_module);
 }
 
-static __always_inline s64 copy_file_name(u8 *destination, u64 capacity, s64 descriptor)
-{
-    u64 file = file_of_descriptor(descriptor);
-    if (!file)
-        return UNKNOWN;
-    u64 entry = read_u64(file + OFFSET_file_f_path + OFFSET_path_dentry);
-    u64 name = read_u64(entry + OFFSET_dentry_d_name + OFFSET_qstr_name);
-    return copy_kernel_string(destination, capacity, name);
-}
-
 #define PROGRAM(record, call)                                                                \
     do {                                                                                     \
         struct program_attributes attributes = {};                                           \
@@ -112,7 +102,8 @@ int exit_module(struct syscall_exit *ctx)
     if (call.operation == module_operation_delete_module) {
         TEXT(module, record, module_name, copy_user_string, call.path);
     } else if (call.operation == module_operation_finit_module) {
-        TEXT(module, record, file_name, copy_file_name, (s32)call.descriptor);
+        TEXT(module, record, file_name, copy_file_name,
+             file_of_descriptor((s32)call.descriptor));
         TEXT(module, record, parameters, copy_user_string, call.path);
     } else if (call.operation == module_operation_init_module) {
         NUMBER(module, record, image_bytes, call.length);

@@ -59,3 +59,13 @@ static __always_inline u64 file_of_descriptor(s64 descriptor)
         return 0;
     return read_u64(read_u64(table + OFFSET_fdtable_fd) + descriptor * sizeof(u64));
 }
+
+/* The name of an open file without its folders; UNKNOWN where there is no file. */
+static __always_inline s64 copy_file_name(u8 *destination, u64 capacity, u64 file)
+{
+    if (!file)
+        return UNKNOWN;
+    u64 entry = read_u64(file + OFFSET_file_f_path + OFFSET_path_dentry);
+    u64 name = read_u64(entry + OFFSET_dentry_d_name + OFFSET_qstr_name);
+    return copy_kernel_string(destination, capacity, name);
+}

@@ -36,5 +36,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 #ifdef SUPPLY_privilege
     report_exec_privilege(&actor, program);
 #endif
+#ifdef SUPPLY_memory
+    report_execution(&actor, program);
+#endif
     return 0;
 }

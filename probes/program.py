@@ -21,15 +21,18 @@ LINEAGE = ("lineage.bpf.c",)
 ALWAYS = "process"
 """Its source is always compiled, for it keeps lineage at every exec."""
 SOURCES: Mapping[str, tuple[str, ...]] = {
-    "privilege": ("privilege.bpf.c",),  # before process, whose on_exec calls it
+    "privilege": ("privilege.bpf.c",),
+    "memory": ("memory.bpf.c",),
     "process": ("process.bpf.c",),
     "file": ("file.bpf.c",),
     "network": ("socket.bpf.h", "network.bpf.c"),
     "ipc": ("socket.bpf.h", "ipc.bpf.c"),
     "exit": ("exit.bpf.c",),
     "module": ("module.bpf.c",),
+    "process_access": ("target.bpf.h", "process_access.bpf.c"),
+    "dns": ("socket.bpf.h", "dns.bpf.c"),
 }
-"""By Template Type, in the order in which they are compiled."""
+"""By Template Type, in the order in which they are compiled: process calls what reports execs."""
 SOCKET_TYPES = frozenset({"network", "ipc"})
 AFTER_SOCKETS = ("socket.bpf.c",)
 
@@ -37,18 +40,26 @@ KERNEL_MEMBERS = tuple(
     (structure, member)
     for structure, members in (
         ("task_struct", "pid tgid comm real_parent group_leader start_boottime"),
-        ("task_struct", "mm real_cred files signal flags exit_code"),
+        ("task_struct", "mm real_cred files signal flags exit_code thread_pid pid_links"),
         ("signal_struct", "live nr_threads flags group_exit_code"),
         ("mm_struct", "arg_start arg_end"),
         ("cred", "uid gid euid egid cap_effective"),
         ("linux_binprm", "filename argc file per_clear"),
         ("files_struct", "fdt"),
         ("fdtable", "fd max_fds"),
-        ("file", "f_mode private_data f_path f_cred"),
+        ("file", "f_mode private_data f_inode f_path f_cred"),
+        ("inode", "i_nlink i_private"),
         ("path", "dentry"),
         ("dentry", "d_name"),
         ("qstr", "name"),
+        ("pid", "level numbers tasks"),
+        ("upid", "nr ns"),
+        ("pid_namespace", "idr"),
+        ("idr", "idr_rt"),
+        ("xarray", "xa_head"),
+        ("xa_node", "shift slots"),
         ("socket", "sk"),
+        ("sock", "sk_type"),
         (
             "sock_common",
             "skc_family skc_dport skc_num skc_daddr skc_rcv_saddr skc_v6_daddr skc_v6_rcv_saddr",
@@ -103,7 +114,10 @@ def program_text(
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
     ]
     if watches_calls(ring_bytes):
-        lines.append(f"#define PENDING_CALLS {LIMITS.pending_calls}")
+        lines += [
+            f"#define PENDING_CALLS {LIMITS.pending_calls}",
+            f"#define PENDING_ACCESSES {LIMITS.pending_accesses}",
+        ]
     for (structure, member), offset in offsets.items():
         lines.append(f"#define OFFSET_{structure}_{member} {offset}")
     for name, size in ring_bytes.items():

@@ -1,4 +1,4 @@
-/* What connect, bind and accept have in common, whichever Template Type they end in. */
+/* What calls on sockets have in common, whichever Template Type they end in. */
 
 #define FAMILY_UNIX 1
 #define FAMILY_IPV4 2
@@ -32,6 +32,36 @@ static __always_inline u16 socket_family(s64 descriptor)
 {
     u64 sock = socket_of_descriptor(descriptor);
     return sock ? read_u16(sock + OFFSET_sock_common_skc_family) : 0;
+}
+
+static __always_inline void map_ipv4(u8 *destination, u32 ipv4)
+{
+    __builtin_memset(destination, 0, 10);
+    destination[10] = 0xff;
+    destination[11] = 0xff;
+    __builtin_memcpy(destination + 12, &ipv4, sizeof(ipv4));
+}
+
+/* Whether the program gave a whole address of its family; `host` gets its 16 bytes. */
+static __always_inline int asked_address(
+    u64 length, struct socket_address *address, u8 *host)
+{
+    if (address->family == FAMILY_IPV4 && length >= IPV4_ADDRESS_BYTES)
+        map_ipv4(host, address->ipv4);
+    else if (address->family == FAMILY_IPV6 && length >= IPV6_ADDRESS_BYTES)
+        __builtin_memcpy(host, address->ipv6, sizeof(address->ipv6));
+    else
+        return 0;
+    return 1;
+}
+
+static __always_inline void socket_host(
+    u64 sock, u16 family, u64 ipv4_offset, u64 ipv6_offset, u8 *host)
+{
+    if (family == FAMILY_IPV4)
+        map_ipv4(host, read_u32(sock + ipv4_offset));
+    else
+        read_kernel(host, 16, (void *)(sock + ipv6_offset));
 }
 
 static __always_inline int remember_socket(

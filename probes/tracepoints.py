@@ -55,6 +55,13 @@ SYSTEM_CALLS = (
     *_calls("setuid setgid setreuid setregid setresuid setresgid", "exit_privilege", "privilege"),
     *_calls("setfsuid setfsgid setgroups capset", "exit_privilege", "privilege"),
     *_calls("init_module finit_module delete_module bpf", "exit_module", "module"),
+    *_calls("ptrace process_vm_readv process_vm_writev", "exit_access", "process_access"),
+    *_calls("pidfd_getfd pidfd_send_signal kill tkill tgkill", "exit_access", "process_access"),
+    SystemCall("rt_sigqueueinfo", "enter_tkill", "exit_access", frozenset({"process_access"})),
+    SystemCall("rt_tgsigqueueinfo", "enter_tgkill", "exit_access", frozenset({"process_access"})),
+    *_calls("mmap mprotect memfd_create", "exit_memory", "memory"),
+    SystemCall("pkey_mprotect", "enter_mprotect", "exit_memory", frozenset({"memory"})),
+    *_calls("sendto sendmsg sendmmsg writev", "exit_send", "dns"),
 )
 
 

@@ -4,7 +4,7 @@ Walks the tree that pySigma makes of a condition and its detections. The conditi
 alternatives. A field that other events of the category have, but not those of this view, is Unseen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sigma.conditions import (
     ConditionAND,
@@ -39,9 +39,13 @@ def trees(rule: SigmaRule) -> list[object]:
     return found
 
 
-def require_supplied(node: object, category: Category, template_type: TemplateType) -> None:
-    """RuleRefusedError that names all fields of a tree which no event of the category has."""
-    asked = list(dict.fromkeys(_fields(node)))
+def asked_fields(found: Iterable[object]) -> list[str]:
+    """The Sigma fields that trees ask for, in their order."""
+    return list(dict.fromkeys(field for tree in found for field in _fields(tree)))
+
+
+def require_supplied(asked: Iterable[str], category: Category, template_type: TemplateType) -> None:
+    """RuleRefusedError that names all fields which no event of the category has."""
     missing = [field for field in asked if field not in category.fields]
     if missing:
         raise RuleRefusedError(

@@ -1,6 +1,7 @@
 """One Sigma rule into one Template Instance.
 
-    1. the log source names a Template Type and the views of its events
+    1. the log source, and the fields that are asked for, name a Template Type and the views of its
+       events
     2. the condition becomes a formula for each view, and all of them clauses
     3. title, level, tags, notes and whose work it is are taken over
     4. the criteria are validated; samples are made from them
@@ -11,7 +12,7 @@ A rule is converted as a whole or refused with the first reason.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,10 +97,14 @@ class Converter:
         """The instance of a rule; RuleRefusedError, ContentError."""
         rule = source.rule
         # 1. Log source.
-        category = _category(rule)
+        named = _category(rule)
+        trees = condition.trees(rule)
+        asked = condition.asked_fields(trees)
+        category = named.of(asked)
         template_type = self._by_name[category.template_type]
         # 2. Condition.
-        found = _clauses(rule, category, template_type)
+        condition.require_supplied(asked, category, template_type)
+        found = _clauses(trees, category, template_type)
         # 3. What people read.
         instance = self._described(rule, found)
         # 4. Valid criteria, and samples.
@@ -171,12 +176,9 @@ def _category(rule: SigmaRule) -> Category:
 
 
 def _clauses(
-    rule: SigmaRule, category: Category, template_type: TemplateType
+    trees: Sequence[object], category: Category, template_type: TemplateType
 ) -> tuple[Clause, ...]:
     """The clauses of a rule: its conditions in any view of the events."""
-    trees = condition.trees(rule)
-    for tree in trees:
-        condition.require_supplied(tree, category, template_type)
     found: list[Formula] = []
     for view in category.views:
         reader = condition.Reader(view, template_type)

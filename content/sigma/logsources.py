@@ -6,10 +6,13 @@ where its value is. A rule becomes its condition in any of the views.
 
 network_connection has two: who connects sees the destination at the other end; who accepts is the
 destination, and the source is at the other end (Sigma's Initiated tells them apart).
+
+A rule of that category that asks for the name of the destination becomes one about queries for the
+name, because an event of the kernel has an address only.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from content.model import Criterion, Operator, Signed
@@ -70,15 +73,23 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A Sigma category and the name of the Template Type that it becomes."""
+    """A Sigma category and the name of the Template Type that it becomes.
+
+    instead: the category that a rule becomes which asks for such a Sigma field.
+    """
 
     template_type: str
     views: tuple[View, ...]
+    instead: Mapping[str, "Category"] = field(default_factory=dict)
 
     @property
     def fields(self) -> frozenset[str]:
         """The Sigma fields that are there in at least one view."""
         return frozenset(name for view in self.views for name in view.origins)
+
+    def of(self, asked: Collection[str]) -> "Category":
+        """The category for a rule that asks for these Sigma fields."""
+        return next((self.instead[name] for name in asked if name in self.instead), self)
 
 
 _PROCESS: Mapping[str, Origin] = {
@@ -112,6 +123,9 @@ _ACCEPTED = View(
         "Initiated": Always(value=False),
     },
 )
+_RESOLVED = View(
+    operations=("query",), origins={**_PROCESS, "DestinationHostname": Supplied("query_name")}
+)
 _WRITTEN = View(
     operations=("create", "open_write"),
     succeeded=True,
@@ -122,7 +136,11 @@ CATEGORIES: Mapping[str, Category] = MappingProxyType(
     {
         "process_creation": Category("process", (View(_PROCESS),)),
         "file_event": Category("file", (_WRITTEN,)),
-        "network_connection": Category("network", (_CONNECTED, _ACCEPTED)),
+        "network_connection": Category(
+            "network",
+            (_CONNECTED, _ACCEPTED),
+            {"DestinationHostname": Category("dns", (_RESOLVED,))},
+        ),
     }
 )
 """By Sigma's name; everything else is refused."""

@@ -68,6 +68,9 @@ def test_shipped_definitions() -> None:
         "exit": 5,
         "privilege": 6,
         "module": 7,
+        "process_access": 8,
+        "memory": 9,
+        "dns": 10,
     }
     assert IPC.arity == 20
     assert list(TYPES) == sorted(TYPES)

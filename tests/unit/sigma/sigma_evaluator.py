@@ -149,6 +149,10 @@ def log_event(category: str, inputs: Mapping[str, bytes | int]) -> LogEvent | No
         if inputs.get("operation") not in (OPEN_WRITE, CREATE) or not _succeeded(inputs):
             return None
         _copy(log, inputs, {"path": "TargetFilename"})
+    if category == NAME_RESOLUTION:
+        if inputs.get("operation") != QUERY:
+            return None
+        _copy(log, inputs, {"query_name": "DestinationHostname"})
     if category == "network_connection":
         if inputs.get("operation") not in (CONNECT, ACCEPT):
             return None
@@ -157,6 +161,10 @@ def log_event(category: str, inputs: Mapping[str, bytes | int]) -> LogEvent | No
     return log
 
 
+NAME_RESOLUTION = "network_connection, by the name of its destination"
+"""What rules of that category become which ask for a name, as if it were a category."""
+
+QUERY = 1
 CONNECT, ACCEPT = 1, 3
 OPEN_WRITE, CREATE = 1, 2
 PROCESS_FIELDS = {

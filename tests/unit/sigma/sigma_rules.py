@@ -8,13 +8,28 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from content.sigma.logsources import CATEGORIES
+from tests.unit.sigma.sigma_evaluator import NAME_RESOLUTION
 from tests.unit.sigma.sigma_events import ADDRESSES, Inputs
 
 TEXT_FIELDS = {
     "process_creation": ("Image", "CommandLine", "ParentImage"),
     "file_event": ("Image", "TargetFilename"),
     "network_connection": ("Image", "CommandLine"),
+    NAME_RESOLUTION: ("DestinationHostname", "Image"),
 }
+
+
+def log_source(category: str) -> str:
+    """The category that a rule names."""
+    return "network_connection" if category == NAME_RESOLUTION else category
+
+
+def template_type_of(category: str) -> str:
+    """Name of the Template Type that its rules become."""
+    return "dns" if category == NAME_RESOLUTION else CATEGORIES[category].template_type
+
+
 ALPHABET = "aAbB/ -*?\\.\u2014"
 WORDS = st.one_of(
     st.lists(st.sampled_from(ALPHABET), max_size=4).map("".join),
@@ -134,7 +149,7 @@ def rules(draw: st.DrawFn, category: str) -> dict[str, Any]:
         "title": "Random",
         "id": "00000000-0000-4000-8000-000000000000",
         "level": "low",
-        "logsource": {"product": "linux", "category": category},
+        "logsource": {"product": "linux", "category": log_source(category)},
         "detection": {**detection, "condition": condition},
     }
 
@@ -166,6 +181,16 @@ def event_inputs(category: str) -> st.SearchStrategy[Inputs]:
             12: NUMBERS,
             13: NUMBERS,
             19: NUMBERS,
+        },
+        NAME_RESOLUTION: {
+            1: st.sampled_from([1, 1, 1, 5, 6]),
+            2: TEXTS,
+            8: TEXTS,
+            9: TEXTS,
+            11: NUMBERS,
+            13: NUMBERS,
+            14: NUMBERS,
+            20: NUMBERS,
         },
         "network_connection": {
             1: st.integers(1, 3),

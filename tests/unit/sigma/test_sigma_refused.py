@@ -74,7 +74,8 @@ def test_other_log_sources(tmp_path: Path, before: str, after: str) -> None:
         ("Hashes|contains: ab", "process_creation", "Hashes", 9),
         ("image: /bin/sh", "process_creation", "image", 9),
         ("TargetFilename: /etc/shadow", "process_creation", "TargetFilename", 9),
-        ("DestinationHostname: example.org", NETWORK, "DestinationHostname", 9),
+        ("DestinationHostname: example.org", "process_creation", "DestinationHostname", 9),
+        ("DestinationPort: 443\nDestinationHostname: a.org", NETWORK, "DestinationPort", 9),
         ("SourcePort: 4444", NETWORK, "SourcePort, which not every event of this kind has", 9),
     ],
 )

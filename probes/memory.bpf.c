@@ -1,0 +1,137 @@
+/* Template Type memory: what becomes executable without a file that a scanner could look at.
+ *
+ * mmap is one of the most frequent calls: all but PROT_EXEC ends after one comparison, and of the
+ * rest only what can be written to, is shared, or has no name in any folder is remembered.
+ * Executions are reported from on_exec (process.bpf.c).
+ */
+
+BPF_RINGBUF_OUTPUT(memory_ring, RING_PAGES_memory);
+
+#define PROTECTION_WRITE 2
+#define PROTECTION_EXECUTE 4
+#define MAPPING_SHARED 0x01
+#define MAPPING_ANONYMOUS 0x20
+
+/* Whether no folder has the file any more, or ever had it. */
+static __always_inline int is_unlinked(u64 file)
+{
+    u64 inode = file ? read_u64(file + OFFSET_file_f_inode) : 0;
+    return inode && !read_u32(inode + OFFSET_inode_i_nlink);
+}
+
+static __always_inline int remember_range(
+    u32 number, u32 operation, u64 *arguments, u64 flags, u64 descriptor)
+{
+    struct call call = {
+        .number = number, .operation = operation, .path = arguments[0], .length = arguments[1],
+        .mode = (u32)arguments[2], .flags = (u32)flags, .descriptor = (u32)descriptor,
+    };
+    return remember(&call, COUNTER_PENDING_FULL_memory);
+}
+
+int enter_mmap(struct syscall_enter *ctx)
+{
+    u64 protection = ctx->arguments[2];
+    u64 flags = ctx->arguments[3];
+    if (!(protection & PROTECTION_EXECUTE))
+        return 0;
+    if (!(protection & PROTECTION_WRITE) && !(flags & MAPPING_SHARED)
+        && (flags & MAPPING_ANONYMOUS || !is_unlinked(file_of_descriptor((s32)ctx->arguments[4]))))
+        return 0;
+    return remember_range(
+        ctx->number, memory_operation_map, ctx->arguments, flags, ctx->arguments[4]);
+}
+
+/* mprotect and pkey_mprotect. */
+int enter_mprotect(struct syscall_enter *ctx)
+{
+    if (!(ctx->arguments[2] & PROTECTION_EXECUTE))
+        return 0;
+    return remember_range(
+        ctx->number, memory_operation_protect, ctx->arguments, NOTHING, NOTHING);
+}
+
+int enter_memfd_create(struct syscall_enter *ctx)
+{
+    struct call call = {
+        .number = ctx->number, .operation = memory_operation_memory_file,
+        .flags = (u32)ctx->arguments[1],
+    };
+    return remember(&call, COUNTER_PENDING_FULL_memory);
+}
+
+static __always_inline struct memory_record *reserve_memory(void)
+{
+    struct memory_record *record = memory_ring.ringbuf_reserve(sizeof(struct memory_record));
+    if (!record)
+        count_loss(COUNTER_RING_FULL_memory);
+    return record;
+}
+
+/* struct file that a call is about, or 0. */
+static __always_inline u64 file_of_call(struct call *call, s64 result)
+{
+    if (call->operation == memory_operation_memory_file)
+        return result < 0 ? 0 : file_of_descriptor(result);
+    if (call->operation == memory_operation_protect || call->flags & MAPPING_ANONYMOUS)
+        return 0;
+    return file_of_descriptor((s32)call->descriptor);
+}
+
+#define BACKING(type, record, file)                                                          \
+    do {                                                                                     \
+        NUMBER(type, record, backing,                                                        \
+               is_unlinked(file) ? type##_backing_unlinked_file : type##_backing_file);      \
+        TEXT(type, record, file_name, copy_file_name, file);                                 \
+    } while (NOTHING)
+
+int exit_memory(struct syscall_exit *ctx)
+{
+    struct actor actor = {};
+    struct call call = {};
+    s64 result = ctx->result;
+    if (!recall(&call, ctx->number))
+        return 0;
+    u64 file = file_of_call(&call, result);
+    struct memory_record *record = reserve_memory();
+    if (!record)
+        return 0;
+    find_actor(&actor);
+    BEGIN(memory, record);
+    ACTOR(memory, record, &actor);
+    ACTOR_IMAGE(memory, record, &actor);
+    NUMBER(memory, record, operation, call.operation);
+    NUMBER(memory, record, result, result);
+    if (call.operation != memory_operation_protect)
+        NUMBER(memory, record, flags, call.flags);
+    if (call.operation != memory_operation_memory_file) {
+        int moved = call.operation == memory_operation_map && result >= 0;
+        NUMBER(memory, record, address, moved ? result : call.path);
+        NUMBER(memory, record, length, call.length);
+        NUMBER(memory, record, protection, call.mode);
+    }
+    if (file)
+        BACKING(memory, record, file);
+    else if (call.operation == memory_operation_map && call.flags & MAPPING_ANONYMOUS)
+        NUMBER(memory, record, backing, memory_backing_anonymous);
+    memory_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    return 0;
+}
+
+/* A program that was executed, once its lineage is that of the new image. */
+static __always_inline void report_execution(struct actor *actor, u64 program)
+{
+    u64 file = read_u64(program + OFFSET_linux_binprm_file);
+    if (!is_unlinked(file))
+        return;
+    struct memory_record *record = reserve_memory();
+    if (!record)
+        return;
+    actor->self = find_lineage(actor->pid_and_thread >> 32, actor->start_time);
+    BEGIN(memory, record);
+    ACTOR(memory, record, actor);
+    ACTOR_IMAGE(memory, record, actor);
+    NUMBER(memory, record, operation, memory_operation_execute);
+    BACKING(memory, record, file);
+    memory_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
