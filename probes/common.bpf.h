@@ -80,6 +80,27 @@ static __always_inline u16 read_u16(u64 address)
     return value;
 }
 
+/* A member of a kernel struct behind current_task(), or behind a pointer that was reached from it
+ * in this way: MEMBER(u64, task, task_struct_mm). Kernels since 5.11 know the type of what
+ * current_task() returns, check the load when the program is loaded, and make it a load that reads
+ * 0 where the pointer leads nowhere: a nanosecond or two, where a helper takes 26. Addresses from
+ * elsewhere (tracepoint arguments, memory read by a helper) can only be read through a helper.
+ */
+#ifdef TYPED_TASK
+static u64 (*current_task)(void) = (void *)BPF_FUNC_get_current_task_btf;
+#define MEMBER(type, address, member)                                                        \
+    ({                                                                                       \
+        u64 value;                                                                           \
+        asm volatile("%0 = *(" #type " *)(%1 + %2)"                                          \
+                     : "=r"(value)                                                           \
+                     : "r"(address), "i"(OFFSET_##member));                                  \
+        (type)value;                                                                         \
+    })
+#else
+static u64 (*current_task)(void) = (void *)BPF_FUNC_get_current_task;
+#define MEMBER(type, address, member) read_##type((address) + OFFSET_##member)
+#endif
+
 /* The string helpers end what they copy with a NUL, and so hold one byte less than the record.
  * Where the string may be longer, the last byte and the one after it are read by themselves.
  * `read` and `read_string` are the helpers for user or for kernel memory.
@@ -131,6 +152,20 @@ static __always_inline s64 copy_kernel_bytes(u8 *destination, u64 capacity, void
     if (read_kernel(destination, length, source))
         return -1;
     return length | longer;
+}
+
+/* From memory of ours, word by word: texts are short, and a helper takes as long as twenty words.
+ * The capacity is whole words; what is copied beyond the length is as stale as what it replaces.
+ */
+static __always_inline s64 copy_words(u8 *destination, u64 capacity, u8 *source, u64 length)
+{
+    for (u64 word = 0; word < capacity / sizeof(u64); word++) {
+        if (word * sizeof(u64) >= length)
+            return length;
+        ((u64 *)destination)[word] = ((u64 *)source)[word];
+        BOUND(length); /* else the compiler makes it a memcpy, which BPF has not */
+    }
+    return length > capacity ? capacity | TRUNCATED : length;
 }
 
 /* Begin a record that was just reserved: its header, and nothing present yet. */

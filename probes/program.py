@@ -18,7 +18,7 @@ BEFORE = ("common.bpf.h",)
 PENDING = ("pending.bpf.h",)
 LINEAGE = ("lineage.bpf.c",)
 SOURCES: Mapping[str, tuple[str, ...]] = {
-    "process": ("process.bpf.c",),
+    "process": ("directory.bpf.h", "process.bpf.c"),
     "file": ("file.bpf.c",),
     "network": ("socket.bpf.h", "network.bpf.c"),
     "ipc": ("socket.bpf.h", "ipc.bpf.c"),
@@ -30,10 +30,18 @@ KERNEL_MEMBERS = tuple(
     (structure, member)
     for structure, members in (
         ("task_struct", "pid tgid comm real_parent group_leader start_boottime"),
-        ("task_struct", "mm real_cred files signal"),
+        ("task_struct", "mm real_cred files signal fs loginuid sessionid cgroups"),
         ("signal_struct", "live"),
         ("mm_struct", "arg_start arg_end"),
         ("cred", "uid"),
+        ("fs_struct", "pwd"),
+        ("dentry", "d_parent d_name"),
+        ("qstr", "name len"),
+        ("vfsmount", "mnt_root"),
+        ("mount", "mnt mnt_parent mnt_mountpoint"),
+        ("css_set", "dfl_cgrp"),
+        ("cgroup", "kn"),
+        ("kernfs_node", "name"),
         ("linux_binprm", "filename argc"),
         ("files_struct", "fdt"),
         ("fdtable", "fd max_fds"),
@@ -48,8 +56,24 @@ KERNEL_MEMBERS = tuple(
 )
 """Members of kernel structs that the programs read, found in BTF. sock begins with sock_common."""
 
-IPV6_MEMBERS = frozenset({("sock_common", "skc_v6_daddr"), ("sock_common", "skc_v6_rcv_saddr")})
-"""Absent in a kernel without IPv6, where no socket ever makes the programs read them."""
+OPTIONAL_MEMBERS = frozenset(
+    {
+        # Without IPv6, no socket ever makes the programs read them.
+        ("sock_common", "skc_v6_daddr"),
+        ("sock_common", "skc_v6_rcv_saddr"),
+        # Without audit, login_user_id and session_id stay absent.
+        ("task_struct", "loginuid"),
+        ("task_struct", "sessionid"),
+        # Without control groups, cgroup_name stays absent.
+        ("task_struct", "cgroups"),
+        ("css_set", "dfl_cgrp"),
+        ("cgroup", "kn"),
+    }
+)
+"""What a kernel may have been built without: its offset is 0, which no such member really has."""
+
+TYPED_TASK_HELPER = "BPF_FUNC_get_current_task_btf"
+"""Since kernel 5.11: the current task as a pointer whose type the verifier knows."""
 
 
 def source_names(wanted: Collection[str]) -> tuple[str, ...]:
@@ -74,11 +98,13 @@ def program_text(
     counted: Sequence[CounterSlot],
     ring_bytes: Mapping[str, int],
     offsets: Mapping[tuple[str, str], int],
+    *,
+    typed_task: bool,
 ) -> str:
     """One translation unit.
 
     template_types: all that are defined. ring_bytes: name → bytes of ring for the types wanted.
-    offsets: of KERNEL_MEMBERS.
+    offsets: of KERNEL_MEMBERS. typed_task: whether the kernel has TYPED_TASK_HELPER.
     """
     page = os.sysconf("SC_PAGE_SIZE")
     ticks = os.sysconf("SC_CLK_TCK")
@@ -90,6 +116,8 @@ def program_text(
         lines.append(f"#define PENDING_CALLS {LIMITS.pending_calls}")
     for (structure, member), offset in offsets.items():
         lines.append(f"#define OFFSET_{structure}_{member} {offset}")
+    if typed_task:
+        lines.append("#define TYPED_TASK 1")
     for name, size in ring_bytes.items():
         lines += [f"#define SUPPLY_{name} 1", f"#define RING_PAGES_{name} {size // page}"]
     return "\n".join((*lines, header_text(template_types, counted), *sources(ring_bytes)))
