@@ -33,6 +33,9 @@ struct directory_walk {
 
 BPF_PERCPU_ARRAY(directory_scratch, struct directory_walk, 1);
 
+#define OFFSET_folder_mount (OFFSET_fs_struct_pwd + OFFSET_path_mnt)
+#define OFFSET_folder_dentry (OFFSET_fs_struct_pwd + OFFSET_path_dentry)
+
 #define IN_DENTRY(type, level, offset) (*(type *)((level)->memory + (offset)))
 
 struct place {
@@ -53,9 +56,8 @@ static __always_inline int leave_mount(struct place *place)
 }
 
 /* Fills levels up to the root; negative if it was not found. */
-static __always_inline s64 walk_up(struct directory_walk *walk, struct place *place)
+static __always_inline s64 walk_up(struct directory_walk *walk, struct place *place, u64 mount_root)
 {
-    u64 mount_root = read_u64(place->mount + OFFSET_vfsmount_mnt_root);
     for (u32 depth = 0; depth < DIRECTORY_DEPTH; depth++) {
         struct directory_level *level = &walk->levels[depth];
         if (place->dentry == mount_root) {
@@ -121,12 +123,14 @@ static __always_inline s64 copy_current_directory(u8 *destination, u64 capacity,
 {
     u32 only = 0;
     struct directory_walk *walk = directory_scratch.lookup(&only);
-    struct place place = {};
     if (!walk)
         return -1;
     u64 folders = MEMBER(u64, task, task_struct_fs);
-    read_kernel(&place, sizeof(place), (void *)(folders + OFFSET_fs_struct_pwd));
-    s64 found = walk_up(walk, &place);
+    struct place place = {
+        .mount = MEMBER(u64, folders, folder_mount),
+        .dentry = MEMBER(u64, folders, folder_dentry),
+    };
+    s64 found = walk_up(walk, &place, MEMBER(u64, place.mount, vfsmount_mnt_root));
     if (found < 0)
         return found;
     write_down(walk);

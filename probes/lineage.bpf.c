@@ -57,11 +57,24 @@ static __always_inline void find_actor(struct actor *actor)
     actor->parent = find_lineage(actor->parent_pid, actor->parent_start_time);
 }
 
+#define TASK_NAME_BYTES 16
+#define OFFSET_rest_of_comm (OFFSET_task_struct_comm + sizeof(u64))
+
+static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 task)
+{
+    _Static_assert(TASK_NAME_BYTES == 2 * sizeof(u64), "a name is two words");
+    ((u64 *)destination)[0] = MEMBER(u64, task, task_struct_comm);
+    ((u64 *)destination)[1] = MEMBER(u64, task, rest_of_comm);
+    u64 length = 0;
+    while (length < TASK_NAME_BYTES - 1 && destination[length])
+        length++;
+    return length;
+}
+
 /* The fields that say who acted and who the parent is; image and command line come extra. */
 #define ACTOR(type, record, actor)                                                           \
     do {                                                                                     \
-        TEXT(type, record, name, copy_kernel_string,                                         \
-             (actor)->task + OFFSET_task_struct_comm);                                       \
+        TEXT(type, record, name, copy_task_name, (actor)->task);                             \
         NUMBER(type, record, pid, (actor)->pid_and_thread >> 32);                            \
         NUMBER(type, record, thread_id, (u32)(actor)->pid_and_thread);                       \
         NUMBER(type, record, parent_pid, (actor)->parent_pid);                               \
@@ -151,26 +164,28 @@ static __always_inline void remember_program(
                                                 arguments->start, arguments->length);
 }
 
-/* A process that was forked before its eyes has an entry, which is written in place: that spares
- * two copies of 800 bytes. Who reads it on another processor meanwhile, for an event of a child,
- * may get a text that is half of the program before.
+/* The entry of a process that executes a program now, with that program in it; NULL only if BPF
+ * itself is broken. What was forked before our eyes has an entry, which is written in place: that
+ * spares two copies of 800 bytes. Who reads it on another processor at that moment, for an event
+ * of a child, may get a text that is half of the program before.
  */
-static __always_inline void replace_lineage(
+static __always_inline struct lineage *replace_lineage(
     struct actor *actor, u64 file_name, struct arguments *arguments)
 {
     u32 pid = actor->pid_and_thread >> 32;
     u32 only = 0;
     if (actor->self) {
         remember_program(actor->self, file_name, arguments);
-        return;
+        return actor->self;
     }
     struct lineage *entry = lineage_scratch.lookup(&only);
     if (!entry)
-        return;
+        return NULL;
     remember_program(entry, file_name, arguments);
     entry->start_time = actor->start_time;
     if (lineage.update(&pid, entry))
         count_loss(COUNTER_LINEAGE_FULL);
+    return entry;
 }
 
 int on_exit(struct bpf_raw_tracepoint_args *ctx)

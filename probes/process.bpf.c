@@ -34,8 +34,25 @@ static __always_inline void add_login(struct process_record *record, u64 task)
 #endif
 }
 
+/* As it was just remembered: to copy it is cheaper than to read it again. */
+static __always_inline s64 copy_program_image(u8 *destination, u64 capacity, struct lineage *entry)
+{
+    return entry->image_taken < 0 ? entry->image_taken
+                                  : copy_lineage_image(destination, capacity, entry);
+}
+
+static __always_inline s64 copy_program_arguments(
+    u8 *destination, u64 capacity, struct lineage *entry, struct arguments *arguments)
+{
+    if (entry->command_line_taken < 0)
+        return entry->command_line_taken;
+    if (arguments->length > LINEAGE_COMMAND_LINE_BYTES)
+        return copy_user_bytes(destination, capacity, arguments->start, arguments->length);
+    return copy_lineage_command_line(destination, LINEAGE_COMMAND_LINE_BYTES, entry);
+}
+
 static __always_inline void report_process(
-    struct actor *actor, u64 program, u64 file_name, struct arguments *arguments)
+    struct actor *actor, u64 program, struct lineage *entry, struct arguments *arguments)
 {
     struct process_record *record = process_ring.ringbuf_reserve(sizeof(struct process_record));
     if (!record) {
@@ -44,9 +61,8 @@ static __always_inline void report_process(
     }
     BEGIN(process, record);
     ACTOR(process, record, actor);
-    TEXT(process, record, image, copy_kernel_string, file_name);
-    ARGUMENTS(process, record, command_line, copy_user_bytes, arguments->start,
-              arguments->length);
+    TEXT(process, record, image, copy_program_image, entry);
+    ARGUMENTS(process, record, command_line, copy_program_arguments, entry, arguments);
     NUMBER(process, record, argument_count, read_u32(program + OFFSET_linux_binprm_argc));
     TEXT(process, record, current_directory, copy_current_directory, actor->task);
     TEXT(process, record, cgroup_name, copy_cgroup_name, actor->task);
@@ -62,9 +78,10 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
     find_actor(&actor);
     struct arguments arguments = find_arguments(actor.task);
     u64 file_name = read_u64(program + OFFSET_linux_binprm_filename);
+    struct lineage *entry = replace_lineage(&actor, file_name, &arguments);
 #ifdef SUPPLY_process
-    report_process(&actor, program, file_name, &arguments);
+    if (entry)
+        report_process(&actor, program, entry, &arguments);
 #endif
-    replace_lineage(&actor, file_name, &arguments);
     return 0;
 }

@@ -35,6 +35,7 @@ KERNEL_MEMBERS = tuple(
         ("mm_struct", "arg_start arg_end"),
         ("cred", "uid"),
         ("fs_struct", "pwd"),
+        ("path", "mnt dentry"),
         ("dentry", "d_parent d_name"),
         ("qstr", "name len"),
         ("vfsmount", "mnt_root"),

@@ -38,6 +38,7 @@ FIELDS = {
     "ParentImage": "parent_image",
     "ParentCommandLine": "parent_command_line",
     "TargetFilename": "path",
+    "CurrentDirectory": "current_directory",
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.sigma.sigma_events import ADDRESSES, Inputs
 
 TEXT_FIELDS = {
-    "process_creation": ("Image", "CommandLine", "ParentImage"),
+    "process_creation": ("Image", "CommandLine", "ParentImage", "CurrentDirectory"),
     "file_event": ("Image", "TargetFilename"),
     "network_connection": ("Image", "CommandLine"),
 }

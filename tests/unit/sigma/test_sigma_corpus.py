@@ -32,10 +32,6 @@ BATCH_EVENTS = 1000
 NOT_SUPPLIED = {
     "net_connection_lnx_crypto_mining_indicators.yml": "DestinationHostname",
     "net_connection_lnx_ngrok_tunnel.yml": "DestinationHostname",
-    "proc_creation_lnx_omigod_scx_runasprovider_executescript.yml": "LogonId, CurrentDirectory",
-    "proc_creation_lnx_omigod_scx_runasprovider_executeshellcommand.yml": (
-        "LogonId, CurrentDirectory"
-    ),
 }
 """Rules that ask for what the sensor doesn't collect, and what that is."""
 
