@@ -24,6 +24,11 @@
 /* Keeps the compiler from moving a bound to another register, where the verifier loses it. */
 #define BOUND(variable) asm volatile("" : "+r"(variable))
 
+/* Keeps the compiler from holding a record's members in registers: in memory the verifier forgets
+ * them, so that it need not check what follows once for every way in which they came about.
+ */
+#define FORGET() asm volatile("" ::: "memory")
+
 /* The helpers under names of ours: BCC looks each of its own names up among all symbols of the
  * kernel while it compiles, which takes longer than everything else together.
  */
@@ -154,15 +159,22 @@ static __always_inline s64 copy_kernel_bytes(u8 *destination, u64 capacity, void
     return length | longer;
 }
 
-/* From memory of ours, word by word: texts are short, and a helper takes as long as twenty words.
- * The capacity is whole words; what is copied beyond the length is as stale as what it replaces.
+/* From memory of ours, in blocks: texts are short, and a helper takes as long as five blocks. What is
+ * copied beyond the length is as stale as what it replaces. A capacity is whole words.
  */
+#define BLOCK_WORDS 4
+
 static __always_inline s64 copy_words(u8 *destination, u64 capacity, u8 *source, u64 length)
 {
-    for (u64 word = 0; word < capacity / sizeof(u64); word++) {
-        if (word * sizeof(u64) >= length)
+    u64 words = capacity / sizeof(u64);
+    u64 block = words % BLOCK_WORDS ? 1 : BLOCK_WORDS;
+    for (u64 first = 0; first < words; first += block) {
+        if (first * sizeof(u64) >= length)
             return length;
-        ((u64 *)destination)[word] = ((u64 *)source)[word];
+#pragma unroll
+        for (u64 word = 0; word < BLOCK_WORDS; word++)
+            if (word < block)
+                ((u64 *)destination)[first + word] = ((u64 *)source)[first + word];
         BOUND(length); /* else the compiler makes it a memcpy, which BPF has not */
     }
     return length > capacity ? capacity | TRUNCATED : length;
@@ -193,11 +205,13 @@ static __always_inline s64 copy_words(u8 *destination, u64 capacity, u8 *source,
 #define TAKE(type, record, field, taken)                                                     \
     do {                                                                                     \
         s64 got = (taken);                                                                   \
+        FORGET();                                                                            \
         if (got >= 0) {                                                                      \
             (record)->field##_length = (u32)got;                                             \
             (record)->present |= PRESENT_##type##_##field;                                   \
             if (got & TRUNCATED)                                                             \
                 (record)->truncated |= PRESENT_##type##_##field;                             \
+            FORGET();                                                                        \
         } else {                                                                             \
             (record)->field##_length = 0;                                                    \
             if (got != UNKNOWN)                                                              \

@@ -21,10 +21,13 @@ struct directory_level {
     u8 memory[DENTRY_BYTES];
 };
 
-/* Depth and length live in memory, where the verifier forgets what it knew of them: else it would
+/* Where the walk is lives in memory, where the verifier forgets what it knew of it: else it would
  * check everything behind a loop once for each number of rounds.
  */
 struct directory_walk {
+    u64 mount; /* struct vfsmount */
+    u64 mount_root;
+    u64 dentry;
     u64 depth;
     u64 length;
     struct directory_level levels[DIRECTORY_DEPTH];
@@ -38,42 +41,47 @@ BPF_PERCPU_ARRAY(directory_scratch, struct directory_walk, 1);
 
 #define IN_DENTRY(type, level, offset) (*(type *)((level)->memory + (offset)))
 
-struct place {
-    u64 mount; /* struct vfsmount */
-    u64 dentry;
-};
+static __always_inline void begin_walk(struct directory_walk *walk, u64 task)
+{
+    u64 folders = MEMBER(u64, task, task_struct_fs);
+    u64 mount = MEMBER(u64, folders, folder_mount);
+    walk->mount = mount;
+    walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
+    walk->dentry = MEMBER(u64, folders, folder_dentry);
+}
 
 /* Goes up through a mount; 0 if it is that of the root. */
-static __always_inline int leave_mount(struct place *place)
+static __always_inline int leave_mount(struct directory_walk *walk)
 {
-    u64 mount = place->mount - OFFSET_mount_mnt;
+    u64 mount = walk->mount - OFFSET_mount_mnt;
     u64 parent = read_u64(mount + OFFSET_mount_mnt_parent);
     if (parent == mount)
         return 0;
-    place->dentry = read_u64(mount + OFFSET_mount_mnt_mountpoint);
-    place->mount = parent + OFFSET_mount_mnt;
+    walk->dentry = read_u64(mount + OFFSET_mount_mnt_mountpoint);
+    walk->mount = parent + OFFSET_mount_mnt;
+    walk->mount_root = read_u64(walk->mount + OFFSET_vfsmount_mnt_root);
     return 1;
 }
 
 /* Fills levels up to the root; negative if it was not found. */
-static __always_inline s64 walk_up(struct directory_walk *walk, struct place *place, u64 mount_root)
+static __always_inline s64 walk_up(struct directory_walk *walk)
 {
     for (u32 depth = 0; depth < DIRECTORY_DEPTH; depth++) {
         struct directory_level *level = &walk->levels[depth];
-        if (place->dentry == mount_root) {
+        FORGET();
+        if (walk->dentry == walk->mount_root) {
             walk->depth = depth;
-            if (!leave_mount(place))
+            if (!leave_mount(walk))
                 return 0;
-            mount_root = read_u64(place->mount + OFFSET_vfsmount_mnt_root);
             level->dentry = 0;
             continue;
         }
-        read_kernel(level->memory, DENTRY_BYTES, (void *)place->dentry);
+        read_kernel(level->memory, DENTRY_BYTES, (void *)walk->dentry);
         u64 parent = IN_DENTRY(u64, level, OFFSET_dentry_d_parent);
-        if (parent == place->dentry)
+        if (parent == walk->dentry)
             return UNKNOWN; /* moved out of what is mounted: there is no path */
-        level->dentry = place->dentry;
-        place->dentry = parent;
+        level->dentry = walk->dentry;
+        walk->dentry = parent;
     }
     return -1;
 }
@@ -125,12 +133,8 @@ static __always_inline s64 copy_current_directory(u8 *destination, u64 capacity,
     struct directory_walk *walk = directory_scratch.lookup(&only);
     if (!walk)
         return -1;
-    u64 folders = MEMBER(u64, task, task_struct_fs);
-    struct place place = {
-        .mount = MEMBER(u64, folders, folder_mount),
-        .dentry = MEMBER(u64, folders, folder_dentry),
-    };
-    s64 found = walk_up(walk, &place, MEMBER(u64, place.mount, vfsmount_mnt_root));
+    begin_walk(walk, task);
+    s64 found = walk_up(walk);
     if (found < 0)
         return found;
     write_down(walk);
