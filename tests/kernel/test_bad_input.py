@@ -71,9 +71,7 @@ def test_every_byte_in_a_file(collection: Collection, tmp_path: Path) -> None:
     events = collection.take("file", [pid])
     seen = [(event["path"], event.get("target_path")) for event in events]
     expected = [
-        pair
-        for path in paths
-        for pair in ((path, None), (path, path + b"2"), (path + b"2", None))
+        pair for path in paths for pair in ((path, None), (path, path + b"2"), (path + b"2", None))
     ]
     assert seen == expected
 

@@ -83,7 +83,7 @@ def test_the_folder_is_that_of_the_exec(collection: Collection, folder: bytes) -
 def test_names_of_every_length(collection: Collection, folder: bytes, length: int) -> None:
     """If it failed, names that the kernel keeps elsewhere would be cut or garbage."""
     path = folder + b"/" + b"n" * length + b"/in"
-    os.makedirs(path)
+    Path(os.fsdecode(path)).mkdir(parents=True)
     assert run_in(collection, path)["current_directory"] == path
 
 
@@ -91,7 +91,7 @@ def test_names_of_every_byte(collection: Collection, folder: bytes) -> None:
     """If it failed, odd bytes would end or change a path."""
     every = bytes(range(1, 256)).replace(b"/", b"")
     path = folder + b"/" + every[:127] + b"/" + every[127:] + b"/ \n"
-    os.makedirs(path)
+    Path(os.fsdecode(path)).mkdir(parents=True)
     assert run_in(collection, path)["current_directory"] == path
 
 
@@ -106,7 +106,7 @@ def test_beginning_of_a_long_path_is_kept(
     half = (length - len(path)) // 2
     path += b"/" + b"n" * (half - 1)
     path += b"/" + b"n" * (length - len(path) - 1)
-    os.makedirs(path)
+    Path(os.fsdecode(path)).mkdir(parents=True)
     event = run_in(collection, path)
     definition = collection.rings["process"].template_type
     assert event["current_directory"] == path[:CAPACITY]
@@ -116,14 +116,14 @@ def test_beginning_of_a_long_path_is_kept(
 def test_deep_folders(collection: Collection, folder: bytes) -> None:
     """If it failed, a path of many short names would be garbage."""
     path = folder + b"/d" * (SHALLOW - folder.count(b"/"))
-    os.makedirs(path)
+    Path(os.fsdecode(path)).mkdir(parents=True)
     assert run_in(collection, path)["current_directory"] == path
 
 
 def test_too_deep_folders_are_counted(collection: Collection, folder: bytes) -> None:
     """If it failed, a process could hide its folder by going deep, and nobody would know."""
     path = folder + b"/d" * TOO_DEEP
-    os.makedirs(path)
+    Path(os.fsdecode(path)).mkdir(parents=True)
     before = collection.lost().get(READ_FAULT, 0)
     assert "current_directory" not in run_in(collection, path)
     assert collection.lost()[READ_FAULT] == before + 1
@@ -188,7 +188,7 @@ def test_a_detached_mount_begins_the_path(collection: Collection, folder: bytes)
 def test_it_is_what_proc_shows(collection: Collection, folder: bytes) -> None:
     """If it failed, the same content would find different things on different rungs."""
     with subprocess.Popen(["/bin/sleep", "60"], cwd=folder) as process:
-        shown = os.readlink(f"/proc/{process.pid}/cwd")
+        shown = Path(f"/proc/{process.pid}/cwd").readlink()
         process.kill()
     (event,) = collection.take("process", [process.pid])
-    assert os.fsdecode(bytes(event["current_directory"])) == shown
+    assert Path(os.fsdecode(bytes(event["current_directory"]))) == shown

@@ -26,6 +26,7 @@ NOBODY = pwd.getpwnam("nobody")
 AS_NOBODY: dict[str, Any] = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []}
 PROCESS, NETWORK = 1, 3
 LOGGED_IN = "echo 1000 > /proc/self/loginuid; exec /bin/sleep 62"
+RING_BYTES = 16384
 MAPPED_LOOPBACK = bytes(10) + b"\xff\xff\x7f\0\0\1"
 
 
@@ -173,11 +174,12 @@ def test_types_that_it_can_not_see_have_no_ring() -> None:
 def test_full_ring_is_counted() -> None:
     """If it failed, events would vanish without a trace when nobody reads."""
     full = CounterSlot(Cause.RING_FULL, PROCESS)
-    with polling("--ring-bytes", "16384") as collection:
+    with polling("--ring-bytes", str(RING_BYTES)) as collection:
+        held = RING_BYTES // collection.rings["process"].stride
         sleepers = [subprocess.Popen(["/bin/sleep", str(63 + n)]) for n in range(8)]
         try:
-            until(lambda: collection.lost().get(full, 0) >= len(sleepers) - 3)
-            assert len(records_of(collection.rings["process"])) == 3
+            until(lambda: collection.lost().get(full, 0) >= len(sleepers) - held)
+            assert len(records_of(collection.rings["process"])) == held
         finally:
             for sleeper in sleepers:
                 sleeper.kill()
