@@ -6,7 +6,9 @@
  * these programs are attached, and only where the kernel has not written an entry meanwhile.
  *
  * An entry counts only while its start time is that of the process, so a recycled pid never
- * inherits a stranger's name. Start times are whole clock ticks, as /proc shows them.
+ * inherits a stranger's name. Start times are whole clock ticks, as /proc shows them. They are in
+ * the value and not in the key: there is one living process of a pid, so what an exit or a seeding
+ * left behind is overwritten by the next process of that pid, and never fills the map.
  */
 
 BPF_HASH(lineage, u32, struct lineage, LINEAGE_ENTRIES);
@@ -57,12 +59,11 @@ static __always_inline void find_actor(struct actor *actor)
     actor->parent = find_lineage(actor->parent_pid, actor->parent_start_time);
 }
 
-#define TASK_NAME_BYTES 16
+#define TASK_NAME_BYTES 16 /* of two words, the last byte being a NUL */
 #define OFFSET_rest_of_comm (OFFSET_task_struct_comm + sizeof(u64))
 
 static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 task)
 {
-    _Static_assert(TASK_NAME_BYTES == 2 * sizeof(u64), "a name is two words");
     ((u64 *)destination)[0] = MEMBER(u64, task, task_struct_comm);
     ((u64 *)destination)[1] = MEMBER(u64, task, rest_of_comm);
     u64 length = 0;
@@ -74,6 +75,7 @@ static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 tas
 /* The fields that say who acted and who the parent is; image and command line come extra. */
 #define ACTOR(type, record, actor)                                                           \
     do {                                                                                     \
+        _Static_assert(CAPACITY_##type##_name == TASK_NAME_BYTES, "name of " #type);         \
         TEXT(type, record, name, copy_task_name, (actor)->task);                             \
         NUMBER(type, record, pid, (actor)->pid_and_thread >> 32);                            \
         NUMBER(type, record, thread_id, (u32)(actor)->pid_and_thread);                       \

@@ -49,7 +49,7 @@ def test_every_byte_in_a_program(collection: Collection, tmp_path: Path) -> None
     """If it failed, odd bytes would end or change image, arguments or name."""
     for half in (IN_NAMES[:127], IN_NAMES[127:]):
         image = os.fsencode(tmp_path) + b"/" + half
-        os.symlink(b"/bin/true", image)
+        Path(os.fsdecode(image)).symlink_to("/bin/true")
         _, event = run_one(collection, [EVERY_BYTE, half], image)
         assert event["image"] == image
         assert event["command_line"] == EVERY_BYTE + b"\0" + half
@@ -81,7 +81,7 @@ def test_longest_path_of_a_program(collection: Collection, tmp_path: Path, lengt
     """If it failed, a program could hide behind the longest path that the kernel takes."""
     folder = os.fsencode(tmp_path)
     image = folder + b"/" * (length - len(folder) - 4) + b"name"
-    os.symlink(b"/bin/true", image)
+    Path(os.fsdecode(image)).symlink_to("/bin/true")
     _, event = run_one(collection, [b"true"], image)
     definition = collection.rings["process"].template_type
     assert event["image"] == image[:256]
