@@ -78,6 +78,10 @@ class KernelTypes:
         """Offsets of many (structure, member) pairs; 0 for an optional one that is missing."""
         return {pair: self._offset_or_zero(pair, optional) for pair in members}
 
+    def has_name(self, name: str) -> bool:
+        """Whether a type, member, enumerator or function of that name is there."""
+        return b"\0" + name.encode() + b"\0" in self._strings
+
     def _offset_or_zero(self, pair: tuple[str, str], optional: frozenset[tuple[str, str]]) -> int:
         try:
             return self.offset(*pair)

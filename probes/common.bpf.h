@@ -24,6 +24,11 @@
 /* Keeps the compiler from moving a bound to another register, where the verifier loses it. */
 #define BOUND(variable) asm volatile("" : "+r"(variable))
 
+/* Keeps the compiler from holding a record's members in registers: in memory the verifier forgets
+ * them, so that it need not check what follows once for every way in which they came about.
+ */
+#define FORGET() asm volatile("" ::: "memory")
+
 /* The helpers under names of ours: BCC looks each of its own names up among all symbols of the
  * kernel while it compiles, which takes longer than everything else together.
  */
@@ -85,6 +90,27 @@ static __always_inline u16 read_u16(u64 address)
     return value;
 }
 
+/* A member of a kernel struct behind current_task(), or behind a pointer that was reached from it
+ * in this way: MEMBER(u64, task, task_struct_mm). Kernels since 5.11 know the type of what
+ * current_task() returns, check the load when the program is loaded, and make it a load that reads
+ * 0 where the pointer leads nowhere: a nanosecond or two, where a helper takes 26. Addresses from
+ * elsewhere (tracepoint arguments, memory read by a helper) can only be read through a helper.
+ */
+#ifdef TYPED_TASK
+static u64 (*current_task)(void) = (void *)BPF_FUNC_get_current_task_btf;
+#define MEMBER(type, address, member)                                                        \
+    ({                                                                                       \
+        u64 value;                                                                           \
+        asm volatile("%0 = *(" #type " *)(%1 + %2)"                                          \
+                     : "=r"(value)                                                           \
+                     : "r"(address), "i"(OFFSET_##member));                                  \
+        (type)value;                                                                         \
+    })
+#else
+static u64 (*current_task)(void) = (void *)BPF_FUNC_get_current_task;
+#define MEMBER(type, address, member) read_##type((address) + OFFSET_##member)
+#endif
+
 /* The string helpers end what they copy with a NUL, and so hold one byte less than the record.
  * Where the string may be longer, the last byte and the one after it are read by themselves.
  * `read` and `read_string` are the helpers for user or for kernel memory.
@@ -127,15 +153,25 @@ static __always_inline s64 copy_user_bytes(u8 *destination, u64 capacity, u64 so
     return length | longer;
 }
 
-static __always_inline s64 copy_kernel_bytes(u8 *destination, u64 capacity, void *source, u64 length)
+/* From memory of ours, in blocks: texts are short, and a helper takes as long as five blocks. What is
+ * copied beyond the length is as stale as what it replaces. A capacity is whole words.
+ */
+#define BLOCK_WORDS 4
+
+static __always_inline s64 copy_words(u8 *destination, u64 capacity, u8 *source, u64 length)
 {
-    s64 longer = length > capacity ? TRUNCATED : 0;
-    BOUND(length);
-    if (length > capacity)
-        length = capacity;
-    if (read_kernel(destination, length, source))
-        return -1;
-    return length | longer;
+    u64 words = capacity / sizeof(u64);
+    u64 block = words % BLOCK_WORDS ? 1 : BLOCK_WORDS;
+    for (u64 first = 0; first < words; first += block) {
+        if (first * sizeof(u64) >= length)
+            return length;
+#pragma unroll
+        for (u64 word = 0; word < BLOCK_WORDS; word++)
+            if (word < block)
+                ((u64 *)destination)[first + word] = ((u64 *)source)[first + word];
+        BOUND(length); /* else the compiler makes it a memcpy, which BPF has not */
+    }
+    return length > capacity ? capacity | TRUNCATED : length;
 }
 
 /* Begin a record that was just reserved: its header, and nothing present yet. */
@@ -163,11 +199,13 @@ static __always_inline s64 copy_kernel_bytes(u8 *destination, u64 capacity, void
 #define TAKE(type, record, field, taken)                                                     \
     do {                                                                                     \
         s64 got = (taken);                                                                   \
+        FORGET();                                                                            \
         if (got >= 0) {                                                                      \
             (record)->field##_length = (u32)got;                                             \
             (record)->present |= PRESENT_##type##_##field;                                   \
             if (got & TRUNCATED)                                                             \
                 (record)->truncated |= PRESENT_##type##_##field;                             \
+            FORGET();                                                                        \
         } else {                                                                             \
             (record)->field##_length = 0;                                                    \
             if (got != UNKNOWN)                                                              \

@@ -6,7 +6,9 @@
  * these programs are attached, and only where the kernel has not written an entry meanwhile.
  *
  * An entry counts only while its start time is that of the process, so a recycled pid never
- * inherits a stranger's name. Start times are whole clock ticks, as /proc shows them.
+ * inherits a stranger's name. Start times are whole clock ticks, as /proc shows them. They are in
+ * the value and not in the key: there is one living process of a pid, so what an exit or a seeding
+ * left behind is overwritten by the next process of that pid, and never fills the map.
  */
 
 BPF_HASH(lineage, u32, struct lineage, LINEAGE_ENTRIES);
@@ -24,11 +26,16 @@ struct actor {
     struct lineage *parent;
 };
 
+static __always_inline u64 whole_ticks(u64 nanoseconds)
+{
+    return nanoseconds - nanoseconds % NANOSECONDS_PER_TICK;
+}
+
+/* Of the process that a thread belongs to; the task is one that MEMBER can read. */
 static __always_inline u64 process_start_time(u64 task)
 {
-    u64 leader = read_u64(task + OFFSET_task_struct_group_leader);
-    u64 started = read_u64(leader + OFFSET_task_struct_start_boottime);
-    return started - started % NANOSECONDS_PER_TICK;
+    u64 leader = MEMBER(u64, task, task_struct_group_leader);
+    return whole_ticks(MEMBER(u64, leader, task_struct_start_boottime));
 }
 
 static __always_inline struct lineage *find_lineage(u32 pid, u64 start_time)
@@ -39,24 +46,37 @@ static __always_inline struct lineage *find_lineage(u32 pid, u64 start_time)
 
 static __always_inline void find_actor(struct actor *actor)
 {
-    actor->task = bpf_get_current_task();
+    actor->task = current_task();
     actor->start_time = process_start_time(actor->task);
     actor->pid_and_thread = bpf_get_current_pid_tgid();
     actor->user_and_group = bpf_get_current_uid_gid();
-    u64 parent = read_u64(actor->task + OFFSET_task_struct_real_parent);
-    u64 credentials = read_u64(parent + OFFSET_task_struct_real_cred);
-    actor->parent_pid = read_u32(parent + OFFSET_task_struct_tgid);
+    u64 parent = MEMBER(u64, actor->task, task_struct_real_parent);
+    u64 credentials = MEMBER(u64, parent, task_struct_real_cred);
+    actor->parent_pid = MEMBER(u32, parent, task_struct_tgid);
     actor->parent_start_time = process_start_time(parent);
-    actor->parent_user_id = read_u32(credentials + OFFSET_cred_uid);
+    actor->parent_user_id = MEMBER(u32, credentials, cred_uid);
     actor->self = find_lineage(actor->pid_and_thread >> 32, actor->start_time);
     actor->parent = find_lineage(actor->parent_pid, actor->parent_start_time);
+}
+
+#define TASK_NAME_BYTES 16 /* of two words, the last byte being a NUL */
+#define OFFSET_rest_of_comm (OFFSET_task_struct_comm + sizeof(u64))
+
+static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 task)
+{
+    ((u64 *)destination)[0] = MEMBER(u64, task, task_struct_comm);
+    ((u64 *)destination)[1] = MEMBER(u64, task, rest_of_comm);
+    u64 length = 0;
+    while (length < TASK_NAME_BYTES - 1 && destination[length])
+        length++;
+    return length;
 }
 
 /* The fields that say who acted and who the parent is; image and command line come extra. */
 #define ACTOR(type, record, actor)                                                           \
     do {                                                                                     \
-        TEXT(type, record, name, copy_kernel_string,                                         \
-             (actor)->task + OFFSET_task_struct_comm);                                       \
+        _Static_assert(CAPACITY_##type##_name == TASK_NAME_BYTES, "name of " #type);         \
+        TEXT(type, record, name, copy_task_name, (actor)->task);                             \
         NUMBER(type, record, pid, (actor)->pid_and_thread >> 32);                            \
         NUMBER(type, record, thread_id, (u32)(actor)->pid_and_thread);                       \
         NUMBER(type, record, parent_pid, (actor)->parent_pid);                               \
@@ -87,8 +107,8 @@ static __always_inline s64 copy_remembered(
 {
     if (remembered < 0)
         return UNKNOWN;
-    s64 taken = copy_kernel_bytes(destination, capacity, text, (u32)remembered);
-    return taken < 0 ? taken : taken | (remembered & TRUNCATED);
+    s64 taken = copy_words(destination, capacity, text, (u32)remembered);
+    return taken | (remembered & TRUNCATED);
 }
 
 static __always_inline s64 copy_lineage_image(u8 *destination, u64 capacity, struct lineage *from)
@@ -102,26 +122,30 @@ static __always_inline s64 copy_lineage_command_line(
     return copy_remembered(destination, capacity, from->command_line, from->command_line_taken);
 }
 
-/* The arguments of the current process, without the NUL behind the last one. */
-static __always_inline s64 copy_arguments(u8 *destination, u64 capacity, u64 task)
+/* Where the arguments of a program lie that is about to run. */
+struct arguments {
+    u64 start;
+    u64 length; /* without the NUL behind the last one */
+};
+
+static __always_inline struct arguments find_arguments(u64 task)
 {
-    u64 memory = read_u64(task + OFFSET_task_struct_mm);
-    u64 start = read_u64(memory + OFFSET_mm_struct_arg_start);
-    u64 length = read_u64(memory + OFFSET_mm_struct_arg_end) - start;
-    if (length > 0)
-        length -= 1;
-    return copy_user_bytes(destination, capacity, start, length);
+    u64 memory = MEMBER(u64, task, task_struct_mm);
+    struct arguments arguments = {.start = MEMBER(u64, memory, mm_struct_arg_start)};
+    arguments.length = MEMBER(u64, memory, mm_struct_arg_end) - arguments.start;
+    if (arguments.length > 0)
+        arguments.length -= 1;
+    return arguments;
 }
 
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
-    u64 parent = ctx->args[0];
     u64 child = ctx->args[1];
     u32 child_pid = read_u32(child + OFFSET_task_struct_tgid);
     if (child_pid != read_u32(child + OFFSET_task_struct_pid))
         return 0; /* a thread */
     struct lineage *entry
-        = find_lineage(read_u32(parent + OFFSET_task_struct_tgid), process_start_time(parent));
+        = find_lineage(bpf_get_current_pid_tgid() >> 32, process_start_time(current_task()));
     if (!entry)
         return 0;
     if (lineage.update(&child_pid, entry)) {
@@ -130,23 +154,40 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
     }
     entry = lineage.lookup(&child_pid);
     if (entry)
-        entry->start_time = process_start_time(child);
+        entry->start_time = whole_ticks(read_u64(child + OFFSET_task_struct_start_boottime));
     return 0;
 }
 
-static __always_inline void replace_lineage(struct actor *actor, u64 file_name)
+static __always_inline void remember_program(
+    struct lineage *entry, u64 file_name, struct arguments *arguments)
+{
+    entry->image_taken = copy_kernel_string(entry->image, LINEAGE_IMAGE_BYTES, file_name);
+    entry->command_line_taken = copy_user_bytes(entry->command_line, LINEAGE_COMMAND_LINE_BYTES,
+                                                arguments->start, arguments->length);
+}
+
+/* The entry of a process that executes a program now, with that program in it; NULL only if BPF
+ * itself is broken. What was forked before our eyes has an entry, which is written in place: that
+ * spares two copies of 800 bytes. Who reads it on another processor at that moment, for an event
+ * of a child, may get a text that is half of the program before.
+ */
+static __always_inline struct lineage *replace_lineage(
+    struct actor *actor, u64 file_name, struct arguments *arguments)
 {
     u32 pid = actor->pid_and_thread >> 32;
     u32 only = 0;
+    if (actor->self) {
+        remember_program(actor->self, file_name, arguments);
+        return actor->self;
+    }
     struct lineage *entry = lineage_scratch.lookup(&only);
     if (!entry)
-        return;
-    entry->image_taken = copy_kernel_string(entry->image, LINEAGE_IMAGE_BYTES, file_name);
-    entry->command_line_taken
-        = copy_arguments(entry->command_line, LINEAGE_COMMAND_LINE_BYTES, actor->task);
+        return NULL;
+    remember_program(entry, file_name, arguments);
     entry->start_time = actor->start_time;
     if (lineage.update(&pid, entry))
         count_loss(COUNTER_LINEAGE_FULL);
+    return entry;
 }
 
 #ifdef SUPPLY_exit
@@ -155,14 +196,13 @@ static __always_inline void report_exit(u64 group); /* in exit.bpf.c */
 
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-    u64 task = ctx->args[0];
     u64 pid_and_thread = bpf_get_current_pid_tgid();
-    u64 group = read_u64(task + OFFSET_task_struct_signal);
+    u64 group = MEMBER(u64, current_task(), task_struct_signal);
     u32 pid = pid_and_thread >> 32;
 #ifdef PENDING_CALLS
     pending.delete(&pid_and_thread); /* a thread that died inside a call */
 #endif
-    if (read_u32(group + OFFSET_signal_struct_live) != 0)
+    if (MEMBER(u32, group, signal_struct_live) != 0)
         return 0;
 #ifdef SUPPLY_exit
     report_exit(group);

@@ -83,9 +83,11 @@ def load(template_types: Sequence[TemplateType], ring_bytes: Mapping[int, int]) 
     }
     chosen = [kind for kind in template_types if kind.name in wanted]
     check_supply(chosen, program.sources(wanted), Rung.BPF_BTF)
-    offsets = KernelTypes.of_kernel().offsets(program.KERNEL_MEMBERS, program.IPV6_MEMBERS)
+    kernel = KernelTypes.of_kernel()
+    offsets = kernel.offsets(program.KERNEL_MEMBERS, program.OPTIONAL_MEMBERS)
     counted = slots(kind.number for kind in template_types)
-    text = program.program_text(template_types, counted, wanted, offsets)
+    typed_task = kernel.has_name(program.TYPED_TASK_HELPER)
+    text = program.program_text(template_types, counted, wanted, offsets, typed_task=typed_task)
     events = events_folder()
     with captured_diagnostics(LIMITS.diagnostic_bytes) as diagnostics:
         session = _Session(text, diagnostics)

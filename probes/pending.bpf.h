@@ -53,11 +53,11 @@ static __always_inline int recall(struct call *call, u32 number)
 /* struct file behind a descriptor of the current process, or 0. */
 static __always_inline u64 file_of_descriptor(s64 descriptor)
 {
-    u64 files = read_u64(bpf_get_current_task() + OFFSET_task_struct_files);
-    u64 table = read_u64(files + OFFSET_files_struct_fdt);
-    if (descriptor < 0 || descriptor >= read_u32(table + OFFSET_fdtable_max_fds))
+    u64 files = MEMBER(u64, current_task(), task_struct_files);
+    u64 table = MEMBER(u64, files, files_struct_fdt);
+    if (descriptor < 0 || descriptor >= MEMBER(u32, table, fdtable_max_fds))
         return 0;
-    return read_u64(read_u64(table + OFFSET_fdtable_fd) + descriptor * sizeof(u64));
+    return read_u64(MEMBER(u64, table, fdtable_fd) + descriptor * sizeof(u64));
 }
 
 /* The name of an open file without its folders; UNKNOWN where there is no file. */

@@ -78,7 +78,8 @@ static __always_inline void find_target(struct access *access, u64 target, u64 o
     u64 parent = parent_of(target);
     u64 credentials = read_u64(target + OFFSET_task_struct_real_cred);
     access->target_pid = read_u32(target + OFFSET_task_struct_tgid);
-    access->target_start_time = process_start_time(target);
+    access->target_start_time
+        = whole_ticks(read_u64(target + OFFSET_task_struct_start_boottime));
     access->target_parent_pid = read_u32(parent + OFFSET_task_struct_tgid);
     access->target_user_id = read_u32(credentials + OFFSET_cred_uid);
     access->relation = relation_to(target, own);

@@ -23,7 +23,7 @@ ALWAYS = "process"
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "privilege": ("privilege.bpf.c",),
     "memory": ("memory.bpf.c",),
-    "process": ("process.bpf.c",),
+    "process": ("directory.bpf.h", "process.bpf.c"),
     "file": ("file.bpf.c",),
     "network": ("socket.bpf.h", "network.bpf.c"),
     "ipc": ("socket.bpf.h", "ipc.bpf.c"),
@@ -40,18 +40,25 @@ KERNEL_MEMBERS = tuple(
     (structure, member)
     for structure, members in (
         ("task_struct", "pid tgid comm real_parent group_leader start_boottime"),
-        ("task_struct", "mm real_cred files signal flags exit_code thread_pid pid_links"),
+        ("task_struct", "mm real_cred files fs signal flags exit_code thread_pid pid_links"),
+        ("task_struct", "loginuid sessionid cgroups"),
         ("signal_struct", "live nr_threads flags group_exit_code"),
         ("mm_struct", "arg_start arg_end"),
         ("cred", "uid gid euid egid cap_effective"),
         ("linux_binprm", "filename argc file per_clear"),
+        ("fs_struct", "pwd"),
+        ("path", "mnt dentry"),
+        ("dentry", "d_parent d_name"),
+        ("qstr", "name len"),
+        ("vfsmount", "mnt_root"),
+        ("mount", "mnt mnt_parent mnt_mountpoint"),
+        ("css_set", "dfl_cgrp"),
+        ("cgroup", "kn"),
+        ("kernfs_node", "name"),
         ("files_struct", "fdt"),
         ("fdtable", "fd max_fds"),
         ("file", "f_mode private_data f_inode f_path f_cred"),
         ("inode", "i_nlink i_private"),
-        ("path", "dentry"),
-        ("dentry", "d_name"),
-        ("qstr", "name"),
         ("pid", "level numbers tasks"),
         ("upid", "nr ns"),
         ("pid_namespace", "idr"),
@@ -69,8 +76,24 @@ KERNEL_MEMBERS = tuple(
 )
 """Members of kernel structs that the programs read, found in BTF. sock begins with sock_common."""
 
-IPV6_MEMBERS = frozenset({("sock_common", "skc_v6_daddr"), ("sock_common", "skc_v6_rcv_saddr")})
-"""Absent in a kernel without IPv6, where no socket ever makes the programs read them."""
+OPTIONAL_MEMBERS = frozenset(
+    {
+        # Without IPv6, no socket ever makes the programs read them.
+        ("sock_common", "skc_v6_daddr"),
+        ("sock_common", "skc_v6_rcv_saddr"),
+        # Without audit, login_user_id and session_id stay absent.
+        ("task_struct", "loginuid"),
+        ("task_struct", "sessionid"),
+        # Without control groups, cgroup_name stays absent.
+        ("task_struct", "cgroups"),
+        ("css_set", "dfl_cgrp"),
+        ("cgroup", "kn"),
+    }
+)
+"""What a kernel may have been built without: its offset is 0, which no such member really has."""
+
+TYPED_TASK_HELPER = "BPF_FUNC_get_current_task_btf"
+"""Since kernel 5.11: the current task as a pointer whose type the verifier knows."""
 
 
 def watches_calls(wanted: Collection[str]) -> bool:
@@ -100,11 +123,13 @@ def program_text(
     counted: Sequence[CounterSlot],
     ring_bytes: Mapping[str, int],
     offsets: Mapping[tuple[str, str], int],
+    *,
+    typed_task: bool,
 ) -> str:
     """One translation unit.
 
     template_types: all that are defined. ring_bytes: name → bytes of ring for the types wanted.
-    offsets: of KERNEL_MEMBERS.
+    offsets: of KERNEL_MEMBERS. typed_task: whether the kernel has TYPED_TASK_HELPER.
     """
     page = os.sysconf("SC_PAGE_SIZE")
     ticks = os.sysconf("SC_CLK_TCK")
@@ -120,6 +145,8 @@ def program_text(
         ]
     for (structure, member), offset in offsets.items():
         lines.append(f"#define OFFSET_{structure}_{member} {offset}")
+    if typed_task:
+        lines.append("#define TYPED_TASK 1")
     for name, size in ring_bytes.items():
         lines += [f"#define SUPPLY_{name} 1", f"#define RING_PAGES_{name} {size // page}"]
     return "\n".join((*lines, header_text(template_types, counted), *sources(ring_bytes)))

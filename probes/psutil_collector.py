@@ -12,7 +12,7 @@ until they settle, old ones in every tenth.
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import psutil
 
@@ -20,6 +20,7 @@ from content.definitions import Rung, TemplateType
 from probes.errors import ProbeError, ProbeReason
 from probes.memory_ring import Value
 from probes.processes import Process, read_process
+from probes.surroundings import read_surroundings
 
 Append = Callable[[str, Mapping[str, Value]], None]
 
@@ -38,7 +39,8 @@ ACTOR_FIELDS = frozenset(
     " parent_command_line parent_user_id parent_start_time".split()
 )
 SUPPLIED = {
-    PROCESS: ACTOR_FIELDS | {"argument_count"},
+    PROCESS: ACTOR_FIELDS
+    | set("argument_count current_directory login_user_id session_id cgroup_name".split()),
     NETWORK: ACTOR_FIELDS
     | set("operation family remote_address remote_port local_address local_port".split()),
 }
@@ -112,10 +114,11 @@ class PsutilCollector:
         return seen.process if seen else None
 
     def _process_fields(self, process: Process) -> dict[str, Value]:
-        fields = self._actor(process)
-        if process.argument_count is not None:
-            fields["argument_count"] = process.argument_count
-        return fields
+        extra = asdict(read_surroundings(process.pid))
+        extra["argument_count"] = process.argument_count
+        return self._actor(process) | {
+            name: value for name, value in extra.items() if value is not None
+        }
 
     def _actor(self, process: Process) -> dict[str, Value]:
         fields: dict[str, Value | None] = {

@@ -65,6 +65,12 @@ def require_btf() -> None:
         skip_unavoidable(f"the kernel has no {KERNEL_BTF}")
 
 
+def require_audit() -> None:
+    """A kernel that keeps login user and session of every process."""
+    if not Path("/proc/self/loginuid").exists():
+        skip_unavoidable("the kernel was built without audit")
+
+
 def require_sandbox_users() -> None:
     """Root and the system users of the unprivileged roles, which set-up creates."""
     require_root()

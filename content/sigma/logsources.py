@@ -103,6 +103,13 @@ _PROCESS: Mapping[str, Origin] = {
     "ParentUser": Account("parent_user_id"),
 }
 
+# What Sysmon for Linux calls LogonId, for which public rules are written, is the real user id.
+_CREATED: Mapping[str, Origin] = {
+    **_PROCESS,
+    "CurrentDirectory": Supplied("current_directory"),
+    "LogonId": Supplied("user_id"),
+}
+
 _CONNECTED = View(
     operations=("connect",),
     origins={
@@ -134,7 +141,7 @@ _WRITTEN = View(
 
 CATEGORIES: Mapping[str, Category] = MappingProxyType(
     {
-        "process_creation": Category("process", (View(_PROCESS),)),
+        "process_creation": Category("process", (View(_CREATED),)),
         "file_event": Category("file", (_WRITTEN,)),
         "network_connection": Category(
             "network",

@@ -19,8 +19,8 @@ from probes.tracefs import mount_privately
 mount_privately()
 types = tuple(load_definitions().values())
 plain = program.program_text
-def changed(*arguments):
-    text = plain(*arguments)
+def changed(*arguments, **named):
+    text = plain(*arguments, **named)
     assert text.count({before!r}) == 1, text.count({before!r})
     return text.replace({before!r}, {after!r})
 loader.program.program_text = changed

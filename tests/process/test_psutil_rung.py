@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +19,14 @@ from content.definitions import RUNG_NUMBERS, Rung
 from probes.counters import Cause, CounterSlot
 from probes.processes import Process, read_process
 from tests.kernel.collection import Collection, Event, collecting, records_of
-from tests.needs import require_root
+from tests.needs import require_audit, require_root
 from tests.process.waiting import until
 
 NOBODY = pwd.getpwnam("nobody")
 AS_NOBODY: dict[str, Any] = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []}
 PROCESS, NETWORK = 1, 3
+LOGGED_IN = "echo 1000 > /proc/self/loginuid; exec /bin/sleep 62"
+RING_BYTES = 16384
 MAPPED_LOOPBACK = bytes(10) + b"\xff\xff\x7f\0\0\1"
 
 
@@ -83,6 +86,7 @@ def test_new_process() -> None:
     assert event["parent_image"] == parent.image
     assert event["parent_command_line"] == parent.command_line[:512]
     assert event["parent_start_time"] == parent.start_time
+    assert event["current_directory"] == os.fsencode(Path.cwd())
     assert "thread_id" not in event
     assert "cgroup_id" not in event
 
@@ -139,12 +143,13 @@ def test_sockets() -> None:
 
 def test_every_promised_field_is_supplied() -> None:
     """If it failed, the rung would promise a field that it never fills in."""
+    require_audit()
     with polling() as collection, socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with (
             socket.create_connection(("127.0.0.1", port)),
             server.accept()[0],
-            subprocess.Popen(["/bin/sleep", "62"]) as process,
+            subprocess.Popen(["/bin/sh", "-c", LOGGED_IN]) as process,
         ):
             found = {
                 "process": events_of(collection, "process", process.pid, 1),
@@ -169,11 +174,12 @@ def test_types_that_it_can_not_see_have_no_ring() -> None:
 def test_full_ring_is_counted() -> None:
     """If it failed, events would vanish without a trace when nobody reads."""
     full = CounterSlot(Cause.RING_FULL, PROCESS)
-    with polling("--ring-bytes", "16384") as collection:
+    with polling("--ring-bytes", str(RING_BYTES)) as collection:
+        held = RING_BYTES // collection.rings["process"].stride
         sleepers = [subprocess.Popen(["/bin/sleep", str(63 + n)]) for n in range(8)]
         try:
-            until(lambda: collection.lost().get(full, 0) >= len(sleepers) - 3)
-            assert len(records_of(collection.rings["process"])) == 3
+            until(lambda: collection.lost().get(full, 0) >= len(sleepers) - held)
+            assert len(records_of(collection.rings["process"])) == held
         finally:
             for sleeper in sleepers:
                 sleeper.kill()

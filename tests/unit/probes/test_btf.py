@@ -87,6 +87,14 @@ def test_optional_member_may_be_missing() -> None:
     }
 
 
+def test_names_are_whole() -> None:
+    """If it failed, a helper would be called that this kernel does not have."""
+    types = KernelTypes(blob(TYPES))
+    assert types.has_name("inner_one")
+    assert not types.has_name("inner")
+    assert not types.has_name("ner_one")
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -9,6 +9,7 @@ import pytest
 from content.definitions import load_definitions
 from probes import kernel_source, program, tracepoints
 
+TYPES = tuple(load_definitions().values())
 NO_PROCESS = 1 << 23
 """Above the largest pid that Linux gives (pid_max is at most 4,194,304)."""
 
@@ -43,6 +44,18 @@ def test_all_sources_are_used() -> None:
     """If it failed, a source would lie in the folder and never be compiled."""
     there = {path.name for path in program.FOLDER.glob("*.bpf.*")}
     assert there == set(program.source_names(EVERYTHING))
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_typed_loads_only_where_the_kernel_has_them(*, typed: bool) -> None:
+    """If it failed, kernels before 5.11 would refuse the programs."""
+    text = program.program_text(TYPES, (), {}, {}, typed_task=typed)
+    assert ("\n#define TYPED_TASK 1\n" in text) is typed
+
+
+def test_optional_members_are_members() -> None:
+    """If it failed, a misspelt member would stop the start on a kernel that lacks it."""
+    assert set(program.KERNEL_MEMBERS) >= program.OPTIONAL_MEMBERS
 
 
 def test_every_function_of_the_table_exists() -> None:

@@ -145,6 +145,8 @@ def log_event(category: str, inputs: Mapping[str, bytes | int]) -> LogEvent | No
     for field, name in (("user_id", "User"), ("parent_user_id", "ParentUser")):
         if field in inputs:
             log[name] = b"root" if inputs[field] == 0 else f"user{inputs[field]!r}".encode()
+    if category == "process_creation":
+        _copy(log, inputs, {"current_directory": "CurrentDirectory", "user_id": "LogonId"})
     if category == "file_event":
         if inputs.get("operation") not in (OPEN_WRITE, CREATE) or not _succeeded(inputs):
             return None

@@ -39,6 +39,7 @@ FIELDS = {
     "ParentCommandLine": "parent_command_line",
     "TargetFilename": "path",
     "DestinationHostname": "query_name",
+    "CurrentDirectory": "current_directory",
 }
 
 

@@ -13,7 +13,7 @@ from tests.unit.sigma.sigma_evaluator import NAME_RESOLUTION
 from tests.unit.sigma.sigma_events import ADDRESSES, Inputs
 
 TEXT_FIELDS = {
-    "process_creation": ("Image", "CommandLine", "ParentImage"),
+    "process_creation": ("Image", "CommandLine", "ParentImage", "CurrentDirectory"),
     "file_event": ("Image", "TargetFilename"),
     "network_connection": ("Image", "CommandLine"),
     NAME_RESOLUTION: ("DestinationHostname", "Image"),

@@ -18,7 +18,7 @@ from tests.unit.sigma.examples import TYPES, selecting
 GOOD = selecting("Image|endswith: /evil\nCommandLine|contains: ' -e '")
 GOOD += "author: Ada [Lovelace]\ntags: [attack.execution, attack.t1059.004]\nstatus: test\n"
 OTHER = selecting("Image: /bin/other").replace("3f2c1a00", "aaaaaaaa") + "license: MIT\n"
-BAD = selecting("CurrentDirectory: '[red]/tmp'").replace("3f2c1a00", "bbbbbbbb")
+BAD = selecting("IntegrityLevel: '[red]/tmp'").replace("3f2c1a00", "bbbbbbbb")
 IDENTITY = "somebody-looks-around-3f2c1a00"
 
 
@@ -46,7 +46,7 @@ def test_what_is_converted_is_written(rules: Path, tmp_path: Path) -> None:
     assert result.exit_code == ExitCode.REFUSED
     lines = result.stdout.splitlines()
     assert lines[0].startswith(
-        f"{rules}/bad.yml:9:9: SIGMA_FIELD_NOT_SUPPLIED detection: found CurrentDirectory, expected"
+        f"{rules}/bad.yml:9:9: SIGMA_FIELD_NOT_SUPPLIED detection: found IntegrityLevel, expected"
     )
     assert lines[1:] == [
         f"converted 2 of 3 into {output}",

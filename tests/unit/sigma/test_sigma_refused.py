@@ -70,7 +70,9 @@ def test_other_log_sources(tmp_path: Path, before: str, after: str) -> None:
 @pytest.mark.parametrize(
     ("item", "category", "found", "column"),
     [
-        ("CurrentDirectory: /tmp", "process_creation", "CurrentDirectory", 9),
+        ("IntegrityLevel: High", "process_creation", "IntegrityLevel", 9),
+        ("CurrentDirectory: /tmp", NETWORK, "CurrentDirectory", 9),
+        ("LogonId: 0", NETWORK, "LogonId", 9),
         ("Hashes|contains: ab", "process_creation", "Hashes", 9),
         ("image: /bin/sh", "process_creation", "image", 9),
         ("TargetFilename: /etc/shadow", "process_creation", "TargetFilename", 9),

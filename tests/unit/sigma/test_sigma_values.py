@@ -7,7 +7,7 @@ import pytest
 from content.model import AddressPrefix, Criterion, Operator, Signed
 from tests.unit.sigma.examples import clauses_of, rule, selecting
 
-IMAGE, COMMAND_LINE, PID, USER_ID, PARENT_IMAGE = 1, 2, 4, 7, 11
+IMAGE, COMMAND_LINE, PID, USER_ID, PARENT_IMAGE, CURRENT_DIRECTORY = 1, 2, 4, 7, 11, 16
 OPERATION, REMOTE_ADDRESS, REMOTE_PORT, LOCAL_ADDRESS, LOCAL_PORT = 1, 3, 4, 5, 6
 CONNECT, ACCEPT = 1, 3
 NETWORK = "network_connection"
@@ -56,6 +56,9 @@ def text(operator: Operator, *values: bytes, negated: bool = False) -> Criterion
         ("ProcessId|lte: 300", Criterion(PID, Operator.LESS_OR_EQUAL, (300,))),
         ("ProcessId: null", Criterion(PID, Operator.EXISTS, (), negated=True)),
         ("User: root", Criterion(USER_ID, EQUALS, (0,))),
+        ("LogonId: 0", Criterion(USER_ID, EQUALS, (0,))),
+        ("User: root\nLogonId: 0", Criterion(USER_ID, EQUALS, (0,))),
+        ("CurrentDirectory: /tmp", Criterion(CURRENT_DIRECTORY, EQUALS, (b"/tmp",))),
     ],
 )
 def test_one_criterion(tmp_path: Path, item: str, expected: Criterion) -> None:

@@ -1,0 +1,142 @@
+/* The working folder of the current process as a path, from the kernel's own tree of names.
+ *
+ * The walk goes from the folder up to the root of its mount namespace, through the places where
+ * file systems are mounted, and so says what /proc/PID/cwd shows to a reader of that namespace: a
+ * chroot doesn't shorten it. What was seen on the way up is then written from the root down, so that
+ * of a path that is too long the beginning is kept.
+ *
+ * Programs run inside an RCU section, which keeps names and folders where they are. A folder that
+ * is moved during the walk may give a path that is half old and half new.
+ */
+
+#define DIRECTORY_DEPTH 128 /* folders and mounts on the way to the root; beyond, it is not known */
+#define DIRECTORY_NAME_BYTES 256
+#define SHORT_NAME_BYTES 40 /* what a dentry may hold of its own name, at most */
+
+/* A dentry up to and including its short name, which stands behind d_name and d_inode. */
+#define DENTRY_BYTES (OFFSET_dentry_d_name + 24 + SHORT_NAME_BYTES)
+
+struct directory_level {
+    u64 dentry; /* 0 where a mount was left, which adds no name */
+    u8 memory[DENTRY_BYTES];
+};
+
+/* Where the walk is lives in memory, where the verifier forgets what it knew of it: else it would
+ * check everything behind a loop once for each number of rounds.
+ */
+struct directory_walk {
+    u64 mount; /* struct vfsmount */
+    u64 mount_root;
+    u64 dentry;
+    u64 depth;
+    u64 length;
+    struct directory_level levels[DIRECTORY_DEPTH];
+    u8 path[CAPACITY_process_current_directory + DIRECTORY_NAME_BYTES];
+};
+
+BPF_PERCPU_ARRAY(directory_scratch, struct directory_walk, 1);
+
+#define OFFSET_folder_mount (OFFSET_fs_struct_pwd + OFFSET_path_mnt)
+#define OFFSET_folder_dentry (OFFSET_fs_struct_pwd + OFFSET_path_dentry)
+
+#define IN_DENTRY(type, level, offset) (*(type *)((level)->memory + (offset)))
+
+static __always_inline void begin_walk(struct directory_walk *walk, u64 task)
+{
+    u64 folders = MEMBER(u64, task, task_struct_fs);
+    u64 mount = MEMBER(u64, folders, folder_mount);
+    walk->mount = mount;
+    walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
+    walk->dentry = MEMBER(u64, folders, folder_dentry);
+}
+
+/* Goes up through a mount; 0 if it is that of the root. */
+static __always_inline int leave_mount(struct directory_walk *walk)
+{
+    u64 mount = walk->mount - OFFSET_mount_mnt;
+    u64 parent = read_u64(mount + OFFSET_mount_mnt_parent);
+    if (parent == mount)
+        return 0;
+    walk->dentry = read_u64(mount + OFFSET_mount_mnt_mountpoint);
+    walk->mount = parent + OFFSET_mount_mnt;
+    walk->mount_root = read_u64(walk->mount + OFFSET_vfsmount_mnt_root);
+    return 1;
+}
+
+/* Fills levels up to the root; negative if it was not found. */
+static __always_inline s64 walk_up(struct directory_walk *walk)
+{
+    for (u32 depth = 0; depth < DIRECTORY_DEPTH; depth++) {
+        struct directory_level *level = &walk->levels[depth];
+        FORGET();
+        if (walk->dentry == walk->mount_root) {
+            walk->depth = depth;
+            if (!leave_mount(walk))
+                return 0;
+            level->dentry = 0;
+            continue;
+        }
+        read_kernel(level->memory, DENTRY_BYTES, (void *)walk->dentry);
+        u64 parent = IN_DENTRY(u64, level, OFFSET_dentry_d_parent);
+        if (parent == walk->dentry)
+            return UNKNOWN; /* moved out of what is mounted: there is no path */
+        level->dentry = walk->dentry;
+        walk->dentry = parent;
+    }
+    return -1;
+}
+
+/* Writes a name of at most 255 bytes; mostly it lies in what was read already. */
+static __always_inline void write_name(u8 *destination, struct directory_level *level, u64 length)
+{
+    u64 name = IN_DENTRY(u64, level, OFFSET_dentry_d_name + OFFSET_qstr_name);
+    u64 inside = name - level->dentry;
+    BOUND(inside);
+    if (inside <= DENTRY_BYTES - SHORT_NAME_BYTES) {
+        u8 *source = level->memory + inside;
+#pragma unroll
+        for (u32 word = 0; word < SHORT_NAME_BYTES / sizeof(u64); word++)
+            ((u64 *)destination)[word] = ((u64 *)source)[word];
+    } else {
+        read_kernel(destination, length, (void *)name);
+    }
+}
+
+/* Writes the path from the root down; its length is beyond the capacity if it was cut. */
+static __always_inline void write_down(struct directory_walk *walk)
+{
+    walk->length = 0;
+    for (u32 step = 0; step < DIRECTORY_DEPTH; step++) {
+        u64 index = walk->depth - 1 - step;
+        u64 length = walk->length;
+        BOUND(index);
+        BOUND(length);
+        if (index >= DIRECTORY_DEPTH || length >= CAPACITY_process_current_directory)
+            break;
+        struct directory_level *level = &walk->levels[index];
+        if (!level->dentry)
+            continue;
+        u64 name_length = IN_DENTRY(u32, level, OFFSET_dentry_d_name + OFFSET_qstr_len) & 0xff;
+        walk->path[length] = '/';
+        write_name(walk->path + length + 1, level, name_length);
+        walk->length = length + name_length + 1;
+    }
+    if (walk->length == 0) {
+        walk->path[0] = '/';
+        walk->length = 1;
+    }
+}
+
+static __always_inline s64 copy_current_directory(u8 *destination, u64 capacity, u64 task)
+{
+    u32 only = 0;
+    struct directory_walk *walk = directory_scratch.lookup(&only);
+    if (!walk)
+        return -1;
+    begin_walk(walk, task);
+    s64 found = walk_up(walk);
+    if (found < 0)
+        return found;
+    write_down(walk);
+    return copy_words(destination, capacity, walk->path, walk->length);
+}
