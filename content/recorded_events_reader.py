@@ -9,6 +9,7 @@
 What was read is cleaned again, so that no length reaches beyond its capacity.
 """
 
+import errno
 import json
 import re
 import stat
@@ -81,6 +82,10 @@ def load(path: Path, types: Mapping[int, TemplateType]) -> Recording:
             return _Reader(path, types).recording(archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         _refuse(path, "file", f"{type(error).__name__}: {error}", "a recording that is whole")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        _refuse(path, "file", "a position before its beginning", "a recording that is whole")
 
 
 class _Reader:

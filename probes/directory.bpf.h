@@ -9,7 +9,7 @@
  * is moved during the walk may give a path that is half old and half new.
  */
 
-#define DIRECTORY_DEPTH 128 /* folders and mounts on the way to the root; beyond, it is not known */
+#define DIRECTORY_DEPTH 64 /* folders and mounts on the way to the root; beyond, it is not known */
 #define DIRECTORY_NAME_BYTES 256
 #define SHORT_NAME_BYTES 40 /* what a dentry may hold of its own name, at most */
 

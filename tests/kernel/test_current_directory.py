@@ -13,8 +13,8 @@ from tests.kernel.workload import run_python
 
 CAPACITY = 512
 LONGEST_NAME = 255
-SHALLOW, TOO_DEEP = 100, 130
-"""Folders on the way; the walk ends at 128."""
+SHALLOW, TOO_DEEP = 60, 66
+"""Folders on the way, a mount or two beside them; the walk ends at 64."""
 
 READ_FAULT = CounterSlot(Cause.READ_FAULT, 1)
 

@@ -16,7 +16,7 @@ import pytest
 from content import recorded_events
 from content.problems import ContentError, Problem
 from content.reasons import Reason
-from content.record import LENGTH_SUFFIX, dtype, encode
+from content.record import LENGTH_SUFFIX, dtype, encode, record_size
 from content.recorded_events import Recording, clean, save
 from content.recorded_events_reader import load
 from content.template_type import Rung, SchemaVersion
@@ -147,9 +147,9 @@ def test_records_of_another_type_are_left_out() -> None:
 
 def test_a_changed_definition_is_named(path: Path) -> None:
     """Records of an older layout would be read as if they were of today's."""
-    newer = replace(PROCESS, version=SchemaVersion(2, 0))
+    newer = replace(PROCESS, version=SchemaVersion(3, 0))
     problem = refusal(path, {**TYPES, 1: newer})
-    assert (problem.reason, problem.expected) == (Reason.SCHEMA_VERSION_MISMATCH, "2.0")
+    assert (problem.reason, problem.expected) == (Reason.SCHEMA_VERSION_MISMATCH, "3.0")
     assert "its Definition has changed since: record again" in problem.found
     fields = (replace(PROCESS.fields[0], name="picture"), *PROCESS.fields[1:])
     renamed = replace(PROCESS, fields=fields)
@@ -285,6 +285,6 @@ def test_a_recording_beyond_the_limits_is_not_written(
 ) -> None:
     """A file would be written that nobody can load again."""
     monkeypatch.setattr(recorded_events, "LIMITS", replace(recorded_events.LIMITS, record_bytes=9))
-    with pytest.raises(ValueError, match="10560 bytes"):
+    with pytest.raises(ValueError, match=f"{2 * record_size(PROCESS)} bytes"):
         save(recording(EVENTS), TYPES, tmp_path / "large.npz")
     assert list(tmp_path.iterdir()) == []
