@@ -87,7 +87,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "drain": _kind(_S),
         # evaluator → supervisor. files: [{"hash", "template_type", "version", "instances"}]
         "ready": _kind(_E, files=list, milliseconds=int, sandbox=dict),
-        "rejected": _kind(_E, hash=str, problems=list),
+        # files: [{"hash", "problems"}] of one on trial, or of all that this sensor does not serve.
+        "rejected": _kind(_E, files=list),
         # payload: a serialised DetectionBatch. position: bytes of the ring consumed once this
         # frame counts. verdicts: [{"pid", "start_time", "instance"}]
         "frame": _kind(

@@ -48,12 +48,24 @@ class Payload:
 
 
 class RefusedError(Exception):
-    """A Channel File of this evaluator's set can't be used."""
+    """Channel Files of this evaluator's set can't be used: hash and problems of each."""
 
-    def __init__(self, content_hash: str, problems: Sequence[Problem]) -> None:
-        self.content_hash = content_hash
-        self.problems = tuple(problems)
-        super().__init__(f"{content_hash}: {self.problems[0].reason}")
+    def __init__(
+        self,
+        content_hash: str,
+        problems: Sequence[Problem],
+        *others: tuple[str, Sequence[Problem]],
+    ) -> None:
+        self.files = ((content_hash, problems), *others)
+        super().__init__(f"{content_hash}: {problems[0].reason}")
+
+    def plain(self) -> list[dict[str, object]]:
+        """As the message to the supervisor has them, cut to what one message holds."""
+        each = max(1, MAX_PROBLEMS // len(self.files))
+        return [
+            {"hash": content_hash, "problems": [_plain(problem) for problem in problems[:each]]}
+            for content_hash, problems in self.files
+        ]
 
 
 def product_engine(
@@ -87,8 +99,7 @@ def run(
         attribution.name_instances([one.id for file in files for one in file.instances])
         skipped = _finish_trial(payloads, trial, engine, cursors)
     except RefusedError as refused:
-        problems = [_plain(problem) for problem in refused.problems[:MAX_PROBLEMS]]
-        send(channel, "rejected", hash=refused.content_hash, problems=problems)
+        send(channel, "rejected", files=refused.plain())
         return 0
     attribution.phase(Phase.IDLE)
     gc.freeze()
@@ -159,13 +170,14 @@ def _warm_up(types: Mapping[int, TemplateType], build: EngineBuilder) -> None:
 def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> list[ChannelFile]:
     """Trial steps 1 to 3; files that were tried before are loaded as strictly, not tried again.
 
-    Raises RefusedError for the first file that has problems, with all of them.
+    Raises RefusedError for a file on trial that has problems, or for all others that have.
     """
 
     def factory(files: Sequence[ChannelFile], types: Mapping[int, TemplateType]) -> Engine:
         return build(files, types, trial.attribution.note)
 
     files = []
+    unserved: list[tuple[str, Sequence[Problem]]] = []
     for payload in payloads:
         trial.attribution.phase(Phase.LOADING)
         try:
@@ -180,9 +192,13 @@ def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> li
                 if payload.trial
                 else trial.served(file)
             )
-        if problems:
+        if problems and payload.trial:
             raise RefusedError(payload.hash, problems)
+        if problems:
+            unserved.append((payload.hash, problems))
         files.append(file)
+    if unserved:
+        raise RefusedError(*unserved[0], *unserved[1:])
     return files
 
 

@@ -8,7 +8,7 @@ decides is done here.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,10 @@ from agent.supervisor.verdicts import stop
 
 MAX_VERSION = 2**63 - 1
 """Versions are 64-bit on the wire; the link could not tell of a greater one."""
+
+MAX_REFUSED = 100
+MAX_PROBLEMS = 100
+"""Files and problems of each that are taken from one message."""
 
 KEPT_DEATHS = 50
 """How many deaths the status shows."""
@@ -107,18 +111,19 @@ class Judging:
         self.log.say("trial passed", hash=candidate.hash, version=version)
 
     def _rejected(self, one: Evaluator, message: Message) -> None:
-        content_hash = str(message["hash"])
-        if content_hash not in {file.hash for file in one.files}:
+        refused = _refused(message["files"])
+        if not refused or not refused.keys() <= {file.hash for file in one.files}:
             raise ProtocolViolationError("rejected a file that it was not given")
         self.evaluators.dismiss(one)
-        problems = [_problem(entry) for entry in message["problems"][:100]]
-        self.log.say("content rejected", hash=content_hash, problems=problems)
+        for content_hash, problems in refused.items():
+            self.log.say("content rejected", hash=content_hash, problems=problems)
         if one.candidate is not None:
-            self.flow.rejected(problems)
+            self.flow.rejected(next(iter(refused.values())))
             return
         self.evaluators.slow_down(one)
-        # It passed its trial once and is signed: what has changed is what this sensor supplies.
-        self.flow.cannot_serve(content_hash, problems)
+        # They passed their trial and are signed: what has changed is what this sensor supplies.
+        for content_hash, problems in refused.items():
+            self.flow.cannot_serve(content_hash, problems)
 
     def _frame(self, one: Evaluator, message: Message) -> None:
         ring = self._ring(message["ring"])
@@ -240,6 +245,17 @@ def _version(message: Message, content_hash: str) -> int:
             if type(version) is int and 0 < version <= MAX_VERSION:
                 return version
     raise ProtocolViolationError("ready without the version of the file on trial")
+
+
+def _refused(entries: Sequence[Any]) -> dict[str, list[dict[str, str]]]:
+    """Hash → problems of the files that an evaluator refuses; ProtocolViolationError if odd."""
+    refused = {}
+    for entry in entries[:MAX_REFUSED]:
+        problems = entry.get("problems") if isinstance(entry, dict) else None
+        if not isinstance(problems, list):
+            raise ProtocolViolationError("rejected something that is no file with problems")
+        refused[str(entry.get("hash"))] = [_problem(one) for one in problems[:MAX_PROBLEMS]]
+    return refused
 
 
 def _problem(entry: Any) -> dict[str, str]:

@@ -70,7 +70,8 @@ def test_the_shipped_evaluator_refuses_the_july_file(*, disguised: bool) -> None
     with evaluator(SHIPPED, payload, trial=True) as supervised:
         refused = supervised.next()
     assert refused.kind == "rejected"
-    reasons = {problem["reason"] for problem in refused["problems"]}
+    (file,) = refused["files"]
+    reasons = {problem["reason"] for problem in file["problems"]}
     assert ("ARITY_MISMATCH" in reasons) is not disguised
     assert "FIELD_OUT_OF_RANGE" in reasons
 

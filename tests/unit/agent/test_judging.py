@@ -180,7 +180,7 @@ def test_rejected_candidate_is_told_with_its_problems(court: Court) -> None:
     """An author would not learn why a file was refused."""
     one = court.candidate()
     problems = [{"reason": "SAMPLE_FAILED", "place": "x" * 10**5, "found": 1}, "rubbish"]
-    court.says(one, "rejected", hash=hash_of(b"two"), problems=problems)
+    court.says(one, "rejected", files=[{"hash": hash_of(b"two"), "problems": problems}])
     assert court.world.last()[1:] == (State.REJECTED, ["SAMPLE_FAILED", ""])
     assert one.finished
 
@@ -189,8 +189,21 @@ def test_evaluator_may_reject_only_what_it_was_given(court: Court) -> None:
     """A broken evaluator could have any content thrown out."""
     court.worker()
     one = court.candidate()
-    with pytest.raises(ProtocolViolationError):
-        court.says(one, "rejected", hash="f" * 64, problems=[])
+    good = {"hash": hash_of(b"two"), "problems": []}
+    for files in ([{"hash": "f" * 64, "problems": []}], [good, {"hash": "f" * 64}], [good, 1], []):
+        with pytest.raises(ProtocolViolationError):
+            court.says(one, "rejected", files=files)
+    assert not one.finished
+
+
+def test_all_that_can_not_be_served_is_told_at_once(court: Court) -> None:
+    """Falling to a lower rung would take one start of an evaluator for each Channel File."""
+    known = {court.world.accepted(b"one", 1), court.world.accepted(b"other", 1, template_type=2)}
+    court.turn()
+    (one,) = court.theatre.pool.members
+    court.says(one, "rejected", files=[{"hash": found, "problems": []} for found in sorted(known)])
+    assert court.world.flow.unserved.keys() == known
+    assert one.finished
 
 
 def test_revoked_during_its_trial(court: Court) -> None:
@@ -208,7 +221,7 @@ def test_stand_by_that_can_not_load_is_slowed_down(court: Court) -> None:
     one = court.worker()
     court.turn()
     standby = next(two for two in court.theatre.pool.members if two is not one)
-    court.says(standby, "rejected", hash=hash_of(b"one"), problems=[])
+    court.says(standby, "rejected", files=[{"hash": hash_of(b"one"), "problems": []}])
     started = len(court.theatre.children)
     court.turn()
     assert len(court.theatre.children) == started
