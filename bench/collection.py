@@ -1,5 +1,6 @@
 """What does collecting events cost: to start, to those who cause events, and to read them?"""
 
+import mmap
 import os
 import socket
 import subprocess
@@ -84,7 +85,8 @@ def _receive(ours: socket.socket) -> int:
 def _collection() -> Iterator[tuple[dict[int, TemplateType], LoadedProbes]]:
     types = dict(load_definitions())
     try:
-        probes = load(tuple(types.values()), LIMITS.ring_bytes)
+        sizes = {one: LIMITS.ring_bytes.get(one, LIMITS.other_ring_bytes) for one in types}
+        probes = load(tuple(types.values()), sizes)
     except ProbeError as error:
         raise NotMeasurableError(error.detail) from error
     try:
@@ -98,6 +100,8 @@ def _costs(folder: str, divisor: int) -> dict[str, list[float]]:
     works: dict[str, tuple[Work, int]] = {
         "open for writing and close, least": (_open_to_write, OPENS // divisor),
         "open for reading and close, least": (_open_to_read, OPENS // divisor),
+        "map and unmap memory, least": (_map_memory, OPENS // divisor),
+        "send of a datagram, not to port 53, least": (_send, OPENS // divisor),
         "start of /bin/true until it has ended, least": (_execute, EXECS // divisor),
     }
     return {
@@ -123,6 +127,23 @@ def _open_to_read(count: int, folder: str) -> None:
         os.close(os.open(folder, os.O_RDONLY))
 
 
+def _map_memory(count: int, _folder: str) -> None:
+    for _ in range(count):
+        mmap.mmap(-1, mmap.PAGESIZE).close()
+
+
+def _send(count: int, _folder: str) -> None:
+    """To a socket of our own, which drops what it has no room for."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind(("127.0.0.1", 0))
+        client.connect(server.getsockname())
+        for _ in range(count):
+            client.send(b"x")
+
+
 def _execute(count: int, _folder: str) -> None:
     for _ in range(count):
         pid = os.posix_spawn("/bin/true", ["true"], {})
@@ -130,15 +151,25 @@ def _execute(count: int, _folder: str) -> None:
 
 
 def _time_in_bpf(probes: LoadedProbes, folder: str, divisor: int) -> list[Figure]:
-    """Nanoseconds per run of the programs that write records, as the kernel measures them."""
+    """Nanoseconds per run of programs that run often, as the kernel measures them."""
     kept = STATISTICS.read_text(encoding="ascii")
     STATISTICS.write_text("1", encoding="ascii")
     try:
         _open_to_write(OPENS // divisor, folder)
         _execute(EXECS // divisor, folder)
+        _map_memory(OPENS // divisor, folder)
+        _send(OPENS // divisor, folder)
     finally:
         STATISTICS.write_text(kept, encoding="ascii")
-    names = {"on_exec": "exec", "exit_file": "end of an open", "enter_openat": "begin of an open"}
+    names = {
+        "on_exec": "exec",
+        "exit_file": "end of an open",
+        "enter_openat": "begin of an open",
+        "enter_mmap": "begin of a map",
+        "exit_memory": "end of a map that is no event",
+        "enter_sendto": "begin of a send that is no event",
+        "exit_send": "end of a send that is no event",
+    }
     return [
         Figure(f"time in BPF at the {what}", _nanoseconds_per_run(probes.programs[name]), "ns")
         for name, what in names.items()
