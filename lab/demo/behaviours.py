@@ -18,7 +18,8 @@ _WRITE_TO_PARENT = (
 )
 _ASK_FOR_POOL = (
     "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto("
-    r"b'\\0\\1\\1\\0\\0\\1' + bytes(6) + b'\\4pool\\x09hashvault\\3pro\\0\\0\\1\\0\\1', ('127.0.0.1', 53))"
+    r"b'\\0\\1\\1\\0\\0\\1' + bytes(6) + b'\\4pool\\x09hashvault\\3pro\\0\\0\\1\\0\\1',"
+    " ('127.0.0.1', 53))"
 )
 
 BEHAVIOURS: tuple[Behaviour, ...] = (
