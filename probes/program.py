@@ -24,7 +24,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "network": ("socket.bpf.h", "network.bpf.c"),
     "ipc": ("socket.bpf.h", "ipc.bpf.c"),
     "process_access": ("target.bpf.h", "process_access.bpf.c"),
-    "dns": ("socket.bpf.h", "dns.bpf.c"),
+    "dns": ("socket.bpf.h", "dns_message.bpf.h", "dns.bpf.c"),
 }
 """In the order in which they are compiled: what happens at an exec calls what memory reports."""
 SOCKET_TYPES = frozenset({"network", "ipc"})

@@ -23,7 +23,7 @@ EVERYTHING = tuple(program.SOURCES)
         (("network",), {"socket.bpf.h", "network.bpf.c", "socket.bpf.c"}),
         (("process_access",), {"pending.bpf.h", "target.bpf.h", "process_access.bpf.c"}),
         (("memory",), {"pending.bpf.h", "memory.bpf.c", "process.bpf.c"}),
-        (("dns",), {"socket.bpf.h", "dns.bpf.c"}),
+        (("dns",), {"socket.bpf.h", "dns_message.bpf.h", "dns.bpf.c"}),
     ],
 )
 def test_only_what_is_wanted_is_compiled(wanted: tuple[str, ...], files: set[str]) -> None:
