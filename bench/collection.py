@@ -1,5 +1,6 @@
 """What does collecting events cost: to start, to those who cause events, and to read them?"""
 
+import mmap
 import os
 import socket
 import subprocess
@@ -86,7 +87,8 @@ def _receive(ours: socket.socket) -> int:
 def _collection() -> Iterator[tuple[dict[int, TemplateType], LoadedProbes]]:
     types = dict(load_definitions())
     try:
-        probes = load(tuple(types.values()), LIMITS.ring_bytes)
+        sizes = {one: LIMITS.ring_bytes.get(one, LIMITS.other_ring_bytes) for one in types}
+        probes = load(tuple(types.values()), sizes)
     except ProbeError as error:
         raise NotMeasurableError(error.detail) from error
     try:
@@ -100,6 +102,8 @@ def _costs(folder: str, divisor: int) -> dict[str, list[float]]:
     works: dict[str, tuple[Work, int]] = {
         "open for writing and close, least": (_open_to_write, OPENS // divisor),
         "open for reading and close, least": (_open_to_read, OPENS // divisor),
+        "map and unmap memory, least": (_map_memory, OPENS // divisor),
+        "send of a datagram, not to port 53, least": (_send, OPENS // divisor),
         "start of /bin/true until it has ended, least": (_execute, EXECS // divisor),
     }
     return {
@@ -125,6 +129,23 @@ def _open_to_read(count: int, folder: str) -> None:
         os.close(os.open(folder, os.O_RDONLY))
 
 
+def _map_memory(count: int, _folder: str) -> None:
+    for _ in range(count):
+        mmap.mmap(-1, mmap.PAGESIZE).close()
+
+
+def _send(count: int, _folder: str) -> None:
+    """To a socket of our own, which drops what it has no room for."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind(("127.0.0.1", 0))
+        client.connect(server.getsockname())
+        for _ in range(count):
+            client.send(b"x")
+
+
 def _execute(count: int, _folder: str) -> None:
     for _ in range(count):
         pid = os.posix_spawn("/bin/true", ["true"], {})
@@ -132,13 +153,15 @@ def _execute(count: int, _folder: str) -> None:
 
 
 def _time_in_bpf(probes: LoadedProbes, folder: str, divisor: int) -> list[Figure]:
-    """Nanoseconds in the programs that run at exec, exit and open, as the kernel counts them."""
+    """Nanoseconds in programs that run often, as the kernel counts them."""
     opens, execs = OPENS // divisor, EXECS // divisor
     works: list[tuple[str, Work, int, tuple[str, ...], str | None]] = [
         ("an exec", _execute, execs, ("on_exec",), "<= 1500"),
         ("the end of a process", _execute, execs, ("on_exit",), None),
         ("an open for writing", _open_to_write, opens, ("enter_openat", "exit_file"), "<= 200"),
         ("an open for reading", _open_to_read, opens, ("enter_openat", "exit_file"), "<= 200"),
+        ("a map that is no event", _map_memory, opens, ("enter_mmap", "exit_memory"), None),
+        ("a send that is no event", _send, opens, ("enter_sendto", "exit_send"), None),
     ]
     kept = STATISTICS.read_text(encoding="ascii")
     STATISTICS.write_text("1", encoding="ascii")

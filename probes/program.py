@@ -30,7 +30,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "exit": ("exit.bpf.c",),
     "module": ("module.bpf.c",),
     "process_access": ("target.bpf.h", "process_access.bpf.c"),
-    "dns": ("socket.bpf.h", "dns.bpf.c"),
+    "dns": ("socket.bpf.h", "dns_message.bpf.h", "dns.bpf.c"),
 }
 """By Template Type, in the order in which they are compiled: process calls what reports execs."""
 SOCKET_TYPES = frozenset({"network", "ipc"})

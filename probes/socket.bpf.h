@@ -6,6 +6,9 @@
 #define IPV4_ADDRESS_BYTES 16 /* of struct sockaddr_in */
 #define IPV6_ADDRESS_BYTES 24 /* of struct sockaddr_in6 without its scope */
 
+#define SOCKET_STREAM 1
+#define SOCKET_DATAGRAM 2
+
 #define ERROR_BAD_DESCRIPTOR (-9)
 #define ERROR_NOT_A_SOCKET (-88)
 

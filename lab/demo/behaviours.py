@@ -18,6 +18,18 @@ _LOAD_BPF = (
     "ctypes.CDLL(None).syscall(call, 5, struct.pack('IIQQ', 5, 2, at, at), 24)"
 )
 """Two instructions that return 0, for tracepoints; nothing is attached, and it is gone at once."""
+_RUN_FROM_MEMORY = (
+    "import os; file = os.memfd_create('tool'); os.write(file, open('/bin/true', 'rb').read()); "
+    "os.execve(file, ['tool'], {})"
+)
+_WRITE_TO_PARENT = (
+    "import ctypes, os; ctypes.CDLL(None).process_vm_writev(os.getppid(), None, 0, None, 0, 0)"
+)
+_ASK_FOR_POOL = (
+    "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto("
+    r"b'\\0\\1\\1\\0\\0\\1' + bytes(6) + b'\\4pool\\x09hashvault\\3pro\\0\\0\\1\\0\\1',"
+    " ('127.0.0.1', 53))"
+)
 
 BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour(
@@ -103,5 +115,23 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "module",
         "tracing-program-of-hidden-program",
         commands(f'cp /usr/bin/python3 .loader; $PWD/.loader -c "{_LOAD_BPF}"; rm .loader'),
+    ),
+    Behaviour(
+        "a process writes to the memory of another one (nothing)",
+        "process_access",
+        "code-injected-into-process",
+        commands(f'/usr/bin/python3 -c "{_WRITE_TO_PARENT}"; true'),
+    ),
+    Behaviour(
+        "a program runs that is in no folder",
+        "memory",
+        "program-run-from-memory",
+        commands(f'/usr/bin/python3 -c "{_RUN_FROM_MEMORY}"'),
+    ),
+    Behaviour(
+        "the name of a mining pool is asked for (of nobody)",
+        "dns",
+        "query-for-mining-pool",
+        commands(f'/usr/bin/python3 -c "{_ASK_FOR_POOL}"'),
     ),
 )

@@ -23,7 +23,7 @@ from probes.tracefs import mount_privately
 mount_privately()
 program.LIMITS = replace(LIMITS, **{changes!r})
 types = tuple(load_definitions().values())
-probes = loader.load(types, {{kind.number: LIMITS.ring_bytes[kind.number] for kind in types}})
+probes = loader.load(types, {{kind.number: LIMITS.other_ring_bytes for kind in types}})
 {body}
 with Counters(probes.counters, probes.counter_slots) as counters:
     found = {{f"{{slot.cause}} {{slot.template_type}}": count

@@ -13,9 +13,11 @@ import pytest
 from probes.processes import read_process
 from tests.kernel.collection import Collection, Event
 from tests.kernel.workload import run_python
+from tests.needs import skip_unavoidable
 
 SELF, CHILD, DESCENDANT, PARENT, OTHER = range(1, 6)
 ONE_TARGET = {"target_pid", "target_parent_pid", "target_user_id", "target_start_time", "relation"}
+LAST_PID = "/proc/sys/kernel/ns_last_pid"
 
 CALLS = """
 PTRACE, READ, WRITE, GETFD, OPEN, SEND, TKILL, TGKILL, QUEUE, TGQUEUE = {
@@ -278,6 +280,29 @@ def test_numbers_of_another_pid_namespace(collection: Collection) -> None:
     assert int(target) > int(events[0]["pid"]) > 2
     assert {event["relation"] for event in events} == {CHILD}
     assert {event["target_parent_pid"] for event in events} == {events[0]["pid"]}
+
+
+@pytest.mark.parametrize("number", [63, 64, 65, 4095, 4096, 32_000])
+def test_numbers_of_every_size(collection: Collection, number: int) -> None:
+    """If it failed, a target would be unknown because of its number."""
+    if not Path(LAST_PID).exists():
+        skip_unavoidable("the kernel was built without CHECKPOINT_RESTORE")
+    program = (
+        "assert library.unshare(0x20000000) == 0\n"
+        "first = os.fork()\n"
+        "if first == 0:\n"
+        f"    open('{LAST_PID}', 'w').write('{number - 1}')\n"
+        "    victim = os.fork()\n"
+        "    if victim == 0:\n"
+        "        time.sleep(30)\n"
+        "    os.kill(victim, 9)\n"
+        "    os._exit(os.waitpid(victim, 0)[0] & 0xff)\n"
+        f"assert os.WEXITSTATUS(os.waitpid(first, 0)[1]) == {number & 0xFF}\n"
+    )
+    (event,) = collection.take("process_access", parents=[run_python(CALLS + program)])
+    assert event["requested_pid"] == number
+    assert event["target_parent_pid"] == event["pid"]
+    assert event["target_image"] == os.fsencode(sys.executable)
 
 
 def test_every_field_is_supplied(collection: Collection, target: subprocess.Popen[bytes]) -> None:

@@ -74,7 +74,7 @@ def test_wrong_kind_does_not_compile() -> None:
 def test_verifier_has_its_say() -> None:
     """If it failed, nobody would learn why the kernel refused a program."""
     reason, detail = attempt(
-        "    if (counter)\n        __sync_fetch_and_add(counter, 1);",
+        "    if (counter)\n        __sync_fetch_and_add(counter, lost);",
         "    __sync_fetch_and_add(counter, 1);",
     )
     assert reason == "VERIFIER_REFUSED"

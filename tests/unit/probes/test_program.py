@@ -28,7 +28,7 @@ EVERYTHING = tuple(one.name for one in load_definitions().values())
         (("module",), {"pending.bpf.h", "module.bpf.c"}),
         (("process_access",), {"pending.bpf.h", "target.bpf.h", "process_access.bpf.c"}),
         (("memory",), {"pending.bpf.h", "memory.bpf.c", "process.bpf.c"}),
-        (("dns",), {"socket.bpf.h", "dns.bpf.c"}),
+        (("dns",), {"socket.bpf.h", "dns_message.bpf.h", "dns.bpf.c"}),
     ],
 )
 def test_only_what_is_wanted_is_compiled(wanted: tuple[str, ...], files: set[str]) -> None:
