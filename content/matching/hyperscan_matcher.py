@@ -58,14 +58,12 @@ class HyperscanMatcher:
         found: list[tuple[int, int]] = []
         add = found.append
 
-        def on_match(
-            pattern: int, _start: int, end: int, _flags: int, _context: object
-        ) -> bool | None:
+        def on_match(pattern: int, _start: int, end: int, _flags: int, _context: object) -> bool:
             if pattern in muted:
-                return None
+                return False
             add((pattern, end))
             # Anything true ends the scan.
-            return True if len(found) > most else None
+            return len(found) > most
 
         # Any buffer will do, without a copy; the type annotations of the wheel know text only.
         self._database.scan(cast("bytes", buffer), match_event_handler=on_match)
