@@ -8,6 +8,7 @@ tried, 130 if interrupted.
 import argparse
 import fcntl
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,8 @@ INTERRUPTED = 130
 def main() -> int:
     """The command; its exit status."""
     arguments = _arguments()
+    # Whoever ends us wants guests and half-built images gone as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = [one for one in KERNELS if not arguments.releases or one.release in arguments.releases]
     try:
         with _alone():

@@ -21,6 +21,7 @@ PACKAGES = {
     "apt-get": "apt",
     "dpkg-deb": "dpkg",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 """Commands of this package and the Debian packages that have them."""
 

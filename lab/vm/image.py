@@ -21,6 +21,10 @@ BLOCK_BYTES = 4096
 OPTIONS = ("-q", "-F", "-O", "^has_journal", "-m", "0", "-b", str(BLOCK_BYTES))
 """No journal: nothing that a guest writes is kept."""
 
+NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""mmdebstrap mounts /proc, /sys and /dev in what it builds. Where it is interrupted, nothing may be
+left running in there, and above all nothing mounted when the folder is removed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Disk:
@@ -47,7 +51,8 @@ def system_image(packages: Sequence[str], mirrors: Mirrors) -> Path:
             scratch.chmod(0o755)
             root = scratch / "root"
             wanted = ["--quiet", "--variant=essential", f"--include={','.join(sorted(packages))}"]
-            commands.run(VmReason.BUILD_FAILED, "mmdebstrap", *wanted, release, root, *sources)
+            build = ["mmdebstrap", *wanted, release, root, *sources]
+            commands.run(VmReason.BUILD_FAILED, "unshare", *NAMESPACES, *build)
             folder_image(root, kept)
     return kept
 

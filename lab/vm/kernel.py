@@ -5,7 +5,9 @@ that reach a virtio disk. Everything else that guests need is built into Debian'
 """
 
 import lzma
+import re
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +16,11 @@ from lab.vm.debian import Archive, Mirrors
 from lab.vm.errors import VmError, VmReason
 
 METAPACKAGE = "linux-image-cloud-amd64"
-DISK_MODULES = (
-    "virtio",
-    "virtio_ring",
-    "virtio_pci_legacy_dev",
-    "virtio_pci_modern_dev",
-    "virtio_pci",
-    "virtio_blk",
-)
-"""In the order they are loaded in; newer kernels have some of them built in."""
+DISK_MODULES = ("virtio_pci", "virtio_blk")
+"""What a virtio disk needs, with all that these need; newer kernels have some of it built in."""
+
+DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
+"""In a module's own description: the modules whose symbols it uses."""
 
 IMAGE = "vmlinuz"
 MODULES = "modules"
@@ -77,11 +75,26 @@ def keep_what_boots(content: Path, ready: Path) -> None:
         )
     (ready / MODULES).mkdir(parents=True)
     shutil.copy2(images[0], ready)
-    found = {path.name.partition(".")[0]: path for path in content.rglob("*.ko*")}
-    for index, name in enumerate(DISK_MODULES):
-        if name in found:
-            module = ready / MODULES / f"{index:02}-{name}.ko"
-            module.write_bytes(_uncompressed(found[name]))
+    found = {path.name.partition(".")[0]: path for path in content.rglob("virtio*.ko*")}
+    modules = {name: _uncompressed(path) for name, path in found.items()}
+    for index, name in enumerate(load_order(modules, DISK_MODULES)):
+        (ready / MODULES / f"{index:02}-{name}.ko").write_bytes(modules[name])
+
+
+def load_order(modules: Mapping[str, bytes], wanted: Iterable[str]) -> list[str]:
+    """Names of the wanted modules and of all that they depend on, each after what it needs.
+
+    modules: content by name; what is not among them is built into the kernel.
+    """
+    ordered: list[str] = []
+    for name in wanted:
+        if name not in modules:
+            continue
+        found = DEPENDS.search(modules[name])
+        needs = found[1].decode("ascii").split(",") if found else []
+        ordered += load_order(modules, needs)
+        ordered.append(name)
+    return list(dict.fromkeys(ordered))
 
 
 def _uncompressed(module: Path) -> bytes:
