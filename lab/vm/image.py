@@ -51,7 +51,7 @@ def system_image(packages: Sequence[str], mirrors: Mirrors) -> Path:
             scratch.chmod(0o755)
             root = scratch / "root"
             wanted = ["--quiet", "--variant=essential", f"--include={','.join(sorted(packages))}"]
-            build = ["mmdebstrap", *wanted, release, root, *sources]
+            build = ("mmdebstrap", *wanted, release, str(root), *sources)
             commands.run(VmReason.BUILD_FAILED, "unshare", *NAMESPACES, *build)
             folder_image(root, kept)
     return kept

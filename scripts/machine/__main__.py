@@ -40,10 +40,9 @@ def set_up(*, for_lint: bool, for_vms: bool) -> None:
     """Do everything that is missing, one set-up of a checkout at a time."""
     began = time.monotonic()
     with _alone():
-        wanted = packages.NEEDED
-        wanted += packages.FOR_LINT if for_lint else ()
-        wanted += packages.FOR_VMS if for_vms else ()
-        packages.install(wanted)
+        for_lint_only = packages.FOR_LINT if for_lint else ()
+        for_vms_only = packages.FOR_VMS if for_vms else ()
+        packages.install((*packages.NEEDED, *for_lint_only, *for_vms_only))
         accounts.create()
         where = place.choose(CHECKOUT, roles_have_users=can_act_as_root())
         environment.make(where)
