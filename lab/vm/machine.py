@@ -131,10 +131,10 @@ def started(guest: Guest, folder: Path) -> Iterator[Machine]:
     for name in (CONSOLE, RESULTS, QEMU_SAID):
         (folder / name).write_bytes(b"")
     archive = initramfs.build(folder, guest.kernel, guest.disks, guest.command)
-    bound = [commands.find("setpriv"), "--pdeathsig", "KILL", commands.find("qemu-system-x86_64")]
+    qemu = [commands.find("qemu-system-x86_64"), *command_line(guest, archive, folder)]
     with (folder / QEMU_SAID).open("wb") as said:
         process = subprocess.Popen(
-            [*bound, *command_line(guest, archive, folder)],
+            [*bound_to(os.getpid()), *qemu],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
@@ -145,6 +145,17 @@ def started(guest: Guest, folder: Path) -> Iterator[Machine]:
         yield machine
     finally:
         machine.cut_power()
+
+
+def bound_to(owner: int) -> list[str]:
+    """What a command line begins with so that the kernel kills it when its owner, a parent, dies.
+
+    An owner that died before that was arranged is noticed: nothing is started then.
+    """
+    return [
+        *(commands.find("setpriv"), "--pdeathsig", "KILL"),
+        *("/bin/sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(owner)),
+    ]
 
 
 def run(guest: Guest, folder: Path, seconds: float) -> Outcome:
