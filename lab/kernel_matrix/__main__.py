@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from content.escape import safe
 from lab.kernel_matrix import guest, outcomes, report
 from lab.kernel_matrix.kernels import COMMAND_SECONDS, KERNELS, MatrixKernel
-from lab.kernel_matrix.report import KernelResult, State
+from lab.kernel_matrix.report import KernelResult, Matrix, State
 from lab.vm import debian, kernel, machine, probe
 from lab.vm.errors import VmError, VmReason
 from lab.vm.probe import Choice
@@ -51,26 +51,28 @@ def main() -> int:
 
 def try_all(wanted: Sequence[MatrixKernel], pytest_arguments: str) -> list[KernelResult]:
     """Make what guests are given, then try each kernel; the report grows with every result."""
-    began = time.monotonic()
+    kernel.require_architecture()
     mirrors = debian.configured_mirrors()
+    began = time.monotonic()
     given = guest.disks(mirrors)
-    say(f"images ready after {time.monotonic() - began:.1f} s")
-    choice: Choice | None = None
-    results: list[KernelResult] = []
+    matrix = Matrix(images_seconds=time.monotonic() - began)
+    say(f"images ready after {matrix.images_seconds:.1f} s")
     for one in wanted:
         try:
             found = kernel.kernel_of(one.release, mirrors)
         except VmError as error:
-            results.append(report.could_not_be_had(one, str(error)))
+            matrix.results.append(report.could_not_be_had(one, str(error)))
         else:
-            choice = choice or _chosen(found)
-            started = guest.guest(found, given, choice.accelerator, pytest_arguments)
-            results.append(_try(one, started))
-        for line in report.lines(results[-1]):
+            matrix.choice = matrix.choice or _chosen(found)
+            accelerator = matrix.choice.accelerator
+            matrix.results.append(
+                _try(one, guest.guest(found, given, accelerator, pytest_arguments))
+            )
+        for line in report.lines(matrix.results[-1]):
             say(line)
-        report.write(REPORT, report.document(choice, results))
+        report.write(REPORT, report.document(matrix))
     say(f"report: {REPORT}")
-    return results
+    return matrix.results
 
 
 def exit_status(results: Sequence[KernelResult]) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +32,15 @@ class KernelResult:
     version: str | None = None
     session: Session = field(default_factory=Session)
     outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class Matrix:
+    """All that is known so far: how guests are run, how long their images took, the rows."""
+
+    images_seconds: float
+    choice: Choice | None = None
+    results: list[KernelResult] = field(default_factory=list)
 
 
 def judge(kernel: MatrixKernel, version: str, outcome: Outcome, session: Session) -> KernelResult:
@@ -81,14 +89,14 @@ def last_line(text: str) -> str:
     return found[-1].strip() if found else ""
 
 
-def document(choice: Choice | None, results: Sequence[KernelResult]) -> dict[str, Any]:
+def document(matrix: Matrix) -> dict[str, Any]:
     """The whole matrix as JSON's kinds of values."""
+    choice = matrix.choice
     return {
         "machine": platform.release(),
-        "accelerator": None
-        if choice is None
-        else {"name": choice.accelerator.name, "because": choice.because},
-        "kernels": [_row(result) for result in results],
+        "accelerator": choice and {"name": choice.accelerator.name, "because": choice.because},
+        "images_seconds": matrix.images_seconds,
+        "kernels": [_row(result) for result in matrix.results],
     }
 
 

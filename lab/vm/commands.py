@@ -1,5 +1,6 @@
 """Commands that build images: run quietly, translated into VmError where they fail."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ TAIL_LINES = 15
 """How much of a failed command's output is shown."""
 
 SYSTEM_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
-ENVIRONMENT = {"PATH": SYSTEM_FOLDERS, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+SETTINGS = {"PATH": SYSTEM_FOLDERS, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
     "mmdebstrap": "mmdebstrap",
@@ -38,6 +39,11 @@ def find(name: str) -> str:
     return path
 
 
+def environment() -> dict[str, str]:
+    """This process's, a proxy's address for apt included, in the words that are read here."""
+    return {**os.environ, **SETTINGS}
+
+
 def run(
     reason: VmReason,
     name: str,
@@ -59,7 +65,7 @@ def run(
             text=True,
             errors="backslashreplace",
             cwd=folder,
-            env=ENVIRONMENT,
+            env=environment(),
             timeout=LIMITS.build_seconds,
         )
     except subprocess.TimeoutExpired as error:

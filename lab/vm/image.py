@@ -53,8 +53,15 @@ def system_image(packages: Sequence[str], mirrors: Mirrors) -> Path:
             wanted = ["--quiet", "--variant=essential", f"--include={','.join(sorted(packages))}"]
             build = ("mmdebstrap", *wanted, release, str(root), *sources)
             commands.run(VmReason.BUILD_FAILED, "unshare", *NAMESPACES, *build)
+            kept.with_suffix(".packages").write_text(_installed(root), encoding="utf-8")
             folder_image(root, kept)
     return kept
+
+
+def _installed(root: Path) -> str:
+    """Names and versions of what a root file system was made from, to be kept beside its image."""
+    records = f"--admindir={root / 'var' / 'lib' / 'dpkg'}"
+    return commands.run(VmReason.BUILD_FAILED, "dpkg-query", records, "--show")
 
 
 def folder_image(folder: Path, image: Path) -> None:

@@ -5,6 +5,7 @@ that reach a virtio disk. Everything else that guests need is built into Debian'
 """
 
 import lzma
+import platform
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from lab.vm import cache, commands
 from lab.vm.debian import Archive, Mirrors
 from lab.vm.errors import VmError, VmReason
 
+ARCHITECTURE = "x86_64"
 METAPACKAGE = "linux-image-cloud-amd64"
 DISK_MODULES = ("virtio_pci", "virtio_blk")
 """What a virtio disk needs, with all that these need; newer kernels have some of it built in."""
@@ -34,6 +36,15 @@ class Kernel:
     version: str
     image: Path
     modules: tuple[Path, ...]
+
+
+def require_architecture() -> None:
+    """Kernels and guests are those of x86-64 only."""
+    found = platform.machine()
+    if found != ARCHITECTURE:
+        raise VmError(
+            VmReason.ARCHITECTURE_UNSUPPORTED, f"this machine is {found}, expected {ARCHITECTURE}"
+        )
 
 
 def kernel_of(release: str, mirrors: Mirrors) -> Kernel:

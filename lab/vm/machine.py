@@ -138,7 +138,7 @@ def started(guest: Guest, folder: Path) -> Iterator[Machine]:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
-            env=commands.ENVIRONMENT,
+            env=commands.environment(),
         )
     machine = Machine(process, folder)
     try:

@@ -11,6 +11,7 @@ from lab.kernel_matrix.kernels import MatrixKernel
 from lab.kernel_matrix.outcomes import Session, read
 from lab.kernel_matrix.report import (
     KernelResult,
+    Matrix,
     State,
     could_not_be_had,
     document,
@@ -115,7 +116,7 @@ def test_kernel_that_could_not_be_had_is_reported_with_its_reason() -> None:
     """A row would be missing from the matrix without anybody noticing."""
     absent = could_not_be_had(KERNEL, "ARCHIVE_UNREACHABLE: gone")
     assert lines(absent) == ["6.1 (bookworm)   skipped: ARCHIVE_UNREACHABLE: gone"]
-    (row,) = json.loads(json.dumps(document(None, [absent])))["kernels"]
+    (row,) = json.loads(json.dumps(document(Matrix(1.0, results=[absent]))))["kernels"]
     assert (row["state"], row["version"], row["passed"]) == ("skipped", None, 0)
 
 
