@@ -13,10 +13,11 @@ MAKEFLAGS += --no-print-directory
 BIN = $$(realpath .venv)/bin
 FUZZ_SECONDS ?= 180
 
-.PHONY: help setup demo test kernel-test lint fix fuzz fuzz-quick bench bench-quick docs proto lock clean
+.PHONY: help setup demo test kernel-test kernel-matrix lint fix fuzz fuzz-quick bench bench-quick \
+  docs proto lock clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: ## Install what is missing: Debian packages, system users, the environment
 	@scripts/setup
@@ -29,6 +30,10 @@ test: setup ## Run all tests: unit, process, kernel and journeys
 
 kernel-test: setup ## Run the tests of the probes on this kernel
 	@scripts/as-root $(BIN)/pytest tests/kernel $(PYTEST_ARGUMENTS)
+
+kernel-matrix: ## Run them in virtual machines on Debian's kernels 5.10, 6.1 and 6.12
+	@scripts/setup --for-vms
+	@scripts/as-root $(BIN)/python -m lab.kernel_matrix --pytest-arguments="$(PYTEST_ARGUMENTS)"
 
 lint: setup ## Check style, types, import directions, the wire and generated files
 	@scripts/lint

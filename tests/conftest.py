@@ -1,4 +1,4 @@
-"""For all tests: skips that CI could avoid fail there, and generated examples leave no files."""
+"""For all tests: avoidable skips fail in CI, no files are left, slow machines get more time."""
 
 from collections.abc import Generator
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.needs import UNAVOIDABLE, skips_are_forbidden
+from tests.patience import FACTOR, patient
 
 # No database (it would lie in the checkout), and no deadline: pytest's time limit is the one limit.
 # In CI the examples are the same in every run, so that a failure there is a change's own.
@@ -14,6 +15,16 @@ settings.register_profile(
     "bulkhead", database=None, deadline=None, derandomize=skips_are_forbidden()
 )
 settings.load_profile("bulkhead")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every test more time where that is asked for."""
+    if FACTOR == 1:
+        return
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        seconds = float(marker.args[0] if marker else config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(patient(seconds)), append=False)
 
 
 @pytest.hookimpl(wrapper=True)

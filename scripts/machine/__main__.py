@@ -25,7 +25,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def main() -> int:
     """Set up; the exit status is 0, 1 with a reason on standard error, or 130 if interrupted."""
     try:
-        set_up(for_lint=_arguments().for_lint)
+        arguments = _arguments()
+        set_up(for_lint=arguments.for_lint, for_vms=arguments.for_vms)
     except SetupError as error:
         print(f"set-up: error: {error}", file=sys.stderr)
         return 1
@@ -35,12 +36,13 @@ def main() -> int:
     return 0
 
 
-def set_up(*, for_lint: bool) -> None:
+def set_up(*, for_lint: bool, for_vms: bool) -> None:
     """Do everything that is missing, one set-up of a checkout at a time."""
     began = time.monotonic()
     with _alone():
-        wanted = packages.NEEDED + (packages.FOR_LINT if for_lint else ())
-        packages.install(wanted)
+        for_lint_only = packages.FOR_LINT if for_lint else ()
+        for_vms_only = packages.FOR_VMS if for_vms else ()
+        packages.install((*packages.NEEDED, *for_lint_only, *for_vms_only))
         accounts.create()
         where = place.choose(CHECKOUT, roles_have_users=can_act_as_root())
         environment.make(where)
@@ -50,6 +52,7 @@ def set_up(*, for_lint: bool) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/setup", description=__doc__)
     parser.add_argument("--for-lint", action="store_true", help="also what only lint needs (npm)")
+    parser.add_argument("--for-vms", action="store_true", help="also what virtual machines need")
     return parser.parse_args()
 
 

@@ -64,8 +64,12 @@ def checks_of(checkout: Path, *, files: bool) -> dict[str, Callable[[], Iterable
 
 
 def processes(checkout: Path) -> list[str]:
-    """Running processes whose command line names this checkout's environment."""
-    marks = [os.fsencode(path) + b"/" for path in (checkout / ".venv", shared_folder(checkout))]
+    """Running processes whose command line names this checkout's environment or what it built.
+
+    The latter are virtual machines: they hold their disks and kernels in build/.
+    """
+    places = (checkout / ".venv", checkout / "build", shared_folder(checkout))
+    marks = [os.fsencode(path) + b"/" for path in places]
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in _ancestry():

@@ -1,7 +1,7 @@
 """The Debian packages that Bulkhead stands on: which are missing, what for, and their installation.
 
-`NEEDED` is the whole list. What is installed already is left alone; the package lists are fetched
-only when something is missing.
+`NEEDED` is what everything stands on, the other lists are what single targets need. What is
+installed already is left alone; the package lists are fetched only when something is missing.
 """
 
 import shutil
@@ -64,6 +64,15 @@ NEEDED = (
 FOR_LINT = (
     DebianPackage("nodejs", "runs buf, the linter of the wire", "`make lint` skips buf", "node"),
     DebianPackage("npm", "fetches buf at its pinned version", "`make lint` skips buf", "npm"),
+)
+
+_NO_VMS = "`make kernel-matrix` can't start virtual machines"
+FOR_VMS = (
+    DebianPackage("qemu-system-x86", "runs virtual machines", _NO_VMS),
+    DebianPackage("mmdebstrap", "builds their file systems from Debian packages", _NO_VMS),
+    DebianPackage("e2fsprogs", "makes disk images of these", _NO_VMS),
+    DebianPackage("busybox-static", "is what a guest starts with", _NO_VMS),
+    DebianPackage("cpio", "packs that for the kernel", _NO_VMS),
 )
 
 

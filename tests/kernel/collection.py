@@ -18,8 +18,9 @@ from content.definitions import Kind, TemplateType, load_definitions
 from content.record import LENGTH_SUFFIX
 from probes.counters import Cause, Counters, CounterSlot
 from probes.ring import Records, Ring
+from tests.patience import patient
 
-SECONDS = 50
+SECONDS = patient(50)
 """A processor that is emulated compiles a hundred times slower than a real one."""
 
 MANY = 1 << 20

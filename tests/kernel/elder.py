@@ -4,6 +4,8 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
+from tests.patience import patient
+
 
 class Elder:
     """`sh` under an odd name with odd arguments, reading commands from a pipe."""
@@ -36,6 +38,6 @@ class Elder:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(patient(10))
         assert self._process.stdout is not None
         self._process.stdout.close()

@@ -21,9 +21,10 @@ from tests.kernel.collection import (
     start_process,
 )
 from tests.needs import require_btf
+from tests.patience import patient
 from tests.process.waiting import until
 
-GONE_SECONDS = 10
+GONE_SECONDS = patient(10)
 TEMPORARY = Path(tempfile.gettempdir())
 
 
@@ -37,14 +38,14 @@ def execs_seen(collection: Collection, count: int) -> int:
     seen = 0
     for _ in range(count):
         process = subprocess.Popen(["/bin/true"])
-        process.wait(10)
+        process.wait(patient(10))
         seen += len(collection.take("process", [process.pid]))
     return seen
 
 
 def test_collection_outlives_the_collector(session_collection: Collection) -> None:
     """If it failed, no event would come once the process with BPF rights is gone."""
-    assert session_collection.process.wait(10) == 0
+    assert session_collection.process.wait(patient(10)) == 0
     session_collection.skip()
     assert execs_seen(session_collection, 5) == 5
 
@@ -109,7 +110,7 @@ def test_tracefs_is_mounted_where_nobody_sees_it() -> None:
         "assert not Path('/sys/kernel/tracing/events').exists()\n"
     )
     command = ["unshare", "--mount", sys.executable, "-c", program]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], timeout=50)
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], timeout=patient(50))
 
 
 def test_without_rights_it_says_so() -> None:

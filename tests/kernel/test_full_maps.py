@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from tests.needs import require_btf
+from tests.patience import patient
 
-SECONDS = 50
+SECONDS = patient(50)
 FEW = 3
 FORKS = 12
 

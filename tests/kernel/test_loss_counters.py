@@ -6,6 +6,7 @@ from probes.counters import Cause, CounterSlot
 from tests.kernel.bpf_objects import counted_runs, facts
 from tests.kernel.collection import Collection, collecting, records_of
 from tests.needs import require_btf
+from tests.patience import patient
 
 SMALLEST = "16384"
 EXECS = 40
@@ -45,7 +46,7 @@ def test_room_that_was_given_back_is_used_again() -> None:
         seen = 0
         for index in range(EXECS):
             process = subprocess.Popen(["/bin/true", str(index)])
-            process.wait(10)
+            process.wait(patient(10))
             seen += len(collection.take("process", [process.pid]))
         lost = sum(collection.lost().values())
         assert EXECS - lost <= seen <= EXECS

@@ -13,6 +13,7 @@ from tests.kernel.collection import Collection, Event, is_truncated
 from tests.kernel.elder import Elder
 from tests.kernel.workload import run_python
 from tests.needs import require_audit
+from tests.patience import patient
 
 EXECS = 23
 COMMAND_LINE_BYTES = 4096
@@ -31,7 +32,7 @@ def run_one(
 ) -> tuple[int, Event]:
     """Execute a program with these arguments; returns its pid and its one event."""
     process = subprocess.Popen(arguments, executable=image)
-    assert process.wait(10) == 0
+    assert process.wait(patient(10)) == 0
     (event,) = collection.take("process", [process.pid])
     return process.pid, event
 
@@ -105,7 +106,7 @@ def test_user_is_the_real_one(collection: Collection) -> None:
     process = subprocess.Popen(
         ["/bin/true"], user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[]
     )
-    process.wait(10)
+    process.wait(patient(10))
     (event,) = collection.take("process", [process.pid])
     assert (event["user_id"], event["group_id"]) == (nobody.pw_uid, nobody.pw_gid)
     assert event["parent_user_id"] == os.getuid()
@@ -204,7 +205,7 @@ def test_relative_image_stays_relative(collection: Collection, tmp_path: Path) -
     """If it failed, the image would not be what the program was asked for as."""
     (tmp_path / "here").symlink_to("/bin/true")
     process = subprocess.Popen(["./here"], cwd=tmp_path)
-    process.wait(10)
+    process.wait(patient(10))
     (event,) = collection.take("process", [process.pid])
     assert event["image"] == b"./here"
 

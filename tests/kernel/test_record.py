@@ -14,9 +14,10 @@ from content.recorded_events_reader import load
 from content.template_type import Rung
 from tests.kernel.workload import run_python
 from tests.needs import require_btf
+from tests.patience import patient
 
 EXECS = 10
-SECONDS = 60
+SECONDS = patient(60)
 PROCESS = 1
 
 

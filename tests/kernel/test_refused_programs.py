@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from tests.needs import require_btf
+from tests.patience import patient
 
-SECONDS = 50
+SECONDS = patient(50)
 
 # A process of its own: an attempt that goes wrong must not touch the tests' own probes.
 PROGRAM = """

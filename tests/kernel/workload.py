@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SECONDS = 30
+from tests.patience import patient
+
+SECONDS = patient(30)
 
 PRELUDE = """
 import ctypes, os, socket, stat, sys, threading

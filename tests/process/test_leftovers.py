@@ -20,3 +20,15 @@ def test_a_running_process_is_found_by_where_it_runs_from(tmp_path: Path) -> Non
         finally:
             running.kill()
     assert processes(tmp_path) == []
+
+
+def test_a_virtual_machine_is_found_by_its_images(tmp_path: Path) -> None:
+    """A guest that was left behind would hold two gigabytes unseen."""
+    (tmp_path / "build").mkdir()
+    disk = tmp_path / "build" / "disk"
+    disk.touch()
+    with subprocess.Popen(["/usr/bin/tail", "-f", disk]) as running:
+        try:
+            assert [line.split()[0] for line in processes(tmp_path)] == [str(running.pid)]
+        finally:
+            running.kill()
