@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN = $$(realpath .venv)/bin
 
-.PHONY: help setup demo test kernel-test lint fix bench bench-quick docs proto lock clean
+.PHONY: help setup demo test kernel-test mutation mutation-quick lint fix bench bench-quick docs proto lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -28,6 +28,12 @@ test: setup ## Run all tests: unit, process, kernel and journeys
 
 kernel-test: setup ## Run the tests of the probes on this kernel
 	@scripts/as-root $(BIN)/pytest tests/kernel $(PYTEST_ARGUMENTS)
+
+mutation: setup ## Break the checks of validator and interpreter, and see that the tests notice
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation $(MUTATION_ARGUMENTS)
+
+mutation-quick: setup ## The same for a fixed sample, as CI does
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --quick
 
 lint: setup ## Check style, types, import directions, the wire and generated files
 	@scripts/lint
