@@ -15,7 +15,7 @@ BIN = $$(realpath .venv)/bin
 .PHONY: help setup demo test kernel-test mutation mutation-quick lint fix bench bench-quick docs proto lock clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: ## Install what is missing: Debian packages, system users, the environment
 	@scripts/setup

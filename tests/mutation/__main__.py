@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.mutation import reporting, survivors
@@ -28,23 +28,17 @@ def main() -> int:
     """Run what the arguments ask for; the exit status."""
     arguments = _arguments()
     everything = {path: mutants_of(path) for path in TARGETS}
-    chosen = [
-        mutant
-        for path in arguments.files or (CHECKS if arguments.quick else TARGETS)
-        for mutant in everything[path]
-        if not arguments.only or mutant.id in arguments.only
-    ]
-    if arguments.quick:
-        chosen = _sample(chosen)
+    chosen = _chosen(arguments, everything)
+    reasons = survivors.read(SURVIVORS)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bulkhead-mutation-") as scratch:
         try:
-            killed_by = _Run(Path(scratch), arguments.workers, quick=arguments.quick).of(chosen)
+            run = _Run(Path(scratch), arguments.workers, reasons, quick=arguments.quick)
+            killed_by = run.of(chosen)
         except TestsFailError as error:
             print(f"mutation: {error}", file=sys.stderr)
             return 2
     known = frozenset(mutant.id for group in everything.values() for mutant in group)
-    reasons = survivors.read(SURVIVORS)
     seconds = time.monotonic() - began
     return _conclude(Outcome(chosen, killed_by, reasons, known, arguments.quick, seconds))
 
@@ -56,6 +50,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--files", nargs="+", choices=TARGETS, help="only mutants of these files")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     return parser.parse_args()
+
+
+def _chosen(arguments: argparse.Namespace, everything: Mapping[str, list[Mutant]]) -> list[Mutant]:
+    paths = arguments.files or (CHECKS if arguments.quick else TARGETS)
+    mutants = [mutant for path in paths for mutant in everything[path]]
+    if arguments.only:
+        return [mutant for mutant in mutants if mutant.id in arguments.only]
+    return _sample(mutants) if arguments.quick else mutants
 
 
 def _sample(mutants: Sequence[Mutant]) -> list[Mutant]:
@@ -83,12 +85,15 @@ class _Run:
     2. what is in functions is judged warm, by the tests that execute its statement
     3. what may have escaped is judged cold, by all tests of its module: what stands outside of
        functions, and survivors whose statement runs while tests are collected; in a quick run,
-       whose tests are not all, every survivor
+       which leaves out property-based tests so far, every survivor that is not expected
     """
 
-    def __init__(self, scratch: Path, workers: int, *, quick: bool) -> None:
+    def __init__(
+        self, scratch: Path, workers: int, expected: Container[str], *, quick: bool
+    ) -> None:
         self._scratch = scratch
         self._workers = workers
+        self._expected = expected
         self._quick = quick
         self._killed_by: dict[str, str] = {}
 
@@ -99,27 +104,38 @@ class _Run:
         _say(f"{len(found.seconds)} tests")
         self._killed_by = {mutant.id: "" for mutant in mutants}
         inside = [mutant for mutant in mutants if mutant.function]
-        self._judge((_job(one, found.of_statement(one), found) for one in inside), cold=False)
+        self._judge((_job(one, found) for one in inside), cold=False)
         doubtful = [one for one in mutants if self._is_doubtful(one, found)]
-        self._judge((_job(one, found.of_module(one.path), found) for one in doubtful), cold=True)
+        self._judge((_last_job(one, found) for one in doubtful), cold=True)
         return self._killed_by
 
     def _is_doubtful(self, mutant: Mutant, found: Trace) -> bool:
-        survived = not self._killed_by[mutant.id]
-        return survived and (not mutant.function or found.is_collected(mutant))
+        if self._killed_by[mutant.id]:
+            return False
+        if self._quick:
+            return mutant.id not in self._expected
+        return not mutant.function or found.is_collected(mutant)
 
     def _judge(self, jobs: Iterable[Job], *, cold: bool) -> None:
         tested = [job for job in jobs if job.tests]
         began = time.monotonic()
         for done, verdict in enumerate(judge(tested, self._scratch, self._workers, cold=cold), 1):
             self._killed_by[verdict.id] = verdict.killed_by
+            if not verdict.killed_by:
+                _say(f"{verdict.id} survives so far")
             if done % _EVERY == 0 or done == len(tested):
                 kind = "cold" if cold else "warm"
                 _say(f"{done} of {len(tested)} {kind}, {time.monotonic() - began:.0f} s")
 
 
-def _job(mutant: Mutant, tests: Sequence[str], found: Trace) -> Job:
-    return Job(mutant, {test: found.seconds[test] for test in tests})
+def _job(mutant: Mutant, found: Trace) -> Job:
+    return Job(mutant, {test: found.seconds[test] for test in found.of_statement(mutant)})
+
+
+def _last_job(mutant: Mutant, found: Trace) -> Job:
+    """All that could possibly kill a mutant; tests that have not run yet at last."""
+    tests = {test: found.seconds[test] for test in found.of_module(mutant.path)}
+    return Job(mutant, tests | dict.fromkeys(sorted(found.left_out), LIMITS.usual_seconds))
 
 
 def _say(text: str) -> None:

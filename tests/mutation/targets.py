@@ -48,6 +48,9 @@ class MutationLimits:
     cpu_factor: int = 5
     """CPU time that a test has beside that, as a multiple of what it usually takes."""
 
+    usual_seconds: float = 10
+    """CPU time that is assumed of a test that did not run without a mutant."""
+
     collecting_seconds: int = 60
     """CPU time for collecting the tests."""
 

@@ -31,9 +31,14 @@ class TestsFailError(Exception):
 
 @dataclass(slots=True)
 class Trace:
-    """seconds: CPU time by test. tests: by place. collected: places that collecting executes."""
+    """What the tests do without a mutant.
+
+    seconds: CPU time by test, of those that ran. tests: by place. collected: places that collecting
+    the tests executes. left_out: tests that were collected and not run.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
     tests: dict[Place, set[str]] = field(default_factory=lambda: defaultdict(set))
     collected: set[Place] = field(default_factory=set)
 
@@ -77,6 +82,7 @@ def _merge(into: Trace, written: dict[str, Any]) -> None:
     for test, places in written["places"].items():
         for path, line in places:
             into.tests[path, line].add(test)
+    into.left_out |= set(written["left_out"])
     into.collected |= {(path, line) for path, line in written["collected"]}
 
 
@@ -91,6 +97,7 @@ class _Tracer:
         self._collected = self._current
         self._places: dict[str, set[Place]] = {}
         self._seconds: dict[str, float] = {}
+        self._left_out: list[str] = []
 
     def write(self, file: Path) -> int:
         """Run the tests, write what was found and return pytest's exit status."""
@@ -101,6 +108,7 @@ class _Tracer:
         found = {
             "seconds": self._seconds,
             "places": {test: sorted(places) for test, places in self._places.items()},
+            "left_out": self._left_out,
             "collected": sorted(self._collected),
         }
         file.write_text(json.dumps(found), encoding="utf-8")
@@ -108,8 +116,11 @@ class _Tracer:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
-        kept = [item for item in items if self._properties or not is_hypothesis_test(item.obj)]
-        items[:] = kept[self._share]
+        if not self._properties:
+            left_out = [item for item in items if is_hypothesis_test(item.obj)]
+            self._left_out = [item.nodeid for item in left_out]
+            items[:] = [item for item in items if item not in left_out]
+        items[:] = items[self._share]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
