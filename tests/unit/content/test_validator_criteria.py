@@ -229,6 +229,7 @@ def test_numbers_are_in_range(field: int, good: int, bad: int) -> None:
         AddressPrefix(bytes(17), 0),
         AddressPrefix(b"\1\2\3\4", 33),
         AddressPrefix(b"\1\2\3\4", -1),
+        AddressPrefix(bytes(4), -1),
         AddressPrefix(bytes(16), 129),
         AddressPrefix(b"\1\2\3\4", 24),
         AddressPrefix(b"\x80\0\0\0", 0),
