@@ -122,3 +122,12 @@ def test_another_arity_takes_out_the_content_of_its_type_only() -> None:
     assert fault.detail == "found 6, expected 7"
     batch = encode(OTHER_TYPE, {SIZE: 1}, rung=Rung.BPF_BTF)
     assert [one.channel_file for one in engine.evaluate(OTHER_TYPE, batch).matches] == [other]
+
+
+def test_a_batch_without_records_takes_nothing_out() -> None:
+    """A batch in which nothing happened would cost the protection of its type."""
+    engine = Interpreter([channel_file(clauses(is_one(SIZE, 1)))], TYPES)
+    shorter = replace(EVERY_KIND, fields=EVERY_KIND.fields[:-1])
+    empty = encode(shorter, {SIZE: 1}, rung=Rung.BPF_BTF)[:0]
+    assert engine.evaluate(shorter, empty).faults == []
+    assert matched(engine, records({SIZE: 1})) == [(0, "i0")]
