@@ -176,7 +176,8 @@ class _Finder:
     def _here(
         self, place: tuple[ast.AST, str, int | None], node: ast.AST, statement: ast.stmt
     ) -> Iterator[_Site]:
-        if isinstance(node, ast.expr) and not _is_type_argument(*place):
+        is_type = _is_type_argument(*place) or (not self._function and _is_union(node))
+        if isinstance(node, ast.expr) and not is_type:
             for new in operators.expressions(node):
                 yield self._site(place, node, new, statement)
         if isinstance(node, ast.comprehension):
@@ -195,6 +196,11 @@ class _Finder:
         statement: ast.stmt,
     ) -> _Site:
         return _Site(*place, old, new, statement, self._scope, self._outermost)
+
+
+def _is_union(node: ast.AST) -> bool:
+    """Whether this may be a type such as `int | None`, which modules name outside of functions."""
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
 
 
 def _is_type_argument(holder: ast.AST, name: str, position: int | None) -> bool:

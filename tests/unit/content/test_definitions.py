@@ -156,6 +156,25 @@ def test_arity_is_bounded(tmp_path: Path) -> None:
     assert refusal(tmp_path, head + over)[0].found == f"{MAX_FIELDS + 1} fields"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("number: 7", "number: 65535"),
+        ("number: 7", "number: 1"),
+        ("major: 1", "major: 65535"),
+        ("minor: 2", "minor: 65535"),
+        ("minor: 2", "minor: 0"),
+        ("capacity: 16", "capacity: 4096"),
+        ("capacity: 16", "capacity: 8"),
+        ("close: 2", "close: 65535"),
+    ],
+)
+def test_numbers_at_their_limits(tmp_path: Path, old: str, new: str) -> None:
+    """The limits would be off by one."""
+    assert old in GOOD
+    assert load(tmp_path, GOOD.replace(old, new, 1)).arity == 2
+
+
 def test_a_type_needs_fields(tmp_path: Path) -> None:
     """A record would have nothing in it."""
     (problem,) = refusal(tmp_path, GOOD[: GOOD.index("fields:")] + "fields: []\n")

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 import pytest
 
+from content import interface_cases
 from content.definitions import load_definitions
 from content.interface_cases import cases, check
 from content.interpreter import Engine, Interpreter
@@ -42,6 +44,15 @@ def test_every_field_and_operator_has_its_cases(template_type: TemplateType) -> 
     ]
     assert sorted((one.field, one.operator) for one in found) == sorted(expected)
     assert len({one.instance.id for one in cases(template_type)}) == len(expected)
+
+
+def test_addresses_are_those_of_the_documentation() -> None:
+    """A trial would speak of addresses that belong to somebody (RFC 5737)."""
+    assert str(interface_cases.NETWORK) == "192.0.2.0/24"
+    assert ip_address(interface_cases.ADDRESS.address) in ip_network("192.0.2.0/24")
+    assert ip_address(interface_cases.OTHER_ADDRESS.address) in ip_network("198.51.100.0/24")
+    assert interface_cases.ADDRESS.is_single
+    assert interface_cases.OTHER_ADDRESS.is_single
 
 
 def test_a_new_field_is_tested_the_day_it_appears() -> None:

@@ -125,6 +125,7 @@ def test_case_is_folded_before_negation(expression: str, tree: Node) -> None:
         (b"a{256}", 2),
         (b"a{1,256}", 2),
         (b"a{99999999999}", 2),
+        (b"a{00255}", 2),
         (b"a}", 2),
         (b"a]", 2),
         (b"[a", 1),
@@ -183,12 +184,18 @@ def test_what_is_refused(expression: bytes, position: int) -> None:
     assert refused.value.expected
 
 
+def test_a_byte_is_one_of_256() -> None:
+    """A class could hold what is no byte, or `.` lack one."""
+    assert set(ALL_BYTES) == set(range(256))
+    assert ByteSet(frozenset(range(256))) == parse(b".")
+
+
 def test_sizes_at_their_limit() -> None:
     """The limits would be off by one."""
     assert positions(parse(b"((a{100}){10}){2}")) == LIMITS.expression_positions
     assert positions(parse(b"a{2,}(b|cd)[ab]?")) == 6
     assert positions(parse(b"a" * LIMITS.expression_characters)) == LIMITS.expression_characters
-    assert parse(b"a{255}") == Repeat(A, 255, 255)
+    assert parse(b"a{255}") == parse(b"a{0255}") == Repeat(A, 255, 255)
     depth = LIMITS.expression_depth
     assert parse(b"(" * depth + b"a" + b")" * depth) == A
 
