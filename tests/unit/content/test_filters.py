@@ -59,7 +59,8 @@ def _batch(field: int, values: Sequence[bytes | int | None]) -> Batch:
 
 
 def _kept(one: Filter, batch: Batch) -> list[int]:
-    return one.keep(batch, batch.rows).tolist()
+    kept: list[int] = one.keep(batch, batch.rows).tolist()
+    return kept
 
 
 def _held(criterion: Criterion, values: Sequence[bytes | int | None]) -> list[int]:
