@@ -134,6 +134,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("rungs: [bpf_btf]", "rungs: [kernel_module]", 11),
         ("    description: Where.\n", "", 13),
         ("fields:", "fields: []\nmore:", 6),
+        ("fields:", "fields: 7\nmore:", 6),
         ("title:", "title", 5),
         ("[bpf_btf]", "*rungs", 11),
     ],
@@ -179,6 +180,7 @@ def test_a_type_needs_fields(tmp_path: Path) -> None:
     """A record would have nothing in it."""
     (problem,) = refusal(tmp_path, GOOD[: GOOD.index("fields:")] + "fields: []\n")
     assert (problem.place, problem.found) == ("fields", "0 fields")
+    assert load(tmp_path, GOOD[: GOOD.index("  - number: 2")]).arity == 1
 
 
 def test_longest_name(tmp_path: Path) -> None:
