@@ -168,7 +168,7 @@ class _Finder:
         if isinstance(child, ast.stmt):
             assert position is not None
             yield from self._statement(holder, name, position, child)
-        elif isinstance(child, ast.AST) and not isinstance(child, ast.JoinedStr):
+        elif isinstance(child, ast.AST) and not operators.is_for_people(child):
             yield from self._here(place, child, statement)
             if not _is_type_argument(holder, name, position):
                 yield from self._children(child, statement)

@@ -63,7 +63,7 @@ def expressions(node: ast.expr) -> Iterator[ast.expr]:
     match node:
         case ast.Compare():
             yield from _compare(node)
-        case ast.BoolOp() if not any(map(_is_text, node.values)):
+        case ast.BoolOp():
             yield from _bool_op(node)
         case ast.UnaryOp(op=ast.Not() | ast.USub() | ast.Invert()):
             yield node.operand
@@ -75,6 +75,18 @@ def expressions(node: ast.expr) -> Iterator[ast.expr]:
             yield from (ast.Constant(number + 1), ast.Constant(number - 1))
         case _:
             yield from _others(node)
+
+
+def is_for_people(node: ast.AST) -> bool:
+    """Whether a part of a program makes text, or chooses between texts."""
+    match node:
+        case ast.BoolOp():
+            return any(map(is_for_people, node.values))
+        case ast.IfExp():
+            return is_for_people(node.body) or is_for_people(node.orelse)
+        case ast.Constant():
+            return isinstance(node.value, str)
+    return isinstance(node, ast.JoinedStr)
 
 
 def condition(test: ast.expr) -> Iterator[ast.expr]:
@@ -113,7 +125,7 @@ def caught(handler: ast.ExceptHandler) -> Iterator[ast.expr]:
 
 def _others(node: ast.expr) -> Iterator[ast.expr]:
     match node:
-        case ast.IfExp() if not (_is_text(node.body) or _is_text(node.orelse)):
+        case ast.IfExp():
             yield from (ast.IfExp(test, node.body, node.orelse) for test in condition(node.test))
         case ast.Name() if node.id in _CALLS:
             yield ast.Name(_CALLS[node.id], node.ctx)
@@ -162,14 +174,8 @@ def _returned(value: ast.expr, function: ast.FunctionDef) -> Iterator[ast.expr]:
 
 def _is_given(value: ast.expr) -> bool:
     """Whether a value is left to other changes, or to none."""
-    return _is_text(value) or (
+    return is_for_people(value) or (
         isinstance(value, ast.Constant) and (value.value is None or isinstance(value.value, bool))
-    )
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.JoinedStr) or (
-        isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
 
 

@@ -124,6 +124,8 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("    values: {open: 1, close: 2}\n", "", 7),
         ("open: 1, close: 2}\n", "open: 1, close: 2}\n    encoding: arguments\n", 11),
         ("open: 1, close: 2", "", 10),
+        ("{open: 1, close: 2}", "[open, close]", 10),
+        ("{open: 1, close: 2}", "1", 10),
         ("close: 2", "close: 1", 10),
         ("close: 2", "close: 0", 10),
         ("close: 2", "close: 65536", 10),
@@ -145,6 +147,35 @@ def test_what_is_not_a_definition_is_refused(tmp_path: Path, old: str, new: str,
     found = refusal(tmp_path, GOOD.replace(old, new, 1))
     assert line in [problem.line for problem in found]
     assert all(problem.file.endswith("sample.yaml") for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({"kind: text": "kind: string"}, ["fields[1].kind"]),
+        (
+            {"name: operation": "name: Op", "name: path": "name: Path"},
+            ["fields[0].name", "fields[1].name"],
+        ),
+        ({"What.": '" "', "Where.": '" "'}, ["fields[0].description", "fields[1].description"]),
+        (
+            {"open: 1, close: 2": "open: a, close: b"},
+            ["fields[0].values.open", "fields[0].values.close"],
+        ),
+        ({"open: 1, close: 2": "Open: 1, Close: 2"}, ["fields[0].values", "fields[0].values"]),
+        ({"major: 1, minor: 2": "major: a, minor: b"}, ["version.major", "version.minor"]),
+        ({"capacity: 16": "capacity: a"}, ["fields[1].capacity"]),
+    ],
+)
+def test_one_mistake_is_one_problem(
+    tmp_path: Path, changes: dict[str, str], places: list[str]
+) -> None:
+    """An author would look for mistakes that only follow from the first one."""
+    text = GOOD
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    assert [problem.place for problem in refusal(tmp_path, text)] == places
 
 
 def test_arity_is_bounded(tmp_path: Path) -> None:

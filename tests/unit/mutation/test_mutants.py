@@ -18,8 +18,9 @@ LIMIT = 3
 
 def check(report, value, *, single=True):
     """Text is left alone: "3"."""
+    found = "none" if value is None else f"{value + 1}" or "3"
     if value is None or value > LIMIT:
-        report(Reason.BLANK_VALUE, f"{value + 1}")
+        report(Reason.BLANK_VALUE, found)
         raise ValueError("3")
     return value
 '''
@@ -48,14 +49,12 @@ def _changes(text: str) -> set[str]:
         ("a == b", {"a != b"}),
         ("a not in b", {"a in b"}),
         ("a and b", {"a or b", "a", "b"}),
-        ("a or 'text'", set()),
         ("not a", {"a"}),
         ("a << b", {"a >> b"}),
         ("7", {"8", "6"}),
         ("True", {"False"}),
         ("'7'", set()),
         ("a if b else c", {"a if not b else c"}),
-        ("'one' if b else 'many'", set()),
         ("any", {"all"}),
         ("a.startswith", {"a.endswith"}),
         ("Reason.UNKNOWN_ENUM", {"Reason.BLANK_VALUE"}),
@@ -73,16 +72,16 @@ def test_a_module_has_these_mutants(source: Path) -> None:
         ("", 3, "3", "4"),
         ("", 3, "3", "2"),
         ("", 6, "True", "False"),
-        ("check", 8, "value is None or value > LIMIT", "not (value is None or value > LIMIT)"),
-        ("check", 8, "value is None or value > LIMIT", "value is None and value > LIMIT"),
-        ("check", 8, "value is None or value > LIMIT", "value > LIMIT"),
-        ("check", 8, "value is None or value > LIMIT", "value is None"),
-        ("check", 8, "value is None", "value is not None"),
-        ("check", 8, "value > LIMIT", "value >= LIMIT"),
-        ("check", 9, "report(Reason.BLANK_VALUE, f'{value + 1}')", "pass"),
-        ("check", 9, "Reason.BLANK_VALUE", "Reason.DUPLICATE_ID"),
-        ("check", 10, "raise ValueError('3')", "pass"),
-        ("check", 11, "return value", "return None"),
+        ("check", 9, "value is None or value > LIMIT", "not (value is None or value > LIMIT)"),
+        ("check", 9, "value is None or value > LIMIT", "value is None and value > LIMIT"),
+        ("check", 9, "value is None or value > LIMIT", "value > LIMIT"),
+        ("check", 9, "value is None or value > LIMIT", "value is None"),
+        ("check", 9, "value is None", "value is not None"),
+        ("check", 9, "value > LIMIT", "value >= LIMIT"),
+        ("check", 10, "report(Reason.BLANK_VALUE, found)", "pass"),
+        ("check", 10, "Reason.BLANK_VALUE", "Reason.DUPLICATE_ID"),
+        ("check", 11, "raise ValueError('3')", "pass"),
+        ("check", 12, "return value", "return None"),
     ]
 
 
