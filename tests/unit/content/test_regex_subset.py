@@ -159,6 +159,7 @@ def test_case_is_folded_before_negation(expression: str, tree: Node) -> None:
         (b"(^a)", 2),
         (b"a|(b$)", 5),
         (b"$a", 1),
+        (b"a$b", 2),
         (b"^*a", 2),
         (b"a$+", 3),
         (b"a\n", 2),
@@ -184,6 +185,34 @@ def test_what_is_refused(expression: bytes, position: int) -> None:
     assert refused.value.expected
 
 
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        (b"a+?", "a lazy repeat"),
+        (b"a{2}?", "a lazy repeat"),
+        (b"a*+", "a possessive repeat"),
+        (b"a**", "a repeat of a repeat"),
+        (b"a+{2}", "a repeat of a repeat"),
+        (b"^*a", "a repeat of an anchor"),
+        (b"a)", "a ) that closes nothing"),
+        (b"(?i)a", "an extension (lookaround, flags, atomic or named group)"),
+        (b"(a", "a ( that is not closed"),
+        (b"a^", "^ inside the expression"),
+        (b"a$b", "$ before the end"),
+        (b"a{2,1}", "a repeat that is damaged or too large"),
+        (b"[b-a]", "a range without order or of classes"),
+        (b"[^\\x00-\\xff]", "a class that holds nothing"),
+        (b"a\\", "a backslash before nothing"),
+        (b"\\b", "a backslash before b"),
+    ],
+)
+def test_what_was_found_is_named(expression: bytes, found: str) -> None:
+    """An author who writes for another engine would not learn which part is not ours."""
+    with pytest.raises(ExpressionError) as refused:
+        parse(expression)
+    assert refused.value.found == found
+
+
 def test_a_byte_is_one_of_256() -> None:
     """A class could hold what is no byte, or `.` lack one."""
     assert set(ALL_BYTES) == set(range(256))
@@ -194,6 +223,9 @@ def test_sizes_at_their_limit() -> None:
     """The limits would be off by one."""
     assert positions(parse(b"((a{100}){10}){2}")) == LIMITS.expression_positions
     assert positions(parse(b"a{2,}(b|cd)[ab]?")) == 6
+    assert positions(parse(b"a{3,5}")) == 5
+    assert positions(parse(b"a+")) == 1
+    assert positions(parse(b"ba*")) == 2
     assert positions(parse(b"a" * LIMITS.expression_characters)) == LIMITS.expression_characters
     assert parse(b"a{255}") == parse(b"a{0255}") == Repeat(A, 255, 255)
     depth = LIMITS.expression_depth
