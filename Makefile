@@ -13,8 +13,8 @@ MAKEFLAGS += --no-print-directory
 BIN = $$(realpath .venv)/bin
 FUZZ_SECONDS ?= 180
 
-.PHONY: help setup demo test kernel-test kernel-matrix lint fix fuzz fuzz-quick bench bench-quick \
-  docs proto lock clean
+.PHONY: help setup demo test kernel-test kernel-matrix mutation mutation-quick fuzz fuzz-quick lint fix \
+  bench bench-quick docs proto lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -34,6 +34,12 @@ kernel-test: setup ## Run the tests of the probes on this kernel
 kernel-matrix: ## Run them in virtual machines on Debian's kernels 5.10, 6.1 and 6.12
 	@scripts/setup --for-vms
 	@scripts/as-root $(BIN)/python -m lab.kernel_matrix --pytest-arguments="$(PYTEST_ARGUMENTS)"
+
+mutation: setup ## Break the checks of validator and interpreter, and see that the tests notice
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation $(MUTATION_ARGUMENTS)
+
+mutation-quick: setup ## The same for a fixed sample, as CI does
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --quick
 
 lint: setup ## Check style, types, import directions, the wire and generated files
 	@scripts/lint

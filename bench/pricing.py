@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 
 from bench.harness import Figure, Peer, from_samples, run
 from bench.interpreter_load import COMMAND_LINE, IMAGE, PARENT_IMAGE, SEED, Load, make
-from content.definitions import load_definitions
 from content.interpreter import Interpreter
 from content.model import ChannelFile, Clause, Criterion, Operator, TemplateInstance
 from content.pricing import BATCH_RECORDS, price
 from content.record import Records
-from content.template_type import TemplateType
 
 EVENTS = 2 * BATCH_RECORDS
 PASSES = 9
@@ -54,10 +52,10 @@ class Compared:
 
 def measure(*, quick: bool) -> list[Figure]:
     """Rank correlation and typical ratio, over classes of content from cheap to ruinous."""
-    template_type = next(one for one in load_definitions().values() if one.name == "process")
-    load = make(template_type, 10, EVENTS)
+    load = make(10, EVENTS)
+    records = load.records()[: load.timed]
     passes = QUICK_PASSES if quick else PASSES
-    compared = [_compare(template_type, load, one, passes) for one in _classes()]
+    compared = [_compare(load, records, one, passes) for one in _classes()]
     figures = [
         *_agreement("price per event", [(one.estimated, one.measured) for one in compared]),
         *_agreement(
@@ -89,7 +87,7 @@ def _agreement(name: str, pairs: Sequence[tuple[float, float]]) -> list[Figure]:
     ]
 
 
-def _compare(template_type: TemplateType, load: Load, content: PriceClass, passes: int) -> Compared:
+def _compare(load: Load, records: Records, content: PriceClass, passes: int) -> Compared:
     """What content adds to an interpreter that searches the same fields for one rare value."""
     some = load.channel_file.instances[0]
     instances = [
@@ -97,11 +95,11 @@ def _compare(template_type: TemplateType, load: Load, content: PriceClass, passe
         for number, clause in enumerate(content.clauses)
     ]
     nothing = [replace(some, id=f"f{field}", clauses=(_rare(field),)) for field in _texts(content)]
-    without, ready_without = _interpreted(template_type, load, nothing, passes)
-    both, ready = _interpreted(template_type, load, [*nothing, *instances], passes)
+    without, ready_without = _interpreted(load, records, nothing, passes)
+    both, ready = _interpreted(load, records, [*nothing, *instances], passes)
     base = statistics.median(without)
     samples = tuple(max(LEAST_NANOSECONDS, one - base) for one in both)
-    prices = [price(one, template_type, "") for one in instances]
+    prices = [price(one, load.template_type, "") for one in instances]
     return Compared(
         content.name,
         estimated=max(LEAST_NANOSECONDS, sum(one.units for one in prices)),
@@ -113,25 +111,25 @@ def _compare(template_type: TemplateType, load: Load, content: PriceClass, passe
 
 
 def _interpreted(
-    template_type: TemplateType, load: Load, instances: Sequence[TemplateInstance], passes: int
+    load: Load, records: Records, instances: Sequence[TemplateInstance], passes: int
 ) -> tuple[list[float], float]:
     """CPU nanoseconds per event, batch by batch, and CPU milliseconds to make ready."""
     file: ChannelFile = replace(load.channel_file, instances=tuple(instances))
-    types = {template_type.number: template_type}
+    template_type = load.template_type
     began = time.thread_time()
-    engine = Interpreter([file], types)
+    engine = Interpreter([file], {template_type.number: template_type})
     ready = (time.thread_time() - began) * 1e3
     samples = []
     for number in range(passes + 1):
         gc.collect()
-        for records in _batches(load.records):
+        for batch in _batches(records):
             began = time.thread_time()
-            faults = engine.evaluate(template_type, records).faults
+            faults = engine.evaluate(template_type, batch).faults
             took = time.thread_time() - began
             if faults:
                 raise RuntimeError(f"{faults[0].instance.id}: {faults[0].detail}")
             if number:  # The first pass warms up.
-                samples.append(took / len(records) * NANOSECONDS)
+                samples.append(took / len(batch) * NANOSECONDS)
     return samples, ready
 
 

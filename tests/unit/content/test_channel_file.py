@@ -154,6 +154,16 @@ def test_many_unknown_fields_are_limited() -> None:
     assert len(refusal(PAYLOAD + UNKNOWN_FIELD * 1000)) == LIMITS.problems
 
 
+def test_many_unknown_fields_in_several_instances_are_limited() -> None:
+    """What each instance may report would add up."""
+    message = channel_file_pb2.ChannelFile.FromString(PAYLOAD)
+    message.instances.extend([message.instances[0]] * 2)
+    for instance in message.instances:
+        instance.MergeFromString(UNKNOWN_FIELD * (LIMITS.problems - 1))
+    payload = message.SerializeToString(deterministic=True)
+    assert len(refusal(payload)) == LIMITS.problems
+
+
 @pytest.mark.parametrize(
     "payload",
     [

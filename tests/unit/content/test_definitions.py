@@ -130,6 +130,8 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("    values: {open: 1, close: 2}\n", "", 7),
         ("open: 1, close: 2}\n", "open: 1, close: 2}\n    encoding: arguments\n", 11),
         ("open: 1, close: 2", "", 10),
+        ("{open: 1, close: 2}", "[open, close]", 10),
+        ("{open: 1, close: 2}", "1", 10),
         ("close: 2", "close: 1", 10),
         ("close: 2", "close: 0", 10),
         ("close: 2", "close: 65536", 10),
@@ -140,6 +142,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("rungs: [bpf_btf]", "rungs: [kernel_module]", 11),
         ("    description: Where.\n", "", 13),
         ("fields:", "fields: []\nmore:", 6),
+        ("fields:", "fields: 7\nmore:", 6),
         ("title:", "title", 5),
         ("[bpf_btf]", "*rungs", 11),
     ],
@@ -152,6 +155,35 @@ def test_what_is_not_a_definition_is_refused(tmp_path: Path, old: str, new: str,
     assert all(problem.file.endswith("sample.yaml") for problem in found)
 
 
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({"kind: text": "kind: string"}, ["fields[1].kind"]),
+        (
+            {"name: operation": "name: Op", "name: path": "name: Path"},
+            ["fields[0].name", "fields[1].name"],
+        ),
+        ({"What.": '" "', "Where.": '" "'}, ["fields[0].description", "fields[1].description"]),
+        (
+            {"open: 1, close: 2": "open: a, close: b"},
+            ["fields[0].values.open", "fields[0].values.close"],
+        ),
+        ({"open: 1, close: 2": "Open: 1, Close: 2"}, ["fields[0].values", "fields[0].values"]),
+        ({"major: 1, minor: 2": "major: a, minor: b"}, ["version.major", "version.minor"]),
+        ({"capacity: 16": "capacity: a"}, ["fields[1].capacity"]),
+    ],
+)
+def test_one_mistake_is_one_problem(
+    tmp_path: Path, changes: dict[str, str], places: list[str]
+) -> None:
+    """An author would look for mistakes that only follow from the first one."""
+    text = GOOD
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    assert [problem.place for problem in refusal(tmp_path, text)] == places
+
+
 def test_arity_is_bounded(tmp_path: Path) -> None:
     """A field would have no bit in the record's masks."""
     field = "  - {number: %d, name: f%d, kind: unsigned, rungs: [psutil], description: x}\n"
@@ -162,10 +194,30 @@ def test_arity_is_bounded(tmp_path: Path) -> None:
     assert refusal(tmp_path, head + over)[0].found == f"{MAX_FIELDS + 1} fields"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("number: 7", "number: 65535"),
+        ("number: 7", "number: 1"),
+        ("major: 1", "major: 65535"),
+        ("minor: 2", "minor: 65535"),
+        ("minor: 2", "minor: 0"),
+        ("capacity: 16", "capacity: 4096"),
+        ("capacity: 16", "capacity: 8"),
+        ("close: 2", "close: 65535"),
+    ],
+)
+def test_numbers_at_their_limits(tmp_path: Path, old: str, new: str) -> None:
+    """The limits would be off by one."""
+    assert old in GOOD
+    assert load(tmp_path, GOOD.replace(old, new, 1)).arity == 2
+
+
 def test_a_type_needs_fields(tmp_path: Path) -> None:
     """A record would have nothing in it."""
     (problem,) = refusal(tmp_path, GOOD[: GOOD.index("fields:")] + "fields: []\n")
     assert (problem.place, problem.found) == ("fields", "0 fields")
+    assert load(tmp_path, GOOD[: GOOD.index("  - number: 2")]).arity == 1
 
 
 def test_longest_name(tmp_path: Path) -> None:

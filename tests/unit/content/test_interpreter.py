@@ -199,7 +199,7 @@ def test_note_names_row_and_instance_over_all_files() -> None:
     first = channel_file(clauses(is_one(SIZE, 1)), clauses(is_one(SIZE, 2)))
     second = channel_file(clauses(is_one(SIZE, 3)))
     engine = Interpreter([first, second], TYPES, note=lambda row, one: noted.append((row, one)))
-    engine.evaluate(EVERY_KIND, records({SIZE: 0}, {SIZE: 3}, {SIZE: 2}))
+    engine.evaluate(EVERY_KIND, records({SIZE: 0}, {SIZE: 3}, {SIZE: 2}, {SIZE: 3}))
     assert sorted(noted) == [(1, 2), (2, 1)]
 
 

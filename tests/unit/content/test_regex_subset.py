@@ -63,6 +63,10 @@ DIGIT = ByteSet(frozenset(b"0123456789"))
         ("[ab]", byte("a", "b")),
         ("[a-c]", byte("a", "b", "c")),
         ("[a-a]", A),
+        ("[a-c-]", byte("a", "b", "c", "-")),
+        ("[a-cx]", byte("a", "b", "c", "x")),
+        ("ba{0,}", Sequence((B, Repeat(A, 0, None)))),
+        ("ba{0,2}", Sequence((B, Repeat(A, 0, 2)))),
         ("[-a]", byte("a", "-")),
         ("[a-]", byte("a", "-")),
         (r"[\]\-\d]", ByteSet(DIGIT.members | frozenset(b"]-"))),
@@ -126,6 +130,7 @@ def test_case_is_folded_before_negation(expression: str, tree: Node) -> None:
         (b"a{256}", 2),
         (b"a{1,256}", 2),
         (b"a{99999999999}", 2),
+        (b"a{00255}", 2),
         (b"a}", 2),
         (b"a]", 2),
         (b"[a", 1),
@@ -133,6 +138,9 @@ def test_case_is_folded_before_negation(expression: str, tree: Node) -> None:
         (b"[^]", 1),
         (b"[^\\x00-\\xff]", 1),
         (b"[b-a]", 2),
+        (b"[a-\\d]", 2),
+        (b"a{0,}b{2,1", 7),
+        (b"\\g00", 1),
         (b"[\\d-z]", 2),
         (b"[[:alpha:]]", 2),
         ("[é]".encode(), 2),
@@ -159,6 +167,7 @@ def test_case_is_folded_before_negation(expression: str, tree: Node) -> None:
         (b"(^a)", 2),
         (b"a|(b$)", 5),
         (b"$a", 1),
+        (b"a$b", 2),
         (b"^*a", 2),
         (b"a$+", 3),
         (b"a\n", 2),
@@ -184,12 +193,50 @@ def test_what_is_refused(expression: bytes, position: int) -> None:
     assert refused.value.expected
 
 
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        (b"a+?", "a lazy repeat"),
+        (b"a{2}?", "a lazy repeat"),
+        (b"a*+", "a possessive repeat"),
+        (b"a**", "a repeat of a repeat"),
+        (b"a+{2}", "a repeat of a repeat"),
+        (b"^*a", "a repeat of an anchor"),
+        (b"a)", "a ) that closes nothing"),
+        (b"(?i)a", "an extension (lookaround, flags, atomic or named group)"),
+        (b"(a", "a ( that is not closed"),
+        (b"a^", "^ inside the expression"),
+        (b"a$b", "$ before the end"),
+        (b"a{2,1}", "a repeat that is damaged or too large"),
+        (b"a{", "a repeat that is damaged or too large"),
+        (b"[b-a]", "a range without order or of classes"),
+        (b"[^\\x00-\\xff]", "a class that holds nothing"),
+        (b"a\\", "a backslash before nothing"),
+        (b"\\b", "a backslash before b"),
+    ],
+)
+def test_what_was_found_is_named(expression: bytes, found: str) -> None:
+    """An author who writes for another engine would not learn which part is not ours."""
+    with pytest.raises(ExpressionError) as refused:
+        parse(expression)
+    assert refused.value.found == found
+
+
+def test_a_byte_is_one_of_256() -> None:
+    """A class could hold what is no byte, or `.` lack one."""
+    assert set(ALL_BYTES) == set(range(256))
+    assert ByteSet(frozenset(range(256))) == parse(b".")
+
+
 def test_sizes_at_their_limit() -> None:
     """The limits would be off by one."""
     assert positions(parse(b"((a{100}){10}){2}")) == LIMITS.expression_positions
     assert positions(parse(b"a{2,}(b|cd)[ab]?")) == 6
+    assert positions(parse(b"a{3,5}")) == 5
+    assert positions(parse(b"a+")) == 1
+    assert positions(parse(b"ba*")) == 2
     assert positions(parse(b"a" * LIMITS.expression_characters)) == LIMITS.expression_characters
-    assert parse(b"a{255}") == Repeat(A, 255, 255)
+    assert parse(b"a{255}") == parse(b"a{0255}") == Repeat(A, 255, 255)
     depth = LIMITS.expression_depth
     assert parse(b"(" * depth + b"a" + b")" * depth) == A
 

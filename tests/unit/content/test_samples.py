@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from content import samples
-from content.interpreter import Engine, Interpreter
+from content.interpreter import Engine, Evaluation, InstanceFault, Interpreter, Match
 from content.model import (
     AddressPrefix,
     ChannelFile,
@@ -17,6 +17,7 @@ from content.model import (
     Value,
 )
 from content.reasons import Reason
+from content.record import Records
 from content.template_type import TemplateType
 from tests.unit.content.event_strategies import EVERY_KIND, channel_file
 from tests.unit.content.interpreter_helpers import (
@@ -109,6 +110,28 @@ def test_samples_go_through_the_engine_that_was_given() -> None:
     (problem,) = samples.check(with_samples(sample({IMAGE: b"/bin/nc"})), TYPES, factory)
     assert asked == [1]
     assert "every criterion holds, yet the engine did not match" in problem.found
+
+
+class FaultyEngine:
+    """Matches everything it is asked for, and reports a fault with it."""
+
+    def __init__(self, files: Sequence[ChannelFile], _types: Mapping[int, TemplateType]) -> None:
+        self._file = files[0]
+
+    def evaluate(self, _template_type: TemplateType, records: Records) -> Evaluation:
+        """A match of the last instance in every record, and a fault in the last record."""
+        instance, last = self._file.instances[-1], len(records) - 1
+        matches = [Match(row, self._file, instance, 0) for row in range(len(records))]
+        fault = InstanceFault(self._file, instance, last, "RUN_TIME_CHECK", "out of bounds")
+        return Evaluation(matches, [fault], 0)
+
+
+def test_a_fault_is_a_problem_even_if_the_answer_is_right() -> None:
+    """Content that the interpreter takes out at run time would ship."""
+    file = with_samples(sample({IMAGE: b"/bin/nc"}), sample({IMAGE: b"/bin/nc"}))
+    (problem,) = samples.check(file, TYPES, FaultyEngine)
+    assert (problem.reason, problem.place) == (Reason.SAMPLE_FAILED, "instances[1].samples[1]")
+    assert (problem.found, problem.expected) == ("out of bounds", "no fault")
 
 
 def test_more_samples_than_a_batch_are_all_tried(monkeypatch: pytest.MonkeyPatch) -> None:

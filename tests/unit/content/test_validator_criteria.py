@@ -12,7 +12,7 @@ from content.channel_file import (
     TemplateInstance,
     Value,
 )
-from content.definitions import Kind, Rung
+from content.definitions import Kind, Rung, TemplateType
 from content.limits import LIMITS
 from content.reasons import Reason
 from content.supply import Supply
@@ -52,6 +52,15 @@ def test_fields_are_supplied_inputs(field: int) -> None:
     assert found[0].place == "instances[0].clauses[0].criteria[0].field"
 
 
+@pytest.mark.parametrize("template_type", TYPES.values(), ids=lambda one: one.name)
+def test_every_supplied_input_may_be_asked_for(template_type: TemplateType) -> None:
+    """11: the last field could not be used, and nobody would have tried it, as in July 2024."""
+    supply = Supply.of(TYPES, Rung.BPF_BTF)
+    for number in sorted(supply.types[template_type.number].supplied_fields):
+        content = with_criterion(number, Operator.EXISTS, template_type=template_type)
+        assert problems_of(content) == []
+
+
 def test_supplied_arity_counts_not_the_definition() -> None:
     """11: the validator would believe the Definition, the logic error of July 2024."""
     supplied = FULL_SUPPLY.types[PROCESS.number]
@@ -71,12 +80,13 @@ def test_fields_are_supplied_on_the_rung() -> None:
     assert "psutil" in found[0].expected
 
 
-def test_the_first_field_may_be_missing_on_a_rung() -> None:
+@pytest.mark.parametrize("missing", [1, PROCESS.arity])
+def test_the_first_and_the_last_field_may_be_missing_on_a_rung(missing: int) -> None:
     """12: only some fields would be looked at."""
     supplied = FULL_SUPPLY.types[PROCESS.number]
-    without = replace(supplied, supplied_fields=supplied.supplied_fields - {IMAGE})
+    without = replace(supplied, supplied_fields=supplied.supplied_fields - {missing})
     supply = Supply(Rung.PSUTIL, {PROCESS.number: without})
-    content = with_criterion(IMAGE, Operator.EQUALS, b"x")
+    content = with_criterion(missing, Operator.EXISTS)
     assert reasons(validate(content, supply, TYPES)) == [Reason.FIELD_NOT_SUPPLIED]
 
 
@@ -219,6 +229,7 @@ def test_numbers_are_in_range(field: int, good: int, bad: int) -> None:
         AddressPrefix(bytes(17), 0),
         AddressPrefix(b"\1\2\3\4", 33),
         AddressPrefix(b"\1\2\3\4", -1),
+        AddressPrefix(bytes(4), -1),
         AddressPrefix(bytes(16), 129),
         AddressPrefix(b"\1\2\3\4", 24),
         AddressPrefix(b"\x80\0\0\0", 0),
