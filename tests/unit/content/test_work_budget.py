@@ -38,6 +38,7 @@ from tests.unit.content.interpreter_helpers import (
     TYPES,
     clauses,
     is_one,
+    never,
     records,
 )
 
@@ -47,11 +48,6 @@ ONE: dict[int, bytes | int] = {SIZE: 1, IMAGE: b"a"}
 TWO: dict[int, bytes | int] = {SIZE: 2, IMAGE: b"a"}
 ANYTHING = is_one(IMAGE, b"*", Operator.GLOB)
 """Can't be searched for: it is judged text by text."""
-
-
-def never() -> int:
-    """A clock that stands still: what is left is counted work."""
-    return 0
 
 
 WASTEFUL = (Clause((*[ANYTHING] * 31, replace(ANYTHING, negated=True))),) * 63
