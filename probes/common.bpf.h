@@ -1,16 +1,14 @@
 /* What every BPF program of the sensor shares: records, texts, loss counters.
  *
  * Compiled by BCC without kernel headers. Before this file come, all generated at start:
- * the records (probes/layout.py), the offsets of kernel structs (probes/btf.py) as
- * OFFSET_struct_member, and the sizes of maps. Kernel memory is only read through helpers, so
- * nothing here depends on how a kernel was built.
+ * the records (probes/layout.py), RUNG, the sizes of maps, and where things lie: offsets of kernel
+ * structs (probes/btf.py) as OFFSET_struct_member, or arguments of tracepoints (probes/formats.py).
+ * Kernel memory is only read through helpers, so nothing here depends on how a kernel was built.
  *
  * A field is supplied through NUMBER, TEXT, ARGUMENTS or ADDRESS and through nothing else:
  * probes/supply.py reads these words in the sources and compares them with the Definitions. Each
  * of them needs the field's KIND_… constant, so that a wrong kind does not compile.
  */
-
-#define RUNG_BPF_BTF 1
 
 #define MODE_BITS 07777
 #define NOTHING 0
@@ -140,7 +138,7 @@ static __always_inline s64 copy_kernel_bytes(u8 *destination, u64 capacity, void
         (record)->schema_major = SCHEMA_MAJOR_##type;                                        \
         (record)->schema_minor = SCHEMA_MINOR_##type;                                        \
         (record)->arity = ARITY_##type;                                                      \
-        (record)->rung = RUNG_BPF_BTF;                                                       \
+        (record)->rung = RUNG;                                                               \
         (record)->processor = bpf_get_smp_processor_id();                                    \
         (record)->time_ns = bpf_ktime_get_boot_ns();                                         \
         (record)->present = 0;                                                               \

@@ -28,6 +28,8 @@ class ProbeLimits:
     lineage_entries: int = 16_384
     # Threads that are inside a watched system call at one moment.
     pending_calls: int = 16_384
+    # Programs between their exec and their first instruction (rung bpf_tracepoint).
+    starting_processes: int = 4_096
     # Passes over /proc that fill the lineage map at start; two are usual.
     seed_passes: int = 5
     # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).

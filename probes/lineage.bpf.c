@@ -9,9 +9,6 @@
  * inherits a stranger's name. Start times are whole clock ticks, as /proc shows them.
  */
 
-BPF_HASH(lineage, u32, struct lineage, LINEAGE_ENTRIES);
-BPF_PERCPU_ARRAY(lineage_scratch, struct lineage, 1);
-
 struct actor {
     u64 task;
     u64 start_time;
@@ -72,35 +69,6 @@ static __always_inline void find_actor(struct actor *actor)
                       (actor)->parent);                                                      \
         }                                                                                    \
     } while (NOTHING)
-
-/* What the process was started as, for records that are not of its start. */
-#define ACTOR_IMAGE(type, record, actor)                                                     \
-    do {                                                                                     \
-        if ((actor)->self) {                                                                 \
-            TEXT(type, record, image, copy_lineage_image, (actor)->self);                    \
-            ARGUMENTS(type, record, command_line, copy_lineage_command_line, (actor)->self); \
-        }                                                                                    \
-    } while (NOTHING)
-
-static __always_inline s64 copy_remembered(
-    u8 *destination, u64 capacity, void *text, s64 remembered)
-{
-    if (remembered < 0)
-        return UNKNOWN;
-    s64 taken = copy_kernel_bytes(destination, capacity, text, (u32)remembered);
-    return taken < 0 ? taken : taken | (remembered & TRUNCATED);
-}
-
-static __always_inline s64 copy_lineage_image(u8 *destination, u64 capacity, struct lineage *from)
-{
-    return copy_remembered(destination, capacity, from->image, from->image_taken);
-}
-
-static __always_inline s64 copy_lineage_command_line(
-    u8 *destination, u64 capacity, struct lineage *from)
-{
-    return copy_remembered(destination, capacity, from->command_line, from->command_line_taken);
-}
 
 /* The arguments of the current process, without the NUL behind the last one. */
 static __always_inline s64 copy_arguments(u8 *destination, u64 capacity, u64 task)

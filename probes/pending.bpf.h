@@ -36,13 +36,3 @@ static __always_inline int recall(struct call *call, u32 number)
     pending.delete(&thread);
     return 1;
 }
-
-/* struct file behind a descriptor of the current process, or 0. */
-static __always_inline u64 file_of_descriptor(s64 descriptor)
-{
-    u64 files = read_u64(bpf_get_current_task() + OFFSET_task_struct_files);
-    u64 table = read_u64(files + OFFSET_files_struct_fdt);
-    if (descriptor < 0 || descriptor >= read_u32(table + OFFSET_fdtable_max_fds))
-        return 0;
-    return read_u64(read_u64(table + OFFSET_fdtable_fd) + descriptor * sizeof(u64));
-}

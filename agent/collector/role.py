@@ -26,6 +26,7 @@ from probes.errors import ProbeError, ProbeReason
 from probes.limits import LIMITS
 from probes.loader import load
 from probes.memory_ring import MemoryRings
+from probes.program import BPF_RUNGS
 from probes.ring import RingDescription
 from probes.tracefs import mount_privately
 
@@ -56,12 +57,9 @@ def run(arguments: Sequence[str]) -> int:
     sizes = _ring_bytes(types, options.types, options.ring_bytes)
     channel = socket.socket(fileno=options.channel_fd)
     try:
-        if options.rung is Rung.BPF_BTF:
-            return _attach(channel, types, sizes)
-        if options.rung is Rung.PSUTIL:
-            return _poll(channel, types, sizes)
-        detail = f"this sensor has no collector for rung {options.rung}"
-        raise ProbeError(ProbeReason.RUNG_NOT_SUPPORTED, detail)
+        if options.rung in BPF_RUNGS:
+            return _attach(channel, types, _seen(types, sizes, options.rung), options.rung)
+        return _poll(channel, types, sizes)
     except ProbeError as error:
         send(
             channel, "failed", rung=str(options.rung), reason=str(error.reason), detail=error.detail
@@ -98,15 +96,18 @@ def hand_over(channel: socket.socket, handover: Handover) -> None:
 
 
 def _attach(
-    channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
+    channel: socket.socket,
+    types: Mapping[int, TemplateType],
+    sizes: Mapping[int, int],
+    rung: Rung,
 ) -> int:
     mount_privately()
-    loaded = load(tuple(types.values()), sizes)
+    loaded = load(tuple(types.values()), sizes, rung)
     kept = (*loaded.attachments, *loaded.programs.values())
     probes = (*loaded.probes, *(f"missing/{name}" for name in loaded.missing))
     hand_over(
         channel,
-        Handover(Rung.BPF_BTF, loaded.rings, loaded.counters, loaded.counter_slots, kept, probes),
+        Handover(rung, loaded.rings, loaded.counters, loaded.counter_slots, kept, probes),
     )
     loaded.close()
     return 0
@@ -115,8 +116,7 @@ def _attach(
 def _poll(
     channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
 ) -> int:
-    visible = {number: size for number, size in sizes.items() if _is_seen(types[number])}
-    rings = MemoryRings(types, visible, Rung.PSUTIL)
+    rings = MemoryRings(types, _seen(types, sizes, Rung.PSUTIL), Rung.PSUTIL)
     collector = psutil_collector(types, rings)
     handover = Handover(
         Rung.PSUTIL, rings.descriptions, rings.counters, rings.counter_slots, (), POLLED
@@ -125,8 +125,11 @@ def _poll(
     return poll(channel, collector)
 
 
-def _is_seen(template_type: TemplateType) -> bool:
-    return bool(template_type.supplied_fields(Rung.PSUTIL))
+def _seen(
+    types: Mapping[int, TemplateType], sizes: Mapping[int, int], rung: Rung
+) -> dict[int, int]:
+    """The rings of those Template Types that a rung can see."""
+    return {number: size for number, size in sizes.items() if types[number].supplied_fields(rung)}
 
 
 def _ring_bytes(
