@@ -23,7 +23,8 @@ ARGUMENTS: Mapping[str, Mapping[str, int]] = {
 """What the programs read: tracepoint → argument → bytes."""
 
 _LINE = re.compile(
-    r"^\tfield:(?P<declaration>[^;]+);\s*offset:(?P<offset>\d+);\s*size:(?P<size>\d+);", re.MULTILINE
+    r"^\tfield:(?P<declaration>[^;]+);\s*offset:(?P<offset>\d+);\s*size:(?P<size>\d+);",
+    re.MULTILINE,
 )
 _NAME = re.compile(r"(\w+)(?:\[\w*\])?$")
 _C_TYPES = {4: "u32", 8: "u64"}

@@ -81,8 +81,8 @@ def load(
     """Start to collect.
 
     template_types: all Definitions. ring_bytes: Template Type number → bytes of its ring, for the
-    types wanted; powers of two, whole pages. rung: one of program.BPF_RUNGS. Raises ProbeError with the compiler's or verifier's
-    words; then nothing is left attached.
+    types wanted; powers of two, whole pages. rung: one of program.BPF_RUNGS. Raises ProbeError with
+    the compiler's or verifier's words; then nothing is left attached.
     """
     started = time.monotonic()
     wanted = {

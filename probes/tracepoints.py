@@ -1,9 +1,10 @@
 """Where the BPF programs are attached: one table, by Template Type.
 
 A few keep lineage and report execs: raw tracepoints whose arguments are the kernel's own structs
-where BTF says how to read them, else tracepoints that describe themselves. Everything else is a pair of sys_enter and sys_exit
-tracepoints of one system call. A kernel without some system call (arm64 has no `open`, 6.1 no
-`fchmodat2`) has no tracepoint for it either: it is left out and reported as missing.
+where BTF says how to read them, else tracepoints that describe themselves. Everything else is a
+pair of sys_enter and sys_exit tracepoints of one system call. A kernel without some system call
+(arm64 has no `open`, 6.1 no `fchmodat2`) has no tracepoint for it either: it is left out and
+reported as missing.
 """
 
 from collections.abc import Collection, Iterator, Mapping

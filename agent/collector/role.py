@@ -1,10 +1,10 @@
 """The collector role: acquire → hand over → go, or stay and poll.
 
-In rung `bpf_btf` it compiles, loads and attaches, hands every descriptor to the supervisor and
-ends: collection goes on in the kernel for as long as the supervisor holds them, and no process
-with BPF rights is left. In rung `psutil` it makes its rings, hands them over, gives up what it can
-and polls until the channel closes. A rung that can't be had is a `failed` message with a reason
-code and exit status 3.
+In the rungs `bpf_btf` and `bpf_tracepoint` it compiles, loads and attaches, hands every descriptor
+to the supervisor and ends: collection goes on in the kernel for as long as the supervisor holds
+them, and no process with BPF rights is left. In the rungs `process_connector` and `psutil` it makes
+its rings, hands them over, gives up what it can, and listens or polls until the channel closes. A
+rung that can't be had is a `failed` message with a reason code and exit status 3.
 
 The collector never sees content.
 """
@@ -18,14 +18,15 @@ from typing import NamedTuple
 
 from agent.channel import LIMITS as CHANNEL_LIMITS
 from agent.channel import send
-from agent.collector.polling import poll, psutil_collector
+from agent.collector.polling import connector_collector, listen, poll, psutil_collector
 from agent.sandbox import SandboxError
 from content.definitions import Rung, TemplateType, load_definitions
 from probes.counters import CounterSlot
-from probes.errors import ProbeError, ProbeReason
+from probes.errors import ProbeError
 from probes.limits import LIMITS
 from probes.loader import load
 from probes.memory_ring import MemoryRings
+from probes.process_connector import ProcessConnector
 from probes.program import BPF_RUNGS
 from probes.ring import RingDescription
 from probes.tracefs import mount_privately
@@ -33,7 +34,8 @@ from probes.tracefs import mount_privately
 EXIT_FAILED = 3
 
 POLLED = ("psutil/processes", "psutil/sockets")
-"""What rung psutil names as its probes."""
+LISTENED = ("connector/processes", "psutil/sockets")
+"""What the rungs psutil and process_connector name as their probes."""
 
 POWER_OF_TWO = "a power of two from {} to {} bytes"
 
@@ -59,6 +61,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if options.rung in BPF_RUNGS:
             return _attach(channel, types, _seen(types, sizes, options.rung), options.rung)
+        if options.rung is Rung.PROCESS_CONNECTOR:
+            return _listen(channel, types, sizes)
         return _poll(channel, types, sizes)
     except ProbeError as error:
         send(
@@ -118,11 +122,23 @@ def _poll(
 ) -> int:
     rings = MemoryRings(types, _seen(types, sizes, Rung.PSUTIL), Rung.PSUTIL)
     collector = psutil_collector(types, rings)
-    handover = Handover(
-        Rung.PSUTIL, rings.descriptions, rings.counters, rings.counter_slots, (), POLLED
-    )
-    hand_over(channel, handover)
+    hand_over(channel, _from_memory(Rung.PSUTIL, rings, POLLED))
     return poll(channel, collector)
+
+
+def _listen(
+    channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
+) -> int:
+    rung = Rung.PROCESS_CONNECTOR
+    rings = MemoryRings(types, _seen(types, sizes, rung), rung)
+    connector = ProcessConnector()  # before /proc is read, so that nobody is missed in between
+    collector = connector_collector(types, rings)
+    hand_over(channel, _from_memory(rung, rings, LISTENED))
+    return listen(channel, connector, collector, rings)
+
+
+def _from_memory(rung: Rung, rings: MemoryRings, probes: tuple[str, ...]) -> Handover:
+    return Handover(rung, rings.descriptions, rings.counters, rings.counter_slots, (), probes)
 
 
 def _seen(

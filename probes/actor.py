@@ -1,0 +1,39 @@
+"""Who acted and who the parent is, as the rungs that read /proc fill it in."""
+
+from probes.memory_ring import Value
+from probes.processes import Process
+
+ACTOR_FIELDS = frozenset(
+    "image command_line name pid parent_pid user_id group_id start_time parent_image"
+    " parent_command_line parent_user_id parent_start_time".split()
+)
+
+
+def actor_fields(process: Process, parent: Process | None) -> dict[str, Value]:
+    """The fields of a process and of its parent, as far as they are known."""
+    fields: dict[str, Value | None] = {
+        "image": process.image,
+        "command_line": process.command_line,
+        "name": process.name,
+        "pid": process.pid,
+        "parent_pid": process.parent_pid,
+        "user_id": process.user_id,
+        "group_id": process.group_id,
+        "start_time": process.start_time,
+    }
+    return {name: value for name, value in fields.items() if value is not None} | parent_fields(
+        parent
+    )
+
+
+def parent_fields(parent: Process | None) -> dict[str, Value]:
+    """The fields of the parent; none if nobody knows it."""
+    if parent is None:
+        return {}
+    fields: dict[str, Value | None] = {
+        "parent_image": parent.image,
+        "parent_command_line": parent.command_line,
+        "parent_user_id": parent.user_id,
+        "parent_start_time": parent.start_time or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
