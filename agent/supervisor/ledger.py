@@ -16,7 +16,9 @@ from agent.supervisor.rings import Collection
 Report = Callable[[Mapping[str, Any]], bool]
 
 # Counters that speak of a field or of lineage: the event itself was still evaluated.
-NOT_EVENTS = frozenset({"LINEAGE_FULL", "SEED_FULL", "READ_FAULT", "PROBE_SKIPPED"})
+NOT_EVENTS = frozenset(
+    {"LINEAGE_FULL", "SEED_FULL", "READ_FAULT", "PROBE_SKIPPED", "FAMILY_UNKNOWN"}
+)
 
 
 @dataclass(slots=True)

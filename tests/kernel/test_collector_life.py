@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent import channel
+from content.definitions import Rung
 from tests.kernel.bpf_objects import identities, is_there
 from tests.kernel.collection import (
     ENVIRONMENT,
@@ -54,7 +55,8 @@ def test_everything_is_attached(session_collection: Collection) -> None:
     missing = [probe for probe in probes if probe.startswith("missing/")]
     rings = {ring["template_type"] for ring in session_collection.message["rings"]}
     assert rings == {1, 2, 3, 4}
-    assert "raw_tracepoint/sched_process_exec" in probes
+    raw = session_collection.rung is Rung.BPF_BTF
+    assert f"{'raw_tracepoint/' if raw else 'tracepoint/sched:'}sched_process_exec" in probes
     assert set(missing) <= {"missing/fchmodat2", "missing/openat2"}
 
 
@@ -117,11 +119,6 @@ def test_without_rights_it_says_so() -> None:
     assert message["rung"] == "bpf_btf"
     assert message["reason"] in ("NOT_PERMITTED", "TRACEFS_UNAVAILABLE")
     assert message["detail"]
-
-
-def test_rung_without_a_collector() -> None:
-    """If it failed, a rung that does not exist yet would look as if it worked."""
-    assert refused("--rung", "process_connector")["reason"] == "RUNG_NOT_SUPPORTED"
 
 
 @pytest.mark.parametrize(
