@@ -30,6 +30,8 @@ QUICK_DIVISOR = 10
 ROUNDS = 3
 QUICK_ROUNDS = 1
 IDLE_SECONDS = 5.0
+CALLS = 100_000
+CALL_ROUNDS = 7
 SETTLE_SECONDS = 2.0
 LATEST_SECONDS = 3.0
 PAUSE_SECONDS = 0.0005
@@ -38,6 +40,13 @@ NANOSECONDS = 1_000_000_000
 STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 RUN_TIME = re.compile(r"^run_time_ns:\s*(\d+)$", re.MULTILINE)
 ENVIRONMENT = {"PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1"}
+
+
+class Alone(NamedTuple):
+    """What the same costs while nobody collects."""
+
+    workload_seconds: float
+    call_nanoseconds: float
 
 
 class Seen(NamedTuple):
@@ -114,7 +123,7 @@ def measure(*, quick: bool) -> list[Figure]:
     """The same workload on every rung, and without collection."""
     if os.geteuid() != 0:
         raise NotMeasurableError("needs root")
-    alone = _workload_cpu(QUICK_ROUNDS if quick else ROUNDS)
+    alone = Alone(_workload_cpu(QUICK_ROUNDS if quick else ROUNDS), _call_nanoseconds())
     figures: list[Figure] = []
     for rung in Rung:
         with collecting(rung) as collector:
@@ -165,7 +174,7 @@ def _named(rung: Rung, figure: Figure) -> Figure:
     return Figure(name, figure.value, figure.unit, figure.bar, figure.peer, figure.samples)
 
 
-def _of_rung(collector: Collecting, alone: float, *, quick: bool) -> Iterator[Figure]:
+def _of_rung(collector: Collecting, alone: Alone, *, quick: bool) -> Iterator[Figure]:
     types = load_definitions().values()
     supplied = sum(len(kind.supplied_fields(collector.rung)) for kind in types)
     yield Figure("fields supplied", supplied, "fields")
@@ -218,7 +227,7 @@ def _one_latency(collector: Collecting) -> float | None:
         os.waitpid(pid, 0)
 
 
-def _cost(collector: Collecting, alone: float, rounds: int) -> Iterator[Figure]:
+def _cost(collector: Collecting, alone: Alone, rounds: int) -> Iterator[Figure]:
     """Processor time: of the collector, idle and at work; in BPF; and of those who are watched."""
     before = collector.cpu_seconds()
     time.sleep(IDLE_SECONDS)
@@ -238,8 +247,16 @@ def _cost(collector: Collecting, alone: float, rounds: int) -> Iterator[Figure]:
     yield Figure("collector, during the workload", 1000 * at_work, "ms")
     yield Figure("in BPF, during the workload", 1000 * in_bpf, "ms")
     during = _workload_cpu(rounds)
-    peer = Peer("without collection", 1000 * alone)
+    peer = Peer("without collection", 1000 * alone.workload_seconds)
     yield Figure("workload's own processor time, least", 1000 * during, "ms", None, peer)
+    peer = Peer("without collection", alone.call_nanoseconds)
+    yield Figure(
+        "a system call that nobody watches, from Python, least",
+        _call_nanoseconds(),
+        "ns",
+        None,
+        peer,
+    )
 
 
 def _workload_cpu(rounds: int) -> float:
@@ -250,6 +267,18 @@ def _workload_cpu(rounds: int) -> float:
         _run_all()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         samples.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(samples)
+
+
+def _call_nanoseconds() -> float:
+    """One call that returns 0, which costs the tracepoint rung most; Python's own time included."""
+    pid = os.getpid()
+    samples = []
+    for _ in range(CALL_ROUNDS):
+        began = time.perf_counter_ns()
+        for _ in range(CALLS):
+            os.kill(pid, 0)
+        samples.append((time.perf_counter_ns() - began) / CALLS)
     return min(samples)
 
 
