@@ -250,13 +250,8 @@ def _cost(collector: Collecting, alone: Alone, rounds: int) -> Iterator[Figure]:
     peer = Peer("without collection", 1000 * alone.workload_seconds)
     yield Figure("workload's own processor time, least", 1000 * during, "ms", None, peer)
     peer = Peer("without collection", alone.call_nanoseconds)
-    yield Figure(
-        "a system call that nobody watches, from Python, least",
-        _call_nanoseconds(),
-        "ns",
-        None,
-        peer,
-    )
+    call = _call_nanoseconds()
+    yield Figure("a system call that nobody watches, from Python, least", call, "ns", None, peer)
 
 
 def _workload_cpu(rounds: int) -> float:
