@@ -123,9 +123,10 @@ def measure(*, quick: bool) -> list[Figure]:
     """The same workload on every rung, and without collection."""
     if os.geteuid() != 0:
         raise NotMeasurableError("needs root")
-    alone = Alone(_workload_cpu(QUICK_ROUNDS if quick else ROUNDS), _call_nanoseconds())
     figures: list[Figure] = []
     for rung in Rung:
+        # Before each anew: what else the machine does changes from minute to minute.
+        alone = Alone(_workload_cpu(QUICK_ROUNDS if quick else ROUNDS), _call_nanoseconds())
         with collecting(rung) as collector:
             figures += [_named(rung, figure) for figure in _of_rung(collector, alone, quick=quick)]
     return figures
