@@ -6,7 +6,8 @@
  * just laid them out. So they are those that the program gets, whatever the caller does to its own
  * copy meanwhile, and for a script they name the interpreter, as in the rung above.
  *
- * An exec that succeeds returns 0, and so do others; `starting` tells them apart.
+ * An exec that succeeds returns 0, and so do others; `starting` tells them apart. It is looked into
+ * only while there is something in it, for this happens at the end of every call of the host.
  */
 
 #define OLDEST_WORD 4
@@ -20,6 +21,15 @@ struct starting {
 
 BPF_HASH(starting, u32, struct starting, STARTING_PROCESSES);
 BPF_PERCPU_ARRAY(starting_scratch, struct starting, 1);
+BPF_ARRAY(starting_count, u64, 1);
+
+static __always_inline void change_starting_count(s64 change)
+{
+    u32 only = 0;
+    u64 *count = starting_count.lookup(&only);
+    if (count)
+        __sync_fetch_and_add(count, change);
+}
 
 /* Where the arguments of a new program lie; `found` is 0 where its stack could not be read. */
 struct new_arguments {
@@ -139,8 +149,11 @@ int on_exec(struct sched_process_exec *ctx)
         return 0;
     started->image_taken = copy_kernel_string(
         started->image, LINEAGE_IMAGE_BYTES, (u64)ctx + (ctx->filename & 0xffff));
+    int known = starting.lookup(&pid) != NULL;
     if (starting.update(&pid, started))
         count_loss(COUNTER_PENDING_FULL_process);
+    else if (!known)
+        change_starting_count(1);
     return 0;
 }
 
@@ -156,11 +169,14 @@ static __always_inline void finish_exec(u32 pid, struct starting *started, u64 r
 #endif
     replace_lineage(&actor, started, &arguments);
     starting.delete(&pid);
+    change_starting_count(-1);
 }
 
 int on_return(struct bpf_raw_tracepoint_args *ctx)
 {
-    if (ctx->args[1])
+    u32 only = 0;
+    u64 *count = starting_count.lookup(&only);
+    if (ctx->args[1] || !count || !*count)
         return 0;
     u32 pid = bpf_get_current_pid_tgid() >> 32;
     struct starting *started = starting.lookup(&pid);
