@@ -31,6 +31,7 @@ import re2
 
 from content.matching.batch import Batch, BoundsError
 from content.matching.column import Rows
+from content.matching.garbage import collection_paused
 from content.matching.matcher import MatcherFactory, build_default
 from content.matching.program import Candidate, ClauseSource, Program
 from content.matching.work import Clock, Meter, OverBudgetError
@@ -171,7 +172,8 @@ class Interpreter:
         batch = Batch(program.template_type, records, rows, Meter(self._clock, len(rows)))
         # 3. candidates decide
         if len(batch.rows):
-            self._decide(program, batch, evaluation)
+            with collection_paused():
+                self._decide(program, batch, evaluation)
         return evaluation
 
     def _decide(self, program: Program, batch: Batch, evaluation: Evaluation) -> None:

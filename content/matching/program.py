@@ -5,9 +5,7 @@ literal of it, if it has one), and the matchers are built. A batch: the indexes 
 each candidate clause filters its rows.
 """
 
-import gc
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +16,7 @@ from content.matching.clause_plan import ClausePlan, Part, filters_of, plan_of
 from content.matching.column import Rows
 from content.matching.criteria import prefix_bits
 from content.matching.filters import Filter
+from content.matching.garbage import collection_paused
 from content.matching.matcher import MatcherError, MatcherFactory
 from content.matching.pattern import needle
 from content.model import Clause
@@ -74,7 +73,9 @@ class Program:
         self._numbers: dict[int, NumberIndex] = {}
         self._addresses: dict[int, AddressIndex] = {}
         self._everywhere: list[int] = []
-        with _collection_paused():
+        # Nearly all that is made here is kept and none of it is in cycles: the collector would go
+        # through ever more objects, again and again, and find nothing.
+        with collection_paused():
             self._filters = [self._enter(number, source) for number, source in enumerate(sources)]
             self._build_matchers(factory)
 
@@ -134,22 +135,6 @@ class Program:
                 index.build(factory)
             except MatcherError as error:
                 raise ContentError([_refused(f"field {number}", error)]) from error
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Without Python's cyclic collector, which takes a good part of construction's time otherwise.
-
-    Nearly all that construction makes is kept and none of it is in cycles, so the collector would
-    go through ever more objects, again and again, and find nothing.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _refused(place: str, error: MatcherError) -> Problem:

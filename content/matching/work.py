@@ -4,7 +4,8 @@ Work is counted in units, about a nanosecond each on a current processor (`bench
 from what is known beforehand: calls, rows, bytes of text, hits. So whether content keeps to its
 budget is the same on every machine, and `content.pricing` can say it before content goes anywhere.
 What counting can't foresee, an expression on which RE2 gives up its automaton, is caught by the
-processor time that the thread has really spent; time in which it did not run is nobody's fault.
+processor time that the thread has really spent; time in which it did not run is nobody's fault, and
+neither is Python's cyclic collector, which waits meanwhile (`content.matching.garbage`).
 
 `Meter` holds one instance to its share. It is asked where work can be stopped: before each filter,
 before each few texts that are judged one by one, and between clauses. What can't be stopped is

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from content.interpreter import Interpreter
+from content.matching.batch import Batch
+from content.matching.column import Rows
 from content.matching.hyperscan_matcher import HyperscanMatcher
 from content.matching.matcher import MatcherFactory
 from content.matching.re2_matcher import Re2Matcher
+from content.matching.work import Meter
 from content.model import Clause, Criterion, Operator, Value
 from content.record import Records, encode
-from content.template_type import Rung
+from content.template_type import Rung, TemplateType
 from tests.unit.content.event_strategies import EVERY_KIND
 
 TYPES = {EVERY_KIND.number: EVERY_KIND}
@@ -23,6 +26,16 @@ def records(
 ) -> Records:
     """One record per event."""
     return np.concatenate([encode(EVERY_KIND, dict(event), rung=Rung.BPF_BTF) for event in events])
+
+
+def never() -> int:
+    """A clock that stands still: what is left is counted work."""
+    return 0
+
+
+def batch_of(found: Records, rows: Rows, template_type: TemplateType = EVERY_KIND) -> Batch:
+    """These rows as the interpreter would make them a batch."""
+    return Batch(template_type, found, rows, Meter(never, len(rows)))
 
 
 def clauses(*criteria: Criterion) -> tuple[Clause, ...]:

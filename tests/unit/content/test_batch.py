@@ -5,13 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from content.matching.batch import Batch, BoundsError
+from content.matching.batch import BoundsError
+from content.matching.matcher import Hits
 from tests.unit.content.event_strategies import EVERY_KIND
-from tests.unit.content.interpreter_helpers import ADDRESS, IMAGE, PATH, RESULT, SIZE, records
+from tests.unit.content.interpreter_helpers import (
+    ADDRESS,
+    IMAGE,
+    PATH,
+    RESULT,
+    SIZE,
+    batch_of,
+    records,
+)
 
 ROWS = np.arange(3)
-BATCH = Batch(
-    EVERY_KIND,
+BATCH = batch_of(
     records(
         {PATH: b"a", SIZE: 1, ADDRESS: bytes(15) + b"\1"},
         {SIZE: (1 << 64) - 1, RESULT: -1},
@@ -39,7 +47,7 @@ def test_fields_outside_the_arity_are_out_of_bounds(number: int) -> None:
 def test_the_arity_that_is_checked_is_that_of_the_batch() -> None:
     """A field that the content knows and the record lacks would be read."""
     shorter = replace(EVERY_KIND, fields=EVERY_KIND.fields[:-1])
-    batch = Batch(shorter, records({PATH: b"a"}), ROWS[:1])
+    batch = batch_of(records({PATH: b"a"}), ROWS[:1], shorter)
     assert batch.field(EVERY_KIND.arity - 1) is EVERY_KIND.fields[-2]
     with pytest.raises(BoundsError):
         batch.field(EVERY_KIND.arity)
@@ -72,17 +80,22 @@ def test_values_are_those_of_the_asked_rows() -> None:
 def test_a_column_has_the_rows_that_have_the_field() -> None:
     """Rows without a field would be searched, or rows that were refused."""
     assert list(BATCH.column(PATH).texts()) == [(0, b"a"), (2, b"c")]
-    some = Batch(EVERY_KIND, records({PATH: b"a"}, {PATH: b"b"}), ROWS[1:2])
+    some = batch_of(records({PATH: b"a"}, {PATH: b"b"}), ROWS[1:2])
     assert list(some.column(PATH).texts()) == [(1, b"b")]
 
 
 def test_hits_are_kept_by_field_and_pattern() -> None:
     """A pattern would be taken for found where another one was."""
-    batch = Batch(EVERY_KIND, records({PATH: b"a"}, {PATH: b"b"}), ROWS[:2])
+    batch = batch_of(records({PATH: b"a"}, {PATH: b"b"}), ROWS[:2])
     assert batch.hits(PATH, 0).tolist() == batch.ambiguous(PATH).tolist() == []
-    batch.keep_hits(PATH, {0: ROWS[:1], 1: ROWS[:2]}, ROWS[1:2])
-    batch.keep_hits(IMAGE, {1: ROWS[2:]}, ROWS[:0])
+    assert batch.muted(PATH) == frozenset()
+    none = ROWS[:0]
+    on_path = {0: ROWS[:1], 1: ROWS[:2]}
+    batch.keep_hits(PATH, on_path, Hits(none, none, ROWS[1:2], frozenset({3})))
+    batch.keep_hits(IMAGE, {1: ROWS[2:]}, Hits(none, none, none))
     found = [batch.hits(field, pattern).tolist() for field in (PATH, IMAGE) for pattern in (0, 1)]
     assert found == [[0], [0, 1], [], [2]]
     assert batch.ambiguous(PATH).tolist() == [1]
     assert batch.ambiguous(IMAGE).tolist() == []
+    assert batch.muted(PATH) == {3}
+    assert batch.muted(IMAGE) == frozenset()

@@ -1,6 +1,6 @@
 """Filters over a batch keep exactly the rows for which their criterion holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +17,20 @@ from content.matching.filters import (
     TextFilter,
     prefix_masks,
 )
+from content.matching.matcher import NO_ROWS, Hits
 from content.matching.pattern import patterns_of
+from content.matching.work import text_work
 from content.model import AddressPrefix, Criterion, Operator, Signed, Value
 from tests.unit.content.event_strategies import EVERY_KIND
-from tests.unit.content.interpreter_helpers import ADDRESS, PATH, RESULT, SIZE, is_one, records
+from tests.unit.content.interpreter_helpers import (
+    ADDRESS,
+    PATH,
+    RESULT,
+    SIZE,
+    batch_of,
+    is_one,
+    records,
+)
 
 TOP = (1 << 64) - 1
 MAPPED = bytes(10) + b"\xff\xff"
@@ -55,7 +65,7 @@ ORDERS = (
 
 def _batch(field: int, values: Sequence[bytes | int | None]) -> Batch:
     events = [{} if value is None else {field: value} for value in values]
-    return Batch(EVERY_KIND, records(*events), np.arange(len(values)))
+    return batch_of(records(*events), np.arange(len(values)))
 
 
 def _kept(one: Filter, batch: Batch) -> list[int]:
@@ -117,6 +127,12 @@ def test_prefixes_become_masks() -> None:
     assert prefix_masks(5, 0) == ((0, 5), (TOP, TOP))
 
 
+def _exact(criterion: Criterion) -> TextFilter:
+    patterns = patterns_of(criterion)
+    work = text_work(patterns, EVERY_KIND.field(criterion.field).capacity)
+    return TextFilter(criterion.field, criterion.negated, text_judge(patterns), work)
+
+
 TEXTS = (None, b"ab", b"AB", b"b", b"xabx", b"", b"a")
 
 
@@ -125,24 +141,39 @@ TEXTS = (None, b"ab", b"AB", b"b", b"xabx", b"", b"a")
 def test_texts(values: tuple[Value, ...], *, negated: bool) -> None:
     """A text would be judged as if it were another row's, or as if it were there."""
     criterion = Criterion(PATH, Operator.CONTAINS, values, negated)
-    judge = text_judge(patterns_of(criterion))
-    kept = _kept(TextFilter(PATH, negated, judge), _batch(PATH, TEXTS))
-    assert kept == _held(criterion, TEXTS)
+    exact = _exact(criterion)
+    for at_once in (1, 2, len(TEXTS)):
+        one = replace(exact, work=replace(exact.work, texts_at_once=at_once))
+        assert _kept(one, _batch(PATH, TEXTS)) == _held(criterion, TEXTS)
+
+
+def _unsure(*rows: int, muted: Iterable[int] = ()) -> Hits:
+    return Hits(NO_ROWS, NO_ROWS, np.array(rows, dtype=np.int64), frozenset(muted))
 
 
 @pytest.mark.parametrize("negated", [False, True])
 def test_found_texts(*, negated: bool) -> None:
     """What a matcher found would be lost, and what it is not sure of believed."""
     criterion = Criterion(PATH, Operator.CONTAINS, (b"ab", b"x"), negated)
-    one = FoundFilter(PATH, negated, text_judge(patterns_of(criterion)), (4, 6))
+    one = FoundFilter((4, 6), _exact(criterion))
     batch = _batch(PATH, (b"ab", b"b", b"x", b"b", b"ab", b"b"))
     found = {4: np.array([0, 3, 4]), 5: np.array([5]), 6: np.array([2])}
-    batch.keep_hits(PATH, found, np.array([3, 4, 5]))  # 3 is no hit, 4 is one
+    batch.keep_hits(PATH, found, _unsure(3, 4, 5))  # 3 is no hit, 4 is one
     matched = [0, 2, 4]
     assert _kept(one, batch) == ([1, 3, 5] if negated else matched)
-    sure = replace(one, judge=lambda _text: pytest.fail("a sure hit was judged again"))
-    batch.keep_hits(PATH, found, np.array([1, 5]))
+    never = replace(one.exact, judge=lambda _text: pytest.fail("a sure hit was judged again"))
+    sure = replace(one, exact=never)
+    batch.keep_hits(PATH, found, _unsure(1, 5, muted={5}))
     assert _kept(sure, batch) == ([1, 5] if negated else [0, 2, 3, 4])
+
+
+@pytest.mark.parametrize("negated", [False, True])
+def test_muted_texts(*, negated: bool) -> None:
+    """What a matcher no longer listens to would be taken for not there."""
+    criterion = Criterion(PATH, Operator.CONTAINS, (b"ab", b"x"), negated)
+    batch = _batch(PATH, TEXTS)
+    batch.keep_hits(PATH, {6: np.array([4])}, _unsure(muted={4}))
+    assert _kept(FoundFilter((4, 6), _exact(criterion)), batch) == _held(criterion, TEXTS)
 
 
 def test_only_the_rows_that_are_asked_for_are_kept() -> None:

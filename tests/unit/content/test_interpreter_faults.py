@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import re2
 
-from content.interpreter import RUN_TIME_CHECK, Interpreter
+from content.interpreter import Interpreter
 from content.matching.batch import Batch, BoundsError
 from content.matching.column import Rows
 from content.matching.program import Candidate
@@ -38,16 +38,16 @@ def _of_another_type(file: ChannelFile) -> ChannelFile:
     ("error", "reason"),
     [
         (BoundsError("field 21 of 20"), Reason.FIELD_OUT_OF_RANGE),
-        (OverflowError("too large"), RUN_TIME_CHECK),
-        (IndexError("no such row"), RUN_TIME_CHECK),
-        (KeyError("no such name"), RUN_TIME_CHECK),
-        (TypeError("no address"), RUN_TIME_CHECK),
-        (ValueError("no such value"), RUN_TIME_CHECK),
-        (re2.error("no expression"), RUN_TIME_CHECK),
+        (OverflowError("too large"), Reason.RUN_TIME_CHECK),
+        (IndexError("no such row"), Reason.RUN_TIME_CHECK),
+        (KeyError("no such name"), Reason.RUN_TIME_CHECK),
+        (TypeError("no address"), Reason.RUN_TIME_CHECK),
+        (ValueError("no such value"), Reason.RUN_TIME_CHECK),
+        (re2.error("no expression"), Reason.RUN_TIME_CHECK),
     ],
 )
 def test_a_clause_that_fails_takes_out_its_instance_only(
-    error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+    error: Exception, reason: Reason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One bad instance would end the evaluator, and with it all protection."""
     real = Candidate.matched

@@ -122,7 +122,7 @@ class FaultyEngine:
         """A match of the last instance in every record, and a fault in the last record."""
         instance, last = self._file.instances[-1], len(records) - 1
         matches = [Match(row, self._file, instance, 0) for row in range(len(records))]
-        fault = InstanceFault(self._file, instance, last, "RUN_TIME_CHECK", "out of bounds")
+        fault = InstanceFault(self._file, instance, last, Reason.RUN_TIME_CHECK, "out of bounds")
         return Evaluation(matches, [fault], 0)
 
 
@@ -130,7 +130,7 @@ def test_a_fault_is_a_problem_even_if_the_answer_is_right() -> None:
     """Content that the interpreter takes out at run time would ship."""
     file = with_samples(sample({IMAGE: b"/bin/nc"}), sample({IMAGE: b"/bin/nc"}))
     (problem,) = samples.check(file, TYPES, FaultyEngine)
-    assert (problem.reason, problem.place) == (Reason.SAMPLE_FAILED, "instances[1].samples[1]")
+    assert (problem.reason, problem.place) == (Reason.RUN_TIME_CHECK, "instances[1].samples[1]")
     assert (problem.found, problem.expected) == ("out of bounds", "no fault")
 
 
