@@ -107,7 +107,7 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "stored": _kind(_L, report=int),
         # supervisor → link. identity comes first, and again when the rung changes; `run` is random
         # per run of the supervisor, so that (run, report) names a report for good.
-        "identity": _kind(_S, agent=str, run=str, rung=str, boot_id=str, active=list),
+        "identity": _kind(_S, agent=str, run=str, rung=str, refused=list, boot_id=str, active=list),
         "outcome": _kind(_S, hash=str, state=str, problems=list),
         "state": _kind(_S, facts=dict, active=list),
         # Numbered reports, sent in rising order; detections carry a DetectionBatch as payload.

@@ -55,6 +55,12 @@ root, so the supervisor's bounding set must hold these as well."""
 COLLECTOR_PSUTIL = frozenset({Capability.SYS_PTRACE, Capability.DAC_READ_SEARCH})
 """What the polling collector needs for as long as it lives."""
 
+COLLECTOR_CONNECTOR = frozenset({Capability.NET_ADMIN, *COLLECTOR_PSUTIL})
+"""What the collector needs until it listens to the process connector; then what psutil needs."""
+
+COLLECTOR = COLLECTOR_BPF | COLLECTOR_PSUTIL | COLLECTOR_CONNECTOR
+"""What a collector may need, whatever its rung."""
+
 ROLE_UMASK = 0o077
 
 
@@ -101,7 +107,7 @@ def supervisor_capabilities(keep: Collection[Capability] = SUPERVISOR_OWN) -> No
     No_new_privs must stay off in the supervisor: with it, the collector that is executed could
     not have more than the supervisor keeps.
     """
-    drop_bounding({*keep, *COLLECTOR_BPF, *COLLECTOR_PSUTIL})
+    drop_bounding({*keep, *COLLECTOR})
     narrow(keep)
 
 

@@ -28,6 +28,7 @@ from content.recorded_events import LIMITS as FILE_LIMITS
 from content.recorded_events import Loss, Recording, clean
 from content.template_type import Rung, TemplateType
 from probes.errors import ProbeError
+from probes.program import BPF_RUNGS
 from probes.ring import Ring
 
 
@@ -157,7 +158,7 @@ class _Collector:
     def goes_on(self, rung: Rung) -> bool:
         """Whether events still come; in BPF the kernel writes them, without the collector."""
         self._arrived(None)  # heartbeats: read, so that its queue never fills
-        return rung is Rung.BPF_BTF or not self._gone()
+        return rung in BPF_RUNGS or not self._gone()
 
     def _gone(self) -> bool:
         room = LIMITS.shown_characters - len(self.printed)

@@ -79,13 +79,14 @@ def _section(result: dict[str, Any]) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            _origin(result["environment"]),
+            origin(result["environment"]),
             "",
         ]
     )
 
 
-def _origin(where: dict[str, Any]) -> str:
+def origin(where: dict[str, Any]) -> str:
+    """Where and when figures were measured, in one sentence."""
     machine = "virtual machine" if where["virtual"] else "real machine"
     return (
         f"{where['measured']}, commit {where['commit']}, {where['distribution']}, kernel "

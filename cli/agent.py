@@ -111,6 +111,7 @@ def _show(document: Mapping[str, Any]) -> None:
         f"agent {shown(document['agent_id'])}  rung [bold]{document['rung']}[/bold]  "
         f"functionality {condition}  up {document['uptime_ms'] / 1000:.0f} s"
     )
+    _show_if("Rungs refused", ["rung", "reason", "detail"], document["refused_rungs"])
     table("Roles", ["role", "pid", "state"], _role_rows(document["roles"]))
     collection = document["collection"]
     if collection is not None:

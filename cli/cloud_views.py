@@ -121,6 +121,13 @@ def _show_fleet(found: Document) -> None:
     ]
     if complained:
         table("Not active, or not all of it", ["host", "content", "state", "reason"], complained)
+    rungs = [
+        [shown(host["agent_id"]), escape(one["rung"]), shown(one["reason"]), shown(one["detail"])]
+        for host in found["hosts"]
+        for one in host["refused_rungs"]
+    ]
+    if rungs:
+        table("Rungs refused", ["host", "rung", "reason", "what was said"], rungs)
     content = [
         [
             _content_name(one),

@@ -28,6 +28,8 @@ class CloudLimits:
     supplied_types: int = 256
     active_files: int = 256
     short_text: int = 256
+    # Characters of what a host's kernel, verifier or compiler said when it refused a rung.
+    refusal_characters: int = 4_096
     report_id: int = 128
     problems: int = 100
     problem_text: int = 1000

@@ -151,6 +151,10 @@ def _host(
         "connected": served and bool(row.session),
         "rung": rung,
         "best_rung": rung == BEST_RUNG,
+        "refused_rungs": [
+            {"rung": enum_name(Rung, one.rung), "reason": one.reason, "detail": one.detail}
+            for one in hello.refused_rungs
+        ],
         "reduced_functionality": beat.reduced_functionality,
         "sensor_version": hello.sensor_version,
         "platform": hello.platform,

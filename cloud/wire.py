@@ -49,6 +49,13 @@ def require_hello(request: SessionRequest, agent_id: str) -> Hello:
     require_rung(hello.rung, "hello.rung")
     require_at_most(len(hello.supplied), LIMITS.supplied_types, "hello.supplied")
     require_active(hello.active, "hello.active")
+    require_at_most(len(hello.refused_rungs), len(Rung.values()), "hello.refused_rungs")
+    for index, refused in enumerate(hello.refused_rungs):
+        require_rung(refused.rung, f"hello.refused_rungs[{index}].rung")
+        require_short(refused.reason, f"hello.refused_rungs[{index}].reason")
+        require_at_most(
+            len(refused.detail), LIMITS.refusal_characters, f"hello.refused_rungs[{index}].detail"
+        )
     return hello
 
 

@@ -1,16 +1,14 @@
 /* What every BPF program of the sensor shares: records, texts, loss counters.
  *
  * Compiled by BCC without kernel headers. Before this file come, all generated at start:
- * the records (probes/layout.py), the offsets of kernel structs (probes/btf.py) as
- * OFFSET_struct_member, and the sizes of maps. Kernel memory is only read through helpers, so
- * nothing here depends on how a kernel was built.
+ * the records (probes/layout.py), RUNG, the sizes of maps, and where things lie: offsets of kernel
+ * structs (probes/btf.py) as OFFSET_struct_member, or arguments of tracepoints (probes/formats.py).
+ * Kernel memory is only read through helpers, so nothing here depends on how a kernel was built.
  *
  * A field is supplied through NUMBER, TEXT, ARGUMENTS or ADDRESS and through nothing else:
  * probes/supply.py reads these words in the sources and compares them with the Definitions. Each
  * of them needs the field's KIND_… constant, so that a wrong kind does not compile.
  */
-
-#define RUNG_BPF_BTF 1
 
 #define MODE_BITS 07777
 #define NOTHING 0
@@ -90,27 +88,6 @@ static __always_inline u16 read_u16(u64 address)
     return value;
 }
 
-/* A member of a kernel struct behind current_task(), or behind a pointer that was reached from it
- * in this way: MEMBER(u64, task, task_struct_mm). Kernels since 5.11 know the type of what
- * current_task() returns, check the load when the program is loaded, and make it a load that reads
- * 0 where the pointer leads nowhere: a nanosecond or two, where a helper takes 26. Addresses from
- * elsewhere (tracepoint arguments, memory read by a helper) can only be read through a helper.
- */
-#ifdef TYPED_TASK
-static u64 (*current_task)(void) = (void *)BPF_FUNC_get_current_task_btf;
-#define MEMBER(type, address, member)                                                        \
-    ({                                                                                       \
-        u64 value;                                                                           \
-        asm volatile("%0 = *(" #type " *)(%1 + %2)"                                          \
-                     : "=r"(value)                                                           \
-                     : "r"(address), "i"(OFFSET_##member));                                  \
-        (type)value;                                                                         \
-    })
-#else
-static u64 (*current_task)(void) = (void *)BPF_FUNC_get_current_task;
-#define MEMBER(type, address, member) read_##type((address) + OFFSET_##member)
-#endif
-
 /* The string helpers end what they copy with a NUL, and so hold one byte less than the record.
  * Where the string may be longer, the last byte and the one after it are read by themselves.
  * `read` and `read_string` are the helpers for user or for kernel memory.
@@ -181,7 +158,7 @@ static __always_inline s64 copy_words(u8 *destination, u64 capacity, u8 *source,
         (record)->schema_major = SCHEMA_MAJOR_##type;                                        \
         (record)->schema_minor = SCHEMA_MINOR_##type;                                        \
         (record)->arity = ARITY_##type;                                                      \
-        (record)->rung = RUNG_BPF_BTF;                                                       \
+        (record)->rung = RUNG;                                                               \
         (record)->processor = bpf_get_smp_processor_id();                                    \
         (record)->time_ns = bpf_ktime_get_boot_ns();                                         \
         (record)->present = 0;                                                               \

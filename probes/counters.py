@@ -29,12 +29,20 @@ class Cause(StrEnum):
     LINEAGE_FULL = "LINEAGE_FULL"
     # The same for a process that is older than the sensor.
     SEED_FULL = "SEED_FULL"
+    # Perhaps an event less, in rung bpf_tracepoint: a call on a socket of which nobody can say
+    # whether it is IP or UNIX.
+    FAMILY_UNKNOWN = "FAMILY_UNKNOWN"
+    # At most so many events, in rung process_connector: notifications that the kernel sent and
+    # nobody received. They would have told of forks and exits as well as of execs.
+    NOTIFICATION_LOST = "NOTIFICATION_LOST"
 
 
 ANY_TEMPLATE_TYPE = 0
 
-EVENT_LOST = frozenset({Cause.RING_FULL, Cause.PENDING_FULL})
-"""Causes that mean one event less; the others mean an event with fewer fields."""
+OF_LOWER_RUNGS = (Cause.FAMILY_UNKNOWN, Cause.NOTIFICATION_LOST)
+
+EVENT_LOST = frozenset({Cause.RING_FULL, Cause.PENDING_FULL, *OF_LOWER_RUNGS})
+"""Causes that mean an event less; the others mean an event with fewer fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ def slots(template_types: Iterable[int]) -> tuple[CounterSlot, ...]:
     return (
         *(CounterSlot(cause, number) for cause in per_type for number in numbers),
         CounterSlot(Cause.LINEAGE_FULL, ANY_TEMPLATE_TYPE),
-        CounterSlot(Cause.SEED_FULL, ANY_TEMPLATE_TYPE),
+        *(CounterSlot(cause, ANY_TEMPLATE_TYPE) for cause in (Cause.SEED_FULL, *OF_LOWER_RUNGS)),
     )
 
 

@@ -1,7 +1,7 @@
 /* Template Type file: opens for writing, creations, removals, renames and changes of mode.
  *
  * Opening for reading ends at entry, before anything is stored. Whether an open created the file
- * is read from the file itself (FMODE_CREATED); O_CREAT alone does not tell.
+ * is read from the file itself where the rung can do that; O_CREAT alone does not tell.
  */
 
 BPF_RINGBUF_OUTPUT(file_ring, RING_PAGES_file);
@@ -11,7 +11,6 @@ BPF_RINGBUF_OUTPUT(file_ring, RING_PAGES_file);
 #define OPEN_TRUNCATE 01000
 #define OPEN_PATH_ONLY 010000000
 #define REMOVE_FOLDER 0x200
-#define FILE_MODE_CREATED 0x100000
 
 struct open_request {
     u64 flags;
@@ -134,10 +133,7 @@ static __always_inline u32 final_operation(struct call *call, s64 result)
 {
     if (call->operation != file_operation_open_write || !(call->flags & OPEN_CREATE) || result < 0)
         return call->operation;
-    u64 file = file_of_descriptor(result);
-    if (file && read_u32(file + OFFSET_file_f_mode) & FILE_MODE_CREATED)
-        return file_operation_create;
-    return call->operation;
+    return has_created(call->flags, result) ? file_operation_create : call->operation;
 }
 
 /* Only what the caller gave: a mode without O_CREAT is whatever lay in the register. */

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from content.definitions import Field, Kind, TemplateType
+from content.definitions import Field, Kind, Rung, TemplateType
 from content.record import ADDRESS_BYTES, Slot, record_size, slots
 from probes.counters import ANY_TEMPLATE_TYPE, CounterSlot
 
@@ -41,16 +41,24 @@ KIND_NAMES = {
 TRUNCATED = 1 << 32
 """What a remembered text's length carries where the text was longer (common.bpf.h has it too)."""
 
+KINSHIP = (("parent_pid", "u8"), ("parent_start_time", "u8"), ("threads", "i8"))
+"""threads: how many there are, 0 where nobody has counted."""
+
 IMAGES = ("image", "parent_image")
 COMMAND_LINES = ("command_line", "parent_command_line")
 FULL_COMMAND_LINE = ("process", "command_line")
 """Read from the process itself, hence not remembered at full length."""
 
 
-def header_text(template_types: Sequence[TemplateType], counted: Sequence[CounterSlot]) -> str:
+def header_text(
+    template_types: Sequence[TemplateType],
+    counted: Sequence[CounterSlot],
+    rung: Rung = Rung.BPF_BTF,
+) -> str:
     """The generated part of the BPF programs: all types, lineage, indexes of loss counters."""
     parts = [type_text(template_type) for template_type in template_types]
-    return "".join((*parts, lineage_text(template_types), _counters(template_types, counted)))
+    lineage = lineage_text(template_types, rung)
+    return "".join((*parts, lineage, _counters(template_types, counted)))
 
 
 def _counters(template_types: Iterable[TemplateType], counted: Sequence[CounterSlot]) -> str:
@@ -63,16 +71,19 @@ def _counters(template_types: Iterable[TemplateType], counted: Sequence[CounterS
     return "\n".join((*lines, f"#define COUNTER_SLOTS {len(counted)}")) + "\n"
 
 
-def lineage_dtype(template_types: Iterable[TemplateType]) -> np.dtype[np.void]:
+def lineage_dtype(
+    template_types: Iterable[TemplateType], rung: Rung = Rung.BPF_BTF
+) -> np.dtype[np.void]:
     """What is remembered of a process: one value of the lineage map.
 
     `…_taken` is the length of the text with TRUNCATED where it was longer, negative where it
-    could not be read.
+    could not be read. Where the kernel can't be asked for the parent, it is remembered as well.
     """
     types = tuple(template_types)
     return np.dtype(
         [
             ("start_time", "u8"),
+            *(KINSHIP if rung is Rung.BPF_TRACEPOINT else ()),
             ("image_taken", "i8"),
             ("command_line_taken", "i8"),
             ("image", "u1", _largest_capacity(types, IMAGES)),
@@ -81,14 +92,17 @@ def lineage_dtype(template_types: Iterable[TemplateType]) -> np.dtype[np.void]:
     )
 
 
-def lineage_text(template_types: Iterable[TemplateType]) -> str:
+def lineage_text(template_types: Iterable[TemplateType], rung: Rung = Rung.BPF_BTF) -> str:
     """The same as C, with its capacities."""
-    value = lineage_dtype(template_types)
+    value = lineage_dtype(template_types, rung)
     image, command_line = value["image"].itemsize, value["command_line"].itemsize
+    kinship = "".join(
+        f"    {C_TYPES[kind]} {name};\n" for name, kind in KINSHIP if name in (value.names or ())
+    )
     return (
         f"#define LINEAGE_IMAGE_BYTES {image}\n"
         f"#define LINEAGE_COMMAND_LINE_BYTES {command_line}\n"
-        "struct lineage {\n    u64 start_time;\n    s64 image_taken;\n"
+        f"struct lineage {{\n    u64 start_time;\n{kinship}    s64 image_taken;\n"
         "    s64 command_line_taken;\n    u8 image[LINEAGE_IMAGE_BYTES];\n"
         "    u8 command_line[LINEAGE_COMMAND_LINE_BYTES];\n};\n"
         f"_Static_assert(sizeof(struct lineage) == {value.itemsize},"

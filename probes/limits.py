@@ -40,6 +40,8 @@ class ProbeLimits:
     ended_processes: int = 4096
     # Threads that are inside a call on another process at one moment; such calls don't wait long.
     pending_accesses: int = 4_096
+    # Programs between their exec and their first instruction (rung bpf_tracepoint).
+    starting_processes: int = 4_096
     # Passes over /proc that fill the lineage map at start; two are usual.
     seed_passes: int = 5
     # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).
@@ -49,6 +51,14 @@ class ProbeLimits:
     # Seconds between two looks of the psutil rung, and between two heartbeats.
     psutil_interval: float = 0.1
     heartbeat_interval: float = 0.5
+    # Seconds between two looks at sockets in rung process_connector.
+    socket_interval: float = 0.2
+    # Notifications of the process connector: bytes that the kernel may keep (about 10,000), how
+    # many are taken at once, seconds until the kernel must have answered, and between two looks.
+    connector_bytes: int = 8 * MEBIBYTE
+    notifications: int = 256
+    connector_seconds: float = 2.0
+    connector_pause: float = 0.01
     # Bytes read of /proc/PID/cmdline.
     command_line_bytes: int = 8192
 

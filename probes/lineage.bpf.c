@@ -11,9 +11,6 @@
  * left behind is overwritten by the next process of that pid, and never fills the map.
  */
 
-BPF_HASH(lineage, u32, struct lineage, LINEAGE_ENTRIES);
-BPF_PERCPU_ARRAY(lineage_scratch, struct lineage, 1);
-
 struct actor {
     u64 task;
     u64 start_time;
@@ -92,35 +89,6 @@ static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 tas
                       (actor)->parent);                                                      \
         }                                                                                    \
     } while (NOTHING)
-
-/* What the process was started as, for records that are not of its start. */
-#define ACTOR_IMAGE(type, record, actor)                                                     \
-    do {                                                                                     \
-        if ((actor)->self) {                                                                 \
-            TEXT(type, record, image, copy_lineage_image, (actor)->self);                    \
-            ARGUMENTS(type, record, command_line, copy_lineage_command_line, (actor)->self); \
-        }                                                                                    \
-    } while (NOTHING)
-
-static __always_inline s64 copy_remembered(
-    u8 *destination, u64 capacity, void *text, s64 remembered)
-{
-    if (remembered < 0)
-        return UNKNOWN;
-    s64 taken = copy_words(destination, capacity, text, (u32)remembered);
-    return taken | (remembered & TRUNCATED);
-}
-
-static __always_inline s64 copy_lineage_image(u8 *destination, u64 capacity, struct lineage *from)
-{
-    return copy_remembered(destination, capacity, from->image, from->image_taken);
-}
-
-static __always_inline s64 copy_lineage_command_line(
-    u8 *destination, u64 capacity, struct lineage *from)
-{
-    return copy_remembered(destination, capacity, from->command_line, from->command_line_taken);
-}
 
 /* Where the arguments of a program lie that is about to run. */
 struct arguments {

@@ -3,7 +3,7 @@
 `load` does, in this order:
 
 1. compare integration code and Definitions;
-2. find the offsets of kernel structs in BTF;
+2. find the offsets of kernel structs in BTF, or without it the arguments of tracepoints;
 3. compile everything as one program, whose assertions check the record layout;
 4. attach lineage and exec, then seed lineage from /proc;
 5. attach the exits of system calls, then their entries, so that no exit is ever missed.
@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from content.definitions import Rung, TemplateType
 from content.escape import safe
 from probes import program, tracepoints
@@ -28,6 +30,7 @@ from probes.btf import KernelTypes
 from probes.counters import SLOT, Cause, CounterSlot, mapped_bytes, slots
 from probes.diagnostics import captured_diagnostics
 from probes.errors import ProbeError, ProbeReason
+from probes.formats import tracepoint_text
 from probes.kernel_source import kernel_source
 from probes.layout import MARKER, lineage_dtype
 from probes.limits import LIMITS
@@ -70,30 +73,32 @@ class LoadedProbes:
             os.close(ring.descriptor)
 
 
-def load(template_types: Sequence[TemplateType], ring_bytes: Mapping[int, int]) -> LoadedProbes:
+def load(
+    template_types: Sequence[TemplateType],
+    ring_bytes: Mapping[int, int],
+    rung: Rung = Rung.BPF_BTF,
+) -> LoadedProbes:
     """Start to collect.
 
     template_types: all Definitions. ring_bytes: Template Type number → bytes of its ring, for the
-    types wanted; powers of two, whole pages. Raises ProbeError with the compiler's or verifier's
-    words; then nothing is left attached.
+    types wanted; powers of two, whole pages. rung: one of program.BPF_RUNGS. Raises ProbeError with
+    the compiler's or verifier's words; then nothing is left attached.
     """
     started = time.monotonic()
     wanted = {
         kind.name: ring_bytes[kind.number] for kind in template_types if kind.number in ring_bytes
     }
     chosen = [kind for kind in template_types if kind.name in wanted]
-    check_supply(chosen, program.sources(wanted), Rung.BPF_BTF)
-    kernel = KernelTypes.of_kernel()
-    offsets = kernel.offsets(program.KERNEL_MEMBERS, program.OPTIONAL_MEMBERS)
+    check_supply(chosen, program.sources(wanted, rung), rung)
     counted = slots(kind.number for kind in template_types)
-    typed_task = kernel.has_name(program.TYPED_TASK_HELPER)
-    text = program.program_text(template_types, counted, wanted, offsets, typed_task=typed_task)
+    kernel = _known_of_kernel(rung)
+    text = program.program_text(template_types, counted, wanted, kernel, rung)
     events = events_folder()
     with captured_diagnostics(LIMITS.diagnostic_bytes) as diagnostics:
         session = _Session(text, diagnostics)
         try:
-            session.attach_lineage()
-            seeded = session.seed_lineage(template_types, counted)
+            session.attach_lineage(rung)
+            seeded = session.seed_lineage(lineage_dtype(template_types, rung), counted)
             calls = list(tracepoints.wanted_calls(wanted))
             known = [call for call in calls if tracepoints.is_known(events, call)]
             session.attach_calls(known)
@@ -110,6 +115,16 @@ def load(template_types: Sequence[TemplateType], ring_bytes: Mapping[int, int]) 
             session.close()
 
 
+def _known_of_kernel(rung: Rung) -> str:
+    if rung is Rung.BPF_TRACEPOINT:
+        return tracepoint_text(events_folder()) + program.registers_text(os.uname().machine)
+    types = KernelTypes.of_kernel()
+    return program.offsets_text(
+        types.offsets(program.KERNEL_MEMBERS, program.OPTIONAL_MEMBERS),
+        typed_task=types.has_name(program.TYPED_TASK_HELPER),
+    )
+
+
 class _Session:
     """One BCC object and what is attached through it, until `release` hands that out."""
 
@@ -124,20 +139,24 @@ class _Session:
                 ProbeReason.COMPILE_FAILED, bcc.BPF, text=text, cflags=COMPILER_FLAGS
             )
 
-    def attach_lineage(self) -> None:
+    def attach_lineage(self, rung: Rung) -> None:
         """Attach what keeps lineage, and with it the reports of execs."""
-        for point in tracepoints.LINEAGE:
-            self._load(point.function, self._bcc.BPF.RAW_TRACEPOINT)
-        for point in tracepoints.LINEAGE:
-            attach = self._bpf.attach_raw_tracepoint
-            self._call(ProbeReason.ATTACH_FAILED, attach, point.event, point.function)
-            self._attached.append(f"raw_tracepoint/{point.event}")
+        points = tracepoints.LINEAGE[rung]
+        kinds = self._bcc.BPF
+        for point in points:
+            raw = isinstance(point, tracepoints.RawTracepoint)
+            self._load(point.function, kinds.RAW_TRACEPOINT if raw else kinds.TRACEPOINT)
+        for point in points:
+            if isinstance(point, tracepoints.RawTracepoint):
+                attach = self._bpf.attach_raw_tracepoint
+                self._call(ProbeReason.ATTACH_FAILED, attach, point.event, point.function)
+                self._attached.append(f"raw_tracepoint/{point.event}")
+            else:
+                self._attach_tracepoint(f"{point.category}:{point.event}", point.function)
 
-    def seed_lineage(
-        self, template_types: Sequence[TemplateType], counted: Sequence[CounterSlot]
-    ) -> int:
+    def seed_lineage(self, value: np.dtype[np.void], counted: Sequence[CounterSlot]) -> int:
         """Add older processes; what finds no room is counted in the slot SEED_FULL."""
-        outcome = seed(self._insert_lineage, lineage_dtype(template_types))
+        outcome = seed(self._insert_lineage, value)
         if outcome.full:
             slot = next(i for i, kind in enumerate(counted) if kind.cause is Cause.SEED_FULL)
             descriptor = self._map("loss_counters")
@@ -152,10 +171,7 @@ class _Session:
         for _, function in points:
             self._load(function, self._bcc.BPF.TRACEPOINT)
         for event, function in points:
-            name = f"{tracepoints.CATEGORY}:{event}"
-            attach = self._bpf.attach_tracepoint
-            self._call(ProbeReason.ATTACH_FAILED, attach, tp=name, fn_name=function)
-            self._attached.append(f"tracepoint/{name}")
+            self._attach_tracepoint(f"{tracepoints.CATEGORY}:{event}", function)
 
     def ring(self, template_type: TemplateType, size: int) -> RingDescription:
         """Description of the ring of a Template Type, with a descriptor of its own."""
@@ -181,6 +197,11 @@ class _Session:
     def close(self) -> None:
         """Detach what was not released, and free the compiler's memory."""
         self._bpf.cleanup()
+
+    def _attach_tracepoint(self, name: str, function: str) -> None:
+        attach = self._bpf.attach_tracepoint
+        self._call(ProbeReason.ATTACH_FAILED, attach, tp=name, fn_name=function)
+        self._attached.append(f"tracepoint/{name}")
 
     def _load(self, name: str, kind: int) -> None:
         if name not in self._functions:

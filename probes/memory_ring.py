@@ -120,9 +120,12 @@ class MemoryRings:
         ring = self._rings.get(type_name)
         if ring is None or ring.append(values):
             return
-        full = CounterSlot(Cause.RING_FULL, ring.description.template_type)
-        place = self.counter_slots.index(full) * SLOT.size
-        SLOT.pack_into(self._lost, place, SLOT.unpack_from(self._lost, place)[0] + 1)
+        self.count(Cause.RING_FULL, ring.description.template_type, 1)
+
+    def count(self, cause: Cause, template_type: int, number: int) -> None:
+        """Count a loss."""
+        place = self.counter_slots.index(CounterSlot(cause, template_type)) * SLOT.size
+        SLOT.pack_into(self._lost, place, SLOT.unpack_from(self._lost, place)[0] + number)
 
 
 def sealed_memory(name: str, size: int) -> int:

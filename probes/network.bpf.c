@@ -1,24 +1,10 @@
 /* Template Type network: connect, bind and accept on IP addresses.
  *
  * connect and bind tell what the program asked for, from its own memory. accept tells what the
- * kernel did, from the new socket: a program that wants no peer address hides nothing.
+ * kernel did; socket_objects*.bpf.h says how, which depends on the rung.
  */
 
 BPF_RINGBUF_OUTPUT(network_ring, RING_PAGES_network);
-
-#define ENDS_OF_ACCEPTED(record, sock, family)                                               \
-    do {                                                                                     \
-        u8 host[16] = {};                                                                    \
-        socket_host(sock, family, OFFSET_sock_common_skc_daddr,                              \
-                    OFFSET_sock_common_skc_v6_daddr, host);                                  \
-        ADDRESS(network, record, remote_address, host);                                      \
-        NUMBER(network, record, remote_port,                                                 \
-               __builtin_bswap16(read_u16((sock) + OFFSET_sock_common_skc_dport)));          \
-        socket_host(sock, family, OFFSET_sock_common_skc_rcv_saddr,                          \
-                    OFFSET_sock_common_skc_v6_rcv_saddr, host);                              \
-        ADDRESS(network, record, local_address, host);                                       \
-        NUMBER(network, record, local_port, read_u16((sock) + OFFSET_sock_common_skc_num));  \
-    } while (NOTHING)
 
 static __always_inline void report_network(
     struct call *call, s64 result, struct socket_address *address)
@@ -52,9 +38,7 @@ static __always_inline void report_network(
         }
     } else {
         NUMBER(network, record, operation, network_operation_accept);
-        u64 sock = socket_of_descriptor(result);
-        if (sock)
-            ENDS_OF_ACCEPTED(record, sock, family);
+        ENDS_OF_ACCEPTED(record, call, address, result);
     }
     network_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }

@@ -49,23 +49,3 @@ static __always_inline int recall(struct call *call, u32 number)
     pending.delete(&thread);
     return 1;
 }
-
-/* struct file behind a descriptor of the current process, or 0. */
-static __always_inline u64 file_of_descriptor(s64 descriptor)
-{
-    u64 files = MEMBER(u64, current_task(), task_struct_files);
-    u64 table = MEMBER(u64, files, files_struct_fdt);
-    if (descriptor < 0 || descriptor >= MEMBER(u32, table, fdtable_max_fds))
-        return 0;
-    return read_u64(MEMBER(u64, table, fdtable_fd) + descriptor * sizeof(u64));
-}
-
-/* The name of an open file without its folders; UNKNOWN where there is no file. */
-static __always_inline s64 copy_file_name(u8 *destination, u64 capacity, u64 file)
-{
-    if (!file)
-        return UNKNOWN;
-    u64 entry = read_u64(file + OFFSET_file_f_path + OFFSET_path_dentry);
-    u64 name = read_u64(entry + OFFSET_dentry_d_name + OFFSET_qstr_name);
-    return copy_kernel_string(destination, capacity, name);
-}

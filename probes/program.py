@@ -7,34 +7,59 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from content.definitions import TemplateType
+from content.definitions import RUNG_NUMBERS, Rung, TemplateType
 from probes.counters import CounterSlot
+from probes.errors import ProbeError, ProbeReason
 from probes.layout import header_text
 from probes.limits import LIMITS, NANOSECONDS_PER_SECOND
 from probes.tracepoints import wanted_calls
 
 FOLDER = Path(__file__).parent
 
-BEFORE = ("common.bpf.h",)
-PENDING = ("pending.bpf.h",)
-LINEAGE = ("lineage.bpf.c",)
+BPF_RUNGS = (Rung.BPF_BTF, Rung.BPF_TRACEPOINT)
+
+BEFORE: Mapping[Rung, tuple[str, ...]] = {
+    Rung.BPF_BTF: ("common.bpf.h", "members.bpf.h"),
+    Rung.BPF_TRACEPOINT: ("common.bpf.h",),
+}
+PENDING = ("pending.bpf.h", "objects{}.bpf.h")
+LINEAGE = ("lineage.bpf.h", "lineage{}.bpf.c")
+SOCKETS = ("socket.bpf.h", "socket_objects{}.bpf.h")
+SOCKET_CALLS = (*SOCKETS, "socket_calls.bpf.h")
 ALWAYS = "process"
 """Its source is always compiled, for it keeps lineage at every exec."""
-SOURCES: Mapping[str, tuple[str, ...]] = {
-    "privilege": ("privilege.bpf.c",),
-    "memory": ("memory.bpf.c",),
-    "process": ("directory.bpf.h", "process.bpf.c"),
+ON_BOTH: Mapping[str, tuple[str, ...]] = {
     "file": ("file.bpf.c",),
-    "network": ("socket.bpf.h", "network.bpf.c"),
-    "ipc": ("socket.bpf.h", "ipc.bpf.c"),
-    "exit": ("exit.bpf.c",),
-    "module": ("module.bpf.c",),
-    "process_access": ("target.bpf.h", "process_access.bpf.c"),
-    "dns": ("socket.bpf.h", "dns_message.bpf.h", "dns.bpf.c"),
+    "network": (*SOCKET_CALLS, "network.bpf.c"),
+    "ipc": (*SOCKET_CALLS, "ipc.bpf.c"),
 }
-"""By Template Type, in the order in which they are compiled: process calls what reports execs."""
+SOURCES: Mapping[Rung, Mapping[str, tuple[str, ...]]] = {
+    Rung.BPF_BTF: {
+        "privilege": ("privilege.bpf.c",),
+        "memory": ("memory.bpf.c",),
+        "process": ("directory.bpf.h", "process.bpf.c"),
+        **ON_BOTH,
+        "exit": ("exit.bpf.c",),
+        "module": ("module.bpf.c",),
+        "process_access": ("target.bpf.h", "process_access.bpf.c"),
+        "dns": (*SOCKETS, "dns_message.bpf.h", "dns.bpf.c"),
+    },
+    Rung.BPF_TRACEPOINT: {"process": ("process.tracepoint.bpf.c",), **ON_BOTH},
+}
+"""By rung and Template Type, in the order in which they are compiled: process calls what reports
+execs. `{}` is where a name says for which rung a file is, if it is not for both."""
+
 SOCKET_TYPES = frozenset({"network", "ipc"})
 AFTER_SOCKETS = ("socket.bpf.c",)
+
+SUFFIXES: Mapping[Rung, str] = {Rung.BPF_BTF: "", Rung.BPF_TRACEPOINT: ".tracepoint"}
+
+REGISTERS: Mapping[str, tuple[str, str]] = {
+    "x86_64": ("152", "((read_u64((registers) + 136) & 0xffff) == 0x23)"),
+    "aarch64": ("248", "(read_u64((registers) + 264) & 0x10)"),
+}
+"""By machine: where struct pt_regs, which is an interface to user space, has the stack pointer; and
+whether the program is a 32-bit one."""
 
 KERNEL_MEMBERS = tuple(
     (structure, member)
@@ -101,41 +126,69 @@ def watches_calls(wanted: Collection[str]) -> bool:
     return any(wanted_calls(wanted))
 
 
-def source_names(wanted: Collection[str]) -> tuple[str, ...]:
+def source_names(wanted: Collection[str], rung: Rung = Rung.BPF_BTF) -> tuple[str, ...]:
     """Files of the program for these Template Types, in the order in which they are compiled."""
     pending = PENDING if watches_calls(wanted) else ()
-    names = [*BEFORE, *pending, *LINEAGE]
-    for name, files in SOURCES.items():
+    names = [*BEFORE[rung], *pending, *LINEAGE]
+    for name, files in SOURCES[rung].items():
         if name in wanted or name == ALWAYS:
             names += [source for source in files if source not in names]
     if SOCKET_TYPES.intersection(wanted):
         names += AFTER_SOCKETS
-    return tuple(names)
+    return tuple(name.format(SUFFIXES[rung]) for name in names)
 
 
-def sources(wanted: Collection[str]) -> list[str]:
+def sources(wanted: Collection[str], rung: Rung = Rung.BPF_BTF) -> list[str]:
     """Text of those files."""
-    return [(FOLDER / name).read_text(encoding="utf-8") for name in source_names(wanted)]
+    return [(FOLDER / name).read_text(encoding="utf-8") for name in source_names(wanted, rung)]
+
+
+def offsets_text(offsets: Mapping[tuple[str, str], int], *, typed_task: bool) -> str:
+    """What rung bpf_btf knows of the kernel.
+
+    offsets: of KERNEL_MEMBERS. typed_task: whether the kernel has TYPED_TASK_HELPER.
+    """
+    lines = [
+        f"#define OFFSET_{structure}_{member} {offset}\n"
+        for (structure, member), offset in offsets.items()
+    ]
+    if typed_task:
+        lines.append("#define TYPED_TASK 1\n")
+    return "".join(lines)
+
+
+def registers_text(machine: str) -> str:
+    """Where the registers are that rung bpf_tracepoint reads; ProbeError for another machine."""
+    if machine not in REGISTERS:
+        detail = f"registers of {machine} are not known, only those of {', '.join(REGISTERS)}"
+        raise ProbeError(ProbeReason.RUNG_NOT_SUPPORTED, detail)
+    stack_pointer, runs_32_bit = REGISTERS[machine]
+    return (
+        f"#define REGISTER_STACK_POINTER {stack_pointer}\n"
+        f"#define RUNS_32_BIT(registers) {runs_32_bit}\n"
+    )
 
 
 def program_text(
     template_types: Sequence[TemplateType],
     counted: Sequence[CounterSlot],
     ring_bytes: Mapping[str, int],
-    offsets: Mapping[tuple[str, str], int],
-    *,
-    typed_task: bool,
+    kernel: str,
+    rung: Rung = Rung.BPF_BTF,
 ) -> str:
     """One translation unit.
 
     template_types: all that are defined. ring_bytes: name → bytes of ring for the types wanted.
-    offsets: of KERNEL_MEMBERS. typed_task: whether the kernel has TYPED_TASK_HELPER.
+    kernel: what is known of this kernel, as C: offsets_text, or structs of tracepoints and
+    registers_text.
     """
     page = os.sysconf("SC_PAGE_SIZE")
     ticks = os.sysconf("SC_CLK_TCK")
     lines = [
+        f"#define RUNG {RUNG_NUMBERS[rung]}",
         f"#define LINEAGE_ENTRIES {LIMITS.lineage_entries}",
         f"#define ENDED_PROCESSES {LIMITS.ended_processes}",
+        f"#define STARTING_PROCESSES {LIMITS.starting_processes}",
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
     ]
     if watches_calls(ring_bytes):
@@ -143,10 +196,7 @@ def program_text(
             f"#define PENDING_CALLS {LIMITS.pending_calls}",
             f"#define PENDING_ACCESSES {LIMITS.pending_accesses}",
         ]
-    for (structure, member), offset in offsets.items():
-        lines.append(f"#define OFFSET_{structure}_{member} {offset}")
-    if typed_task:
-        lines.append("#define TYPED_TASK 1")
     for name, size in ring_bytes.items():
         lines += [f"#define SUPPLY_{name} 1", f"#define RING_PAGES_{name} {size // page}"]
-    return "\n".join((*lines, header_text(template_types, counted), *sources(ring_bytes)))
+    header = header_text(template_types, counted, rung)
+    return "\n".join((*lines, header, kernel, *sources(ring_bytes, rung)))

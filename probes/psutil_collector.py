@@ -9,20 +9,18 @@ its parent has if it is new: a fork alone is no event. New processes are looked 
 until they settle, old ones in every tenth.
 """
 
-import ipaddress
-import socket
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import psutil
 
 from content.definitions import Rung, TemplateType
-from probes.errors import ProbeError, ProbeReason
+from probes.actor import ACTOR_FIELDS, PROGRAM_FIELDS, actor_fields, program_fields
 from probes.memory_ring import Value
 from probes.processes import Process, read_process
+from probes.socket_polling import NETWORK, SOCKET_FIELDS, Append, SocketPolling
+from probes.supply import check_supplied
 from probes.surroundings import read_surroundings
-
-Append = Callable[[str, Mapping[str, Value]], None]
 
 SETTLING_POLLS = 10
 """Polls during which a new process may still turn into another program."""
@@ -32,24 +30,12 @@ SOCKET_POLLS = 2
 """Every so many polls sockets are listed, which costs more than processes do."""
 
 PROCESS = "process"
-NETWORK = "network"
 
-ACTOR_FIELDS = frozenset(
-    "image command_line name pid parent_pid user_id group_id start_time parent_image"
-    " parent_command_line parent_user_id parent_start_time".split()
-)
 SUPPLIED = {
-    PROCESS: ACTOR_FIELDS
-    | set("argument_count current_directory login_user_id session_id cgroup_name".split()),
-    NETWORK: ACTOR_FIELDS
-    | set("operation family remote_address remote_port local_address local_port".split()),
+    PROCESS: ACTOR_FIELDS | PROGRAM_FIELDS,
+    NETWORK: ACTOR_FIELDS | SOCKET_FIELDS,
 }
 """What this code fills in, compared with the Definitions at start."""
-
-FAMILIES = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
-
-Endpoint = tuple[str, int]
-Ends = tuple[int, int, Endpoint, Endpoint]
 
 
 @dataclass(slots=True)
@@ -66,15 +52,13 @@ class PsutilCollector:
     """
 
     def __init__(self, types: Mapping[int, TemplateType], append: Append) -> None:
-        self._types = {kind.name: kind for kind in types.values()}
         self._append = append
         self._polls = 0
         self._seen: dict[int, _Seen] = {}
-        self._sockets: set[Ends] = set()
         for kind in types.values():
-            check_supply(kind)
+            check_supplied(kind, SUPPLIED.get(kind.name, frozenset()), Rung.PSUTIL)
         self._look_at_processes(report=False)
-        self._look_at_sockets(report=False)
+        self._sockets = SocketPolling(types, append, self._actor)
 
     @property
     def processes(self) -> int:
@@ -86,7 +70,7 @@ class PsutilCollector:
         self._polls += 1
         self._look_at_processes(report=True)
         if self._polls % SOCKET_POLLS == 0:
-            self._look_at_sockets(report=True)
+            self._sockets.look()
 
     def _look_at_processes(self, *, report: bool) -> None:
         running = set(psutil.pids())
@@ -114,91 +98,8 @@ class PsutilCollector:
         return seen.process if seen else None
 
     def _process_fields(self, process: Process) -> dict[str, Value]:
-        extra = asdict(read_surroundings(process.pid))
-        extra["argument_count"] = process.argument_count
-        return self._actor(process) | {
-            name: value for name, value in extra.items() if value is not None
-        }
+        return self._actor(process) | program_fields(process, read_surroundings(process.pid))
 
     def _actor(self, process: Process) -> dict[str, Value]:
-        fields: dict[str, Value | None] = {
-            "image": process.image,
-            "command_line": process.command_line,
-            "name": process.name,
-            "pid": process.pid,
-            "parent_pid": process.parent_pid,
-            "user_id": process.user_id,
-            "group_id": process.group_id,
-            "start_time": process.start_time,
-        }
         parent = self._seen_as(process.parent_pid) or read_process(process.parent_pid)
-        if parent is not None:
-            fields |= {
-                "parent_image": parent.image,
-                "parent_command_line": parent.command_line,
-                "parent_user_id": parent.user_id,
-                "parent_start_time": parent.start_time,
-            }
-        return {name: value for name, value in fields.items() if value is not None}
-
-    def _look_at_sockets(self, *, report: bool) -> None:
-        found = list(_sockets())
-        listening = {local[1] for (_, _, local, remote), _ in found if not remote[1]}
-        now: set[Ends] = set()
-        for ends, pid in found:
-            if report and ends not in self._sockets and ends not in now:
-                self._report_socket(ends, pid, listening)
-            now.add(ends)
-        self._sockets = now
-
-    def _report_socket(self, ends: Ends, pid: int, listening: set[int]) -> None:
-        family, _, local, remote = ends
-        process = read_process(pid)
-        if process is None or NETWORK not in self._types:
-            return
-        operation = "connect"
-        if not remote[1]:
-            operation = "bind"
-        elif local[1] in listening:
-            operation = "accept"
-        kind = self._types[NETWORK]
-        values = {field.name: field.values for field in kind.fields}
-        fields = self._actor(process) | {
-            "operation": values["operation"][operation],
-            "family": values["family"][FAMILIES[socket.AddressFamily(family)]],
-        }
-        if operation != "connect":
-            fields |= _endpoint("local", local)
-        if operation != "bind":
-            fields |= _endpoint("remote", remote)
-        self._append(NETWORK, fields)
-
-
-def _sockets() -> Iterator[tuple[Ends, int]]:
-    """Family, type, local and remote end, and the process, of every IP socket that has one."""
-    for found in psutil.net_connections("inet"):
-        if found.pid is None or not found.laddr:
-            continue
-        remote = (found.raddr.ip, found.raddr.port) if found.raddr else ("", 0)
-        local = (found.laddr.ip, found.laddr.port)
-        yield (int(found.family), int(found.type), local, remote), found.pid
-
-
-def _endpoint(which: str, end: Endpoint) -> dict[str, Value]:
-    address = ipaddress.ip_address(end[0])
-    if isinstance(address, ipaddress.IPv4Address):
-        address = ipaddress.IPv6Address(f"::ffff:{address}")
-    return {f"{which}_address": address.packed, f"{which}_port": end[1]}
-
-
-def check_supply(kind: TemplateType) -> None:
-    """Compare code and Definition; ProbeError (SUPPLY_MISMATCH) names the fields that differ."""
-    numbers = kind.supplied_fields(Rung.PSUTIL)
-    defined = {field.name for field in kind.fields if field.number in numbers}
-    supplied = SUPPLIED.get(kind.name, frozenset())
-    if defined != supplied:
-        raise ProbeError(
-            ProbeReason.SUPPLY_MISMATCH,
-            f"Template Type {kind.name}, rung {Rung.PSUTIL}: the Definition and the collector"
-            f" differ in {', '.join(sorted(defined ^ supplied))}",
-        )
+        return actor_fields(process, parent)

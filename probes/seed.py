@@ -46,7 +46,7 @@ def seed(insert: Insert, value_type: np.dtype[np.void], proc: Path = PROC) -> Se
     refused: set[int] = set()
     for _ in range(LIMITS.seed_passes):
         outcomes = {
-            process.pid: insert(process.pid, _entry(process, value_type).tobytes())
+            process.pid: insert(process.pid, _entry(process, value_type, proc).tobytes())
             for process in _processes(proc)
         }
         new = sum(outcome is Insertion.ADDED for outcome in outcomes.values())
@@ -64,9 +64,13 @@ def _processes(proc: Path) -> Iterator[Process]:
             yield process
 
 
-def _entry(process: Process, value_type: np.dtype[np.void]) -> NDArray[np.void]:
+def _entry(process: Process, value_type: np.dtype[np.void], proc: Path) -> NDArray[np.void]:
     entry: NDArray[np.void] = np.zeros((), value_type)
     entry["start_time"] = process.start_time
+    if "parent_pid" in (value_type.names or ()):
+        parent = read_process(process.parent_pid, proc)
+        entry["parent_pid"] = process.parent_pid
+        entry["parent_start_time"] = parent.start_time if parent else 0
     _put(entry, "image", process.image)
     _put(entry, "command_line", process.command_line)
     return entry

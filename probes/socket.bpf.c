@@ -1,7 +1,7 @@
 /* The end of connect, bind and accept: find the family, then report to network or to ipc.
  *
  * The address is the caller's memory. Where it can't be read although the kernel could, the
- * socket tells the family and the record goes out without an address.
+ * socket tells the family and the record goes out without an address, if the rung can ask it.
  */
 
 static __always_inline int is_ip(u16 family)
@@ -26,13 +26,6 @@ static __always_inline int asked_family(
     return 0;
 }
 
-static __always_inline u16 accepting_family(struct call *call, s64 result)
-{
-    if (result == ERROR_BAD_DESCRIPTOR || result == ERROR_NOT_A_SOCKET)
-        return 0;
-    return socket_family(result < 0 ? call->descriptor : result);
-}
-
 int exit_socket(struct syscall_exit *ctx)
 {
     struct call call = {};
@@ -42,7 +35,7 @@ int exit_socket(struct syscall_exit *ctx)
     if (!recall(&call, ctx->number))
         return 0;
     if (call.operation == SOCKET_ACCEPT)
-        address.family = accepting_family(&call, result);
+        find_accepted(&call, result, &address);
     else
         readable = asked_family(&call, result, &address);
 #ifdef SUPPLY_network

@@ -1,13 +1,14 @@
 """What the integration code really supplies, read from its source.
 
 The BPF programs fill a record only through NUMBER, TEXT, ARGUMENTS and ADDRESS, each of which
-names Template Type and field. `check_supply` compares those names with the Definitions: a field
-that is defined for the rung but never filled, or filled but not defined for it, stops the start.
-So a Definition of 21 fields can't be paired with code that supplies 20.
+names Template Type and field; collectors in Python name theirs in a set. Both are compared with the
+Definitions: a field that is defined for the rung but never filled, or filled but not defined for
+it, stops the start. So a Definition of 21 fields can't be paired with code that supplies 20.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from content.definitions import Rung, TemplateType
 from probes.errors import ProbeError, ProbeReason
@@ -41,18 +42,18 @@ def check_supply(
     """Compare sources and Definitions; ProbeError (SUPPLY_MISMATCH) names type and fields."""
     supplied = supplied_names(sources)
     for template_type in template_types:
-        _check_type(template_type, supplied, rung)
+        check_supplied(template_type, supplied.get(template_type.name, set()), rung)
 
 
-def _check_type(template_type: TemplateType, supplied: Mapping[str, set[str]], rung: Rung) -> None:
+def check_supplied(template_type: TemplateType, filled: AbstractSet[str], rung: Rung) -> None:
+    """Compare the fields that code fills in with the Definition; ProbeError (SUPPLY_MISMATCH)."""
     numbers = template_type.supplied_fields(rung)
     defined = {field.name for field in template_type.fields if field.number in numbers}
-    filled = supplied.get(template_type.name, set())
     problems = [f"field {name} is defined but never filled in" for name in sorted(defined - filled)]
     problems += [f"field {name} is filled in but not defined" for name in sorted(filled - defined)]
     if problems:
         raise ProbeError(
             ProbeReason.SUPPLY_MISMATCH,
             f"Template Type {template_type.name}, rung {rung}: the Definition has"
-            f" {len(defined)} fields, the programs supply {len(filled)}: {'; '.join(problems)}",
+            f" {len(defined)} fields, the code supplies {len(filled)}: {'; '.join(problems)}",
         )

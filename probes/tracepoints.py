@@ -1,14 +1,18 @@
 """Where the BPF programs are attached: one table, by Template Type.
 
-Raw tracepoints keep lineage and report execs and exits. Everything else is a pair of sys_enter and
-sys_exit tracepoints of one system call. A kernel without some system call (arm64 has no `open`, 6.1
-no `fchmodat2`, one that can't load modules no `init_module`) has no tracepoint for it either: it is
-left out and reported as missing.
+A few keep lineage and report execs and exits: raw tracepoints whose arguments are the kernel's own
+structs where BTF says how to read them, else tracepoints that describe themselves. Everything else
+is a pair of sys_enter and sys_exit tracepoints of one system call. A kernel without some system
+call (arm64 has no `open`, 6.1 no `fchmodat2`, one that can't load modules no `init_module`) has no
+tracepoint for it either: it is left out and reported as missing.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+
+from content.definitions import Rung
 
 CATEGORY = "syscalls"
 
@@ -17,6 +21,15 @@ CATEGORY = "syscalls"
 class RawTracepoint:
     """A raw tracepoint and the BPF function that runs there."""
 
+    event: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tracepoint:
+    """A tracepoint with a described layout, and the BPF function that runs there."""
+
+    category: str
     event: str
     function: str
 
@@ -38,11 +51,23 @@ def _calls(names: str, exit_function: str, *template_types: str) -> tuple[System
     )
 
 
-LINEAGE = (
-    RawTracepoint("sched_process_fork", "on_fork"),
-    RawTracepoint("sched_process_exec", "on_exec"),
-    RawTracepoint("sched_process_exit", "on_exit"),
+LINEAGE: Mapping[Rung, tuple[RawTracepoint | Tracepoint, ...]] = MappingProxyType(
+    {
+        Rung.BPF_BTF: (
+            RawTracepoint("sched_process_fork", "on_fork"),
+            RawTracepoint("sched_process_exec", "on_exec"),
+            RawTracepoint("sched_process_exit", "on_exit"),
+        ),
+        # The return of an exec is attached before the exec, so that none is left unfinished.
+        Rung.BPF_TRACEPOINT: (
+            RawTracepoint("sys_exit", "on_return"),
+            Tracepoint("task", "task_newtask", "on_new_task"),
+            Tracepoint("sched", "sched_process_exec", "on_exec"),
+            Tracepoint("sched", "sched_process_exit", "on_exit"),
+        ),
+    }
 )
+"""In the order in which they are attached."""
 
 SYSTEM_CALLS = (
     *_calls("open openat openat2 creat", "exit_file", "file"),

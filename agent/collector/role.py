@@ -1,10 +1,10 @@
 """The collector role: acquire → hand over → go, or stay and poll.
 
-In rung `bpf_btf` it compiles, loads and attaches, hands every descriptor to the supervisor and
-ends: collection goes on in the kernel for as long as the supervisor holds them, and no process
-with BPF rights is left. In rung `psutil` it makes its rings, hands them over, gives up what it can
-and polls until the channel closes. A rung that can't be had is a `failed` message with a reason
-code and exit status 3.
+In the rungs `bpf_btf` and `bpf_tracepoint` it compiles, loads and attaches, hands every descriptor
+to the supervisor and ends: collection goes on in the kernel for as long as the supervisor holds
+them, and no process with BPF rights is left. In the rungs `process_connector` and `psutil` it makes
+its rings, hands them over, gives up what it can, and listens or polls until the channel closes. A
+rung that can't be had is a `failed` message with a reason code and exit status 3.
 
 The collector never sees content.
 """
@@ -18,21 +18,24 @@ from typing import NamedTuple
 
 from agent.channel import LIMITS as CHANNEL_LIMITS
 from agent.channel import send
-from agent.collector.polling import poll, psutil_collector
+from agent.collector.polling import connector_collector, listen, poll, psutil_collector
 from agent.sandbox import SandboxError
 from content.definitions import Rung, TemplateType, load_definitions
 from probes.counters import CounterSlot
-from probes.errors import ProbeError, ProbeReason
+from probes.errors import ProbeError
 from probes.limits import LIMITS
 from probes.loader import load
 from probes.memory_ring import MemoryRings
+from probes.process_connector import ProcessConnector
+from probes.program import BPF_RUNGS
 from probes.ring import RingDescription
 from probes.tracefs import mount_privately
 
 EXIT_FAILED = 3
 
 POLLED = ("psutil/processes", "psutil/sockets")
-"""What rung psutil names as its probes."""
+LISTENED = ("connector/processes", "psutil/sockets")
+"""What the rungs psutil and process_connector name as their probes."""
 
 POWER_OF_TWO = "a power of two from {} to {} bytes"
 
@@ -56,12 +59,11 @@ def run(arguments: Sequence[str]) -> int:
     sizes = _ring_bytes(types, options.types, options.ring_bytes)
     channel = socket.socket(fileno=options.channel_fd)
     try:
-        if options.rung is Rung.BPF_BTF:
-            return _attach(channel, types, sizes)
-        if options.rung is Rung.PSUTIL:
-            return _poll(channel, types, sizes)
-        detail = f"this sensor has no collector for rung {options.rung}"
-        raise ProbeError(ProbeReason.RUNG_NOT_SUPPORTED, detail)
+        if options.rung in BPF_RUNGS:
+            return _attach(channel, types, _seen(types, sizes, options.rung), options.rung)
+        if options.rung is Rung.PROCESS_CONNECTOR:
+            return _listen(channel, types, sizes)
+        return _poll(channel, types, sizes)
     except ProbeError as error:
         send(
             channel, "failed", rung=str(options.rung), reason=str(error.reason), detail=error.detail
@@ -98,15 +100,18 @@ def hand_over(channel: socket.socket, handover: Handover) -> None:
 
 
 def _attach(
-    channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
+    channel: socket.socket,
+    types: Mapping[int, TemplateType],
+    sizes: Mapping[int, int],
+    rung: Rung,
 ) -> int:
     mount_privately()
-    loaded = load(tuple(types.values()), sizes)
+    loaded = load(tuple(types.values()), sizes, rung)
     kept = (*loaded.attachments, *loaded.programs.values())
     probes = (*loaded.probes, *(f"missing/{name}" for name in loaded.missing))
     hand_over(
         channel,
-        Handover(Rung.BPF_BTF, loaded.rings, loaded.counters, loaded.counter_slots, kept, probes),
+        Handover(rung, loaded.rings, loaded.counters, loaded.counter_slots, kept, probes),
     )
     loaded.close()
     return 0
@@ -115,18 +120,32 @@ def _attach(
 def _poll(
     channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
 ) -> int:
-    visible = {number: size for number, size in sizes.items() if _is_seen(types[number])}
-    rings = MemoryRings(types, visible, Rung.PSUTIL)
+    rings = MemoryRings(types, _seen(types, sizes, Rung.PSUTIL), Rung.PSUTIL)
     collector = psutil_collector(types, rings)
-    handover = Handover(
-        Rung.PSUTIL, rings.descriptions, rings.counters, rings.counter_slots, (), POLLED
-    )
-    hand_over(channel, handover)
+    hand_over(channel, _from_memory(Rung.PSUTIL, rings, POLLED))
     return poll(channel, collector)
 
 
-def _is_seen(template_type: TemplateType) -> bool:
-    return bool(template_type.supplied_fields(Rung.PSUTIL))
+def _listen(
+    channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
+) -> int:
+    rung = Rung.PROCESS_CONNECTOR
+    rings = MemoryRings(types, _seen(types, sizes, rung), rung)
+    connector = ProcessConnector()  # before /proc is read, so that nobody is missed in between
+    collector = connector_collector(types, rings)
+    hand_over(channel, _from_memory(rung, rings, LISTENED))
+    return listen(channel, connector, collector, rings)
+
+
+def _from_memory(rung: Rung, rings: MemoryRings, probes: tuple[str, ...]) -> Handover:
+    return Handover(rung, rings.descriptions, rings.counters, rings.counter_slots, (), probes)
+
+
+def _seen(
+    types: Mapping[int, TemplateType], sizes: Mapping[int, int], rung: Rung
+) -> dict[int, int]:
+    """The rings of those Template Types that a rung can see."""
+    return {number: size for number, size in sizes.items() if types[number].supplied_fields(rung)}
 
 
 def _ring_bytes(

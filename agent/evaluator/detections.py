@@ -75,11 +75,16 @@ def detection(
 
 
 def verdict(match: Match, template_type: TemplateType, records: Records) -> Mapping[str, int | str]:
-    """Who is to be stopped: pid and start time, which the supervisor checks again."""
+    """Who is to be stopped: pid and start time, which the supervisor checks again.
+
+    A start time of 0 says that the rung does not know it; what lies in the record then is not ours.
+    """
     record = records[match.row]
+    start_time = next(field for field in template_type.fields if field.name == "start_time")
+    known = int(record["present"]) >> start_time.number & 1
     return {
         "pid": int(record["pid"]),
-        "start_time": int(record["start_time"]),
+        "start_time": int(record["start_time"]) if known else 0,
         "instance": match.instance.id,
         "template_type": template_type.number,
     }

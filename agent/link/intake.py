@@ -11,7 +11,7 @@ from agent.channel import Message, ProtocolViolationError
 from agent.link import reports
 from agent.link.errors import ReportError
 from agent.link.log import say
-from agent.link.sensor import Identity, Sensor
+from agent.link.sensor import Identity, RefusedRung, Sensor
 from agent.link.store import Batch, Report
 from bulkhead.v1 import report_pb2
 from content.definitions import Rung
@@ -25,8 +25,16 @@ def identity(message: Message) -> Identity:
         agent=reports.text(message["agent"]),
         run=reports.text(message["run"]),
         rung=message["rung"],
+        refused=tuple(_refused(one) for one in message["refused"]),
         boot_id=reports.text(message["boot_id"]),
     )
+
+
+def _refused(entry: object) -> RefusedRung:
+    if not isinstance(entry, dict) or entry.get("rung") not in tuple(Rung):
+        raise ReportError("IDENTITY", f"refused rung {entry!r:.80}, expected one of the ladder")
+    words = (reports.text(entry.get(name)) for name in ("reason", "detail"))
+    return RefusedRung(entry["rung"], *words)
 
 
 class Intake:

@@ -41,12 +41,22 @@ def installed(types: Mapping[int, TemplateType]) -> Software:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedRung:
+    """A better rung that this host can't have, with a reason code and the words of who refused."""
+
+    rung: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """The supervisor's `identity` message."""
 
     agent: str
     run: str
     rung: str
+    refused: tuple[RefusedRung, ...]
     boot_id: str
 
 
@@ -84,6 +94,12 @@ class Sensor:
             sensor_version=self.software.version,
             platform=self.software.platform,
             rung=rung(identity.rung),
+            refused_rungs=[
+                sensor_service_pb2.RefusedRung(
+                    rung=rung(one.rung), reason=one.reason, detail=one.detail
+                )
+                for one in identity.refused
+            ],
             supplied=supply_to_proto(supply),
             active=self.active,
             boot_id=identity.boot_id,

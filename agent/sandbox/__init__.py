@@ -13,9 +13,23 @@ from agent.linux import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, prctl
 from agent.privileges import drop_bounding, narrow
 from agent.sandbox import interpreter, landlock, seccomp_filter
 from agent.sandbox.errors import SandboxError
-from agent.sandbox.profiles import COLLECTOR_PSUTIL, EVALUATOR, LINK, Profile
+from agent.sandbox.profiles import (
+    COLLECTOR_CONNECTOR,
+    COLLECTOR_PSUTIL,
+    EVALUATOR,
+    LINK,
+    Profile,
+)
 
-__all__ = ["COLLECTOR_PSUTIL", "EVALUATOR", "LINK", "Profile", "SandboxError", "lock_down"]
+__all__ = [
+    "COLLECTOR_CONNECTOR",
+    "COLLECTOR_PSUTIL",
+    "EVALUATOR",
+    "LINK",
+    "Profile",
+    "SandboxError",
+    "lock_down",
+]
 
 
 def lock_down(profile: Profile) -> dict[str, str]:

@@ -142,3 +142,6 @@ COLLECTOR_PSUTIL = Profile(
     no_landlock="not used: it would hide /proc/PID/exe of every other process",
 )
 """Polls /proc: reads files, writes none, no network, no processes."""
+
+COLLECTOR_CONNECTOR = replace(COLLECTOR_PSUTIL, name="collector-connector")
+"""Listens to the process connector and reads /proc: its socket is open, so it needs no more."""

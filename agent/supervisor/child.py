@@ -18,7 +18,7 @@ from typing import Any
 
 from agent import channel
 from agent.channel import Message, ProtocolViolationError, Sender
-from agent.privileges import COLLECTOR_BPF, COLLECTOR_PSUTIL, become
+from agent.privileges import COLLECTOR, become
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.roles import Role, RoleEntry, command, ids
 
@@ -190,7 +190,7 @@ def violation(child: Child, error: ProtocolViolationError) -> str:
 
 def _become(entry: RoleEntry) -> Callable[[], None]:
     user, group = ids(entry) or (os.getuid(), os.getgid())
-    keep = COLLECTOR_BPF | COLLECTOR_PSUTIL if user == 0 else frozenset()
+    keep = COLLECTOR if user == 0 else frozenset()
     supervisor = os.getpid()
 
     def before_exec() -> None:

@@ -1,8 +1,9 @@
 """Keeping collection going: start a collector, keep what it hands over, go down a rung loudly.
 
-In the BPF rung the collector is gone as soon as everything is attached: the descriptors that we
-hold keep programs attached and rings alive, and nobody is left who could be attacked. In the psutil
-rung it stays, and a new one takes its place when it dies.
+In the BPF rungs the collector is gone as soon as everything is attached: the descriptors that we
+hold keep programs attached and rings alive, and nobody is left who could be attacked. In the rungs
+below it stays, and a new one takes its place when it dies. Which rungs were refused, and in whose
+words, is kept for the status and for the cloud.
 """
 
 import time
@@ -31,7 +32,7 @@ class Collecting:
     clock: Callable[[], float] = time.monotonic
     child: Child | None = None
     collection: Collection | None = None
-    said: str = ""
+    refused: list[dict[str, str]] = field(default_factory=list)
     _level: int = 0
     _deaths: int = 0
     _not_before: float = 0.0
@@ -78,11 +79,9 @@ class Collecting:
 
     def failed(self, message: Message) -> None:
         """The rung can't be had here: the next one, loudly."""
-        self.said = f"{message['reason']}: {message['detail']}"
-        self.log.say(
-            "rung failed", rung=message["rung"], reason=message["reason"], detail=message["detail"]
-        )
-        self._next_rung()
+        told = {name: message[name] for name in ("rung", "reason", "detail")}
+        self.log.say("rung failed", **told)
+        self._next_rung(told["reason"], told["detail"])
 
     def ended(self, child: Child) -> None:
         """The collector is gone; with everything attached and in BPF, that is as it should be."""
@@ -96,11 +95,11 @@ class Collecting:
             self.log.say("collector gone", pid=child.pid, attachments=len(collection.attachments))
             return
         self._deaths += 1
-        self.said = f"the collector died: signal {end.signal}, exit status {end.exit_code}"
         self._not_before = self.clock() + self.backoff.next_delay()
         self.log.say("collector died", pid=child.pid, signal=end.signal, status=end.exit_code)
         if collection is None and self._deaths >= LIMITS.collector_deaths_per_rung:
-            self._next_rung()
+            words = f"signal {end.signal}, exit status {end.exit_code}"
+            self._next_rung("COLLECTOR_DIED", words)
 
     def close(self) -> None:
         """Detach everything."""
@@ -133,8 +132,15 @@ class Collecting:
             old.close()
         self.changed()
 
-    def _next_rung(self) -> None:
+    def _next_rung(self, reason: str, detail: str) -> None:
         self._deaths = 0
+        refused = {
+            "rung": self.rungs[self._level],
+            "reason": reason,
+            "detail": detail[-LIMITS.refusal_characters :],
+        }
+        self.refused = [one for one in self.refused if one["rung"] != refused["rung"]] + [refused]
         if self._level + 1 < len(self.rungs):
             self._level += 1
-            self.log.say("REDUCED FUNCTIONALITY", rung=self.rungs[self._level], because=self.said)
+            because = f"{reason}: {detail}"
+            self.log.say("REDUCED FUNCTIONALITY", rung=self.rungs[self._level], because=because)

@@ -17,7 +17,14 @@ Report = Callable[[Mapping[str, Any]], bool]
 
 # Counters that speak of a field, of lineage or of one instance: the event was still evaluated.
 NOT_EVENTS = frozenset(
-    {"LINEAGE_FULL", "SEED_FULL", "READ_FAULT", "PROBE_SKIPPED", "INSTANCE_SKIPPED"}
+    {
+        "LINEAGE_FULL",
+        "SEED_FULL",
+        "READ_FAULT",
+        "FAMILY_UNKNOWN",
+        "PROBE_SKIPPED",
+        "INSTANCE_SKIPPED",
+    }
 )
 
 

@@ -32,6 +32,9 @@ class SupervisorLimits:
     restart_first_seconds: float = 0.1
     restart_cap_seconds: float = 5.0
     collector_deaths_per_rung: int = 3
+    # Characters of what compiler, verifier or kernel said when they refused a rung: the end of it,
+    # where the reason stands.
+    refusal_characters: int = 2_000
     collector_seconds: float = 60.0
     # How often a message channel is read before others get their turn.
     messages_per_turn: int = 256

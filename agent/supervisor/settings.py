@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-RUNGS = ("bpf_btf", "psutil")
-"""Rungs of the kernel dependency ladder that a collector exists for, best first."""
+RUNGS = ("bpf_btf", "bpf_tracepoint", "process_connector", "psutil")
+"""The kernel dependency ladder, best rung first."""
+
+RUNGS_WITHOUT_START_TIME = ("bpf_tracepoint",)
+"""Where an event doesn't say when its process was started, so that none can be stopped for it."""
 
 DEFAULT_STATE = Path("/var/lib/bulkhead")
 MACHINE_ID = Path("/etc/machine-id")

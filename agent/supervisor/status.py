@@ -15,7 +15,7 @@ from agent.supervisor.ledger import Ledger
 from agent.supervisor.linking import Linking
 from agent.supervisor.manifest import Quarantined
 from agent.supervisor.reports import Reports
-from agent.supervisor.settings import Settings
+from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "boot_id": sources.boot_id,
         "uptime_ms": int(sources.uptime_seconds * 1000),
         "rung": sources.collecting.rung,
+        "refused_rungs": [dict(one) for one in sources.collecting.refused],
         "protecting": sources.evaluators.worker is not None,
         "reduced_functionality": bool(reasons),
         "reduced_because": reasons,
@@ -74,6 +75,8 @@ def reduced(sources: StatusSources) -> list[str]:
         reasons.append("NO_COLLECTION")
     elif collecting.lowered:
         reasons.append(f"RUNG_{collecting.rung.upper()}")
+        if collecting.rung in RUNGS_WITHOUT_START_TIME:
+            reasons.append("PREVENT_OFF")
     if sources.evaluators.worker is None:
         reasons.append("NO_EVALUATOR")
     if sources.flow.unserved:

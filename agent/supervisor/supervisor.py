@@ -315,6 +315,7 @@ class Supervisor:
             "agent": self.settings.agent_id,
             "run": self.run_id,
             "rung": self.collecting.rung,
+            "refused": list(self.collecting.refused),
             "boot_id": self.boot_id,
             "active": active_documents(self.flow.manifest),
         }

@@ -27,16 +27,20 @@ class Outcome(StrEnum):
     ALREADY_GONE = "ALREADY_GONE"
     ANOTHER_PROCESS = "ANOTHER_PROCESS"
     PROTECTED = "PROTECTED"
+    # The rung does not supply the start time, so nobody can say whose pid it is now.
+    NOT_IDENTIFIED = "NOT_IDENTIFIED"
     FAILED = "FAILED"
 
 
 def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
     """Kill a process by pidfd after its identity was checked again.
 
-    start_time_ns: since boot, in whole clock ticks, as events carry it.
+    start_time_ns: since boot, in whole clock ticks, as events carry it; 0 if they don't.
     """
     if pid <= _KERNEL_THREADD or pid in protected:
         return Outcome.PROTECTED
+    if not start_time_ns:
+        return Outcome.NOT_IDENTIFIED
     try:
         descriptor = os.pidfd_open(pid)
     except (OSError, OverflowError) as error:

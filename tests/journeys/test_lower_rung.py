@@ -1,4 +1,4 @@
-"""The psutil rung: a sensor that sees less, says so, and refuses what it could only pretend."""
+"""Lower rungs: a sensor that sees less, says so, and refuses what it could only pretend."""
 
 import os
 import secrets
@@ -9,26 +9,42 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.supervisor.control import ask
 from lab.demo.processes import bulkhead, wait_for
 from lab.demo.steps import Demonstration
 from tests.journeys.helpers import role, status
-from tests.needs import require_command
+from tests.needs import (
+    require_btf,
+    require_command,
+    require_sandbox_users,
+    skip_unavoidable,
+)
 
 
-def test_content_for_a_better_rung_is_not_silently_dead(sensor: Demonstration) -> None:
+@pytest.mark.parametrize("rung", ["bpf_tracepoint", "process_connector", "psutil"])
+def test_content_for_a_better_rung_is_not_silently_dead(sensor: Demonstration, rung: str) -> None:
     """Content whose inputs nobody fills in would look active and never match."""
     world = sensor.world
     assert world.agent is not None
     world.agent.stop()
-    world.start_agent("--rung", "psutil")
+    world.start_agent("--rung", rung)
+    least_unserved = 0 if rung == "bpf_tracepoint" else 2
     now = world.wait(
         "evaluator on the lower rung",
-        lambda found: found["protecting"] and len(found["content"]["unserved"]) >= 2,
-        20.0,
+        lambda found: (
+            found["protecting"]
+            and found["collection"] is not None
+            and len(found["content"]["unserved"]) >= least_unserved
+        ),
+        30.0,
     )
-    assert now["rung"] == "psutil"
-    assert {"RUNG_PSUTIL", "CONTENT_UNSERVED"} <= set(now["reduced_because"])
+    if now["rung"] != rung:
+        skip_unavoidable(f"no {rung} here: {now['refused_rungs']}")
+    assert f"RUNG_{rung.upper()}" in now["reduced_because"]
+    assert ("PREVENT_OFF" in now["reduced_because"]) is (rung == "bpf_tracepoint")
+    assert ("CONTENT_UNSERVED" in now["reduced_because"]) is bool(now["content"]["unserved"])
     reasons = {p["reason"] for problems in now["content"]["unserved"].values() for p in problems}
     assert reasons <= {"FIELD_NOT_SUPPLIED", "TEMPLATE_TYPE_NOT_SUPPLIED"}
     served = set(now["roles"]["evaluator"]["files"])
@@ -84,6 +100,56 @@ def test_without_root_the_agent_still_runs(tmp_path: Path) -> None:
         status_code = process.wait(10.0)
         shutil.rmtree(folder)
     assert status_code == 0
+
+
+WITHOUT_BTF = "mount -t tmpfs none /sys/kernel/btf && exec "
+WITHOUT_BPF = (
+    "mount -t tracefs none /sys/kernel/tracing; "
+    "exec setpriv --bounding-set=-bpf,-perfmon,-sys_admin "
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "rung", "refused"),
+    [
+        (WITHOUT_BTF, "bpf_tracepoint", [("bpf_btf", "BTF_MISSING")]),
+        (
+            WITHOUT_BPF,
+            "process_connector",
+            [("bpf_btf", "NOT_PERMITTED"), ("bpf_tracepoint", "NOT_PERMITTED")],
+        ),
+    ],
+    ids=["no BTF", "no BPF"],
+)
+def test_each_fall_is_loud(
+    tmp_path: Path, before: str, rung: str, refused: list[tuple[str, str]]
+) -> None:
+    """A sensor would see less than it could, and nobody would know why."""
+    require_btf()
+    require_sandbox_users()
+    require_command("setpriv", "util-linux")
+    control = tmp_path / "control.sock"
+    command = bulkhead("agent", "run", "--state", str(tmp_path / "s"), "--control", str(control))
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", f'{before}"$@"', "sh", *command],
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        found = wait_for("sensor that protects", lambda: _protecting(control), 40.0)
+    finally:
+        process.terminate()
+        process.wait(10.0)
+    told = log.read_text(encoding="utf-8")
+    if rung == "process_connector" and found["rung"] == "psutil":
+        skip_unavoidable(f"no process connector here: {found['refused_rungs'][-1]['detail']}")
+    assert found["rung"] == rung
+    assert [(one["rung"], one["reason"]) for one in found["refused_rungs"]] == refused
+    for one in found["refused_rungs"]:
+        assert one["detail"].split("\n")[0] in told
+    assert "REDUCED FUNCTIONALITY" in told
 
 
 def _protecting(control: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from agent import channel
 from agent.channel import Message, Sender
-from content.definitions import Kind, TemplateType, load_definitions
+from content.definitions import Kind, Rung, TemplateType, load_definitions
 from content.record import LENGTH_SUFFIX
 from probes.counters import Cause, Counters, CounterSlot
 from probes.ring import Records, Ring
@@ -52,6 +52,17 @@ class Collection:
     def attachments(self) -> list[int]:
         """Descriptors behind the rings and the counters."""
         return self.descriptors[len(self.rings) + 1 :]
+
+    @property
+    def rung(self) -> Rung:
+        """The rung that collects."""
+        return Rung(self.message["rung"])
+
+    def promised(self, type_name: str) -> set[str]:
+        """Names of the fields that the rung fills in."""
+        definition = self.rings[type_name].template_type
+        numbers = definition.supplied_fields(self.rung)
+        return {field.name for field in definition.fields if field.number in numbers}
 
     def skip(self) -> None:
         """Forget everything until now."""

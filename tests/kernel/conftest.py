@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from content.definitions import Rung
+from probes.program import BPF_RUNGS
 from tests.kernel.collection import Collection, collecting
 from tests.kernel.elder import Elder
-from tests.needs import require_btf
+from tests.needs import require_bpf, require_btf
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +18,14 @@ def elder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elder]:
         yield process
 
 
-@pytest.fixture(scope="session")
-def session_collection(elder: Elder) -> Iterator[Collection]:
+@pytest.fixture(scope="session", params=BPF_RUNGS)
+def session_collection(request: pytest.FixtureRequest, elder: Elder) -> Iterator[Collection]:
     """The collector that all tests share; `elder` is only named so that it comes first."""
     del elder
-    require_btf()
-    with collecting("--rung", "bpf_btf") as collection:
+    require_bpf()
+    if request.param is Rung.BPF_BTF:
+        require_btf()
+    with collecting("--rung", request.param) as collection:
         yield collection
 
 

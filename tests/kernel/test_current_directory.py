@@ -9,7 +9,10 @@ import pytest
 
 from probes.counters import Cause, CounterSlot
 from tests.kernel.collection import Collection, Event, is_truncated
+from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
+
+pytestmark = ONLY_WITH_BTF
 
 CAPACITY = 512
 LONGEST_NAME = 255

@@ -5,7 +5,10 @@ import signal
 from pathlib import Path
 
 from tests.kernel.collection import Collection, Event
+from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
+
+pytestmark = ONLY_WITH_BTF
 
 CHILDREN = 23
 ROUNDS = 40

@@ -61,8 +61,9 @@ def test_recycled_pid(collection: Collection, tmp_path: Path) -> None:
         event for event in collection.take("file", [pid]) if b"of-second" in bytes(event["path"])
     ]
     assert opened["image"] == PYTHON
-    assert opened["start_time"] != 0
-    assert int(opened["start_time"]) >= int(first["start_time"])
+    if "start_time" in collection.promised("process"):
+        assert opened["start_time"] != 0
+        assert int(opened["start_time"]) >= int(first["start_time"])
 
 
 def test_child_of_a_recycled_pid(collection: Collection, tmp_path: Path) -> None:

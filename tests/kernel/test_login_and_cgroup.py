@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.collection import Collection, is_truncated
+from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
 from tests.needs import require_audit, require_root, skip_unavoidable
+
+pytestmark = ONLY_WITH_BTF
 
 LOGIN = 424242
 CGROUP_NAME_BYTES = 128

@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 from tests.kernel.collection import Collection, Event
+from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
+
+pytestmark = ONLY_WITH_BTF
 
 PAGE = 4096
 PRIVATE_ANONYMOUS, SHARED = 0x22, 0x01

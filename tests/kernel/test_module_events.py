@@ -6,8 +6,11 @@ from pathlib import Path
 
 from tests.kernel.bpf_objects import BPF_SYSTEM_CALL
 from tests.kernel.collection import Collection, Event, is_truncated
+from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
 from tests.needs import skip_unavoidable
+
+pytestmark = ONLY_WITH_BTF
 
 SOCKET_FILTER, CGROUP_DEVICE = 1, 15
 NON_BLOCKING = 0o4000

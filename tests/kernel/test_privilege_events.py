@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.collection import Collection, Event
+from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
 from tests.needs import skip_unavoidable
+
+pytestmark = ONLY_WITH_BTF
 
 NOBODY = 65534
 OWNER = 4321

@@ -12,8 +12,11 @@ import pytest
 
 from probes.processes import read_process
 from tests.kernel.collection import Collection, Event
+from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
 from tests.needs import skip_unavoidable
+
+pytestmark = ONLY_WITH_BTF
 
 SELF, CHILD, DESCENDANT, PARENT, OTHER = range(1, 6)
 ONE_TARGET = {"target_pid", "target_parent_pid", "target_user_id", "target_start_time", "relation"}

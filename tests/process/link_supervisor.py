@@ -112,7 +112,13 @@ class ScriptedSupervisor:
     def introduce(self) -> None:
         """Say who we are."""
         self.send(
-            "identity", agent=self.agent, run=self.run, rung=self.rung, boot_id="boot", active=[]
+            "identity",
+            agent=self.agent,
+            run=self.run,
+            rung=self.rung,
+            refused=[],
+            boot_id="boot",
+            active=[],
         )
 
     def send(self, kind: str, *, payload: bytes = b"", **fields: Any) -> None:

@@ -52,6 +52,12 @@ def test_the_right_process_is_stopped(victim: subprocess.Popen[bytes]) -> None:
     assert victim.wait() == -signal.SIGKILL
 
 
+def test_without_a_start_time_nobody_is_stopped(victim: subprocess.Popen[bytes]) -> None:
+    """On a rung that can't say when a process began, whoever has its pid now would be killed."""
+    assert stop(victim.pid, 0, ()) is Outcome.NOT_IDENTIFIED
+    assert victim.poll() is None
+
+
 @pytest.mark.parametrize("ticks", [-1, 1, 10**9])
 def test_another_process_with_its_id_lives(victim: subprocess.Popen[bytes], ticks: int) -> None:
     """An innocent process that got the id of a stopped one would be killed."""
@@ -116,7 +122,8 @@ def test_thread_is_no_process() -> None:
 @given(pid=st.integers(-(2**70), 2) | st.integers(2**22 + 1, 2**70), began=st.integers())
 def test_impossible_ids_never_raise(pid: int, began: int) -> None:
     """An evaluator that says rubbish would end the supervisor, or kill a process group."""
-    assert stop(pid, began, ()) in (Outcome.PROTECTED, Outcome.ALREADY_GONE)
+    expected = {Outcome.PROTECTED, Outcome.ALREADY_GONE if began else Outcome.NOT_IDENTIFIED}
+    assert stop(pid, began, ()) in expected
 
 
 def test_what_may_not_be_stopped_is_said(victim: subprocess.Popen[bytes]) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.sandbox import COLLECTOR_PSUTIL, EVALUATOR, LINK, Profile
+from agent.sandbox import COLLECTOR_CONNECTOR, COLLECTOR_PSUTIL, EVALUATOR, LINK, Profile
 from agent.sandbox.syscalls import names
 
-PROFILES = (EVALUATOR, LINK, COLLECTOR_PSUTIL)
+PROFILES = (EVALUATOR, LINK, COLLECTOR_PSUTIL, COLLECTOR_CONNECTOR)
 by_name = pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: str(profile.name))
 
 NOBODY_NEEDS = frozenset(

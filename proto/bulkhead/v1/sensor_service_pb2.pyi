@@ -22,6 +22,35 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class RefusedRung(_message.Message):
+    """A better rung that the host can't have, with a reason code of the probes and
+    the words of who refused it: kernel, verifier, compiler.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    rung: _report_pb2.Rung.ValueType
+    reason: _builtins.str
+    detail: _builtins.str
+    def __init__(
+        self,
+        *,
+        rung: _report_pb2.Rung.ValueType = ...,
+        reason: _builtins.str = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "reason", b"reason", "rung", b"rung"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedRung: _TypeAlias = RefusedRung  # noqa: Y015
+
+@_typing.final
 class Hello(_message.Message):
     """The first message of a session."""
 
@@ -34,6 +63,7 @@ class Hello(_message.Message):
     SUPPLIED_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
     BOOT_ID_FIELD_NUMBER: _builtins.int
+    REFUSED_RUNGS_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     sensor_version: _builtins.str
     platform: _builtins.str
@@ -44,6 +74,8 @@ class Hello(_message.Message):
     def supplied(self) -> _containers.RepeatedCompositeFieldContainer[_template_type_pb2.SuppliedTemplateType]: ...
     @_builtins.property
     def active(self) -> _containers.RepeatedCompositeFieldContainer[_report_pb2.ActiveChannelFile]: ...
+    @_builtins.property
+    def refused_rungs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedRung]: ...
     def __init__(
         self,
         *,
@@ -54,10 +86,11 @@ class Hello(_message.Message):
         supplied: _abc.Iterable[_template_type_pb2.SuppliedTemplateType] | None = ...,
         active: _abc.Iterable[_report_pb2.ActiveChannelFile] | None = ...,
         boot_id: _builtins.str = ...,
+        refused_rungs: _abc.Iterable[Global___RefusedRung] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "agent_id", b"agent_id", "boot_id", b"boot_id", "platform", b"platform", "rung", b"rung", "sensor_version", b"sensor_version", "supplied", b"supplied"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "agent_id", b"agent_id", "boot_id", b"boot_id", "platform", b"platform", "refused_rungs", b"refused_rungs", "rung", b"rung", "sensor_version", b"sensor_version", "supplied", b"supplied"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,6 +6,7 @@ import pytest
 
 from agent.supervisor import settings
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS, host_id, parse
+from content.definitions import Rung, load_definitions
 
 
 def test_defaults() -> None:
@@ -82,3 +83,15 @@ def test_name_of_a_host_stays_and_gives_nothing_away(
     name = host_id()
     assert name == host_id()
     assert "0123456789abcdef" not in name.replace("-", "")
+
+
+def test_rungs_are_the_ladder() -> None:
+    """A rung would be passed over on the way down, or be tried before a better one."""
+    assert tuple(Rung) == settings.RUNGS
+
+
+def test_rungs_without_start_time_are_those_of_the_definition() -> None:
+    """The status would say that programs are stopped on a rung on which none is, or the reverse."""
+    process = next(kind for kind in load_definitions().values() if kind.name == "process")
+    field = next(field for field in process.fields if field.name == "start_time")
+    assert {*Rung} - field.rungs == set(settings.RUNGS_WITHOUT_START_TIME)

@@ -18,7 +18,7 @@ from bulkhead.v1.report_pb2 import (
     LossReport,
     Rung,
 )
-from bulkhead.v1.sensor_service_pb2 import Hello
+from bulkhead.v1.sensor_service_pb2 import Hello, RefusedRung
 from cloud import views
 from cloud.offers import Standing
 from cloud.refusals import Refusal
@@ -114,7 +114,8 @@ def test_the_fleet_shows_what_is_kept_from_a_host_as_long_as_it_matters(
     )
     why = (Refusal("ARITY_MISMATCH", "template_type.arity", "21", "20"),)
     with database.writing() as store:
-        hello = Hello(agent_id="a", rung=RUNG_PSUTIL, active=[active])
+        refused = RefusedRung(rung=RUNG_BPF_BTF, reason="BTF_MISSING", detail="no vmlinux")
+        hello = Hello(agent_id="a", rung=RUNG_PSUTIL, active=[active], refused_rungs=[refused])
         hosts.say_hello(store, hello, "s", NOW_NS)
         hosts.heartbeat(store, "a", Heartbeat(rung=RUNG_BPF_BTF, events_lost=5), NOW_NS)
         rows = [
@@ -129,5 +130,8 @@ def test_the_fleet_shows_what_is_kept_from_a_host_as_long_as_it_matters(
     assert [one["content_hash"] for one in host["content"]] == [newer.hex()]
     assert host["content"][0]["problems"][0]["reason"] == "ARITY_MISMATCH"
     assert (host["rung"], host["best_rung"]) == ("bpf_btf", True)
+    assert host["refused_rungs"] == [
+        {"rung": "bpf_btf", "reason": "BTF_MISSING", "detail": "no vmlinux"}
+    ]
     assert (host["heartbeat_age_seconds"], host["events_lost"]) == (5.0, 5)
     assert (host["connected"], unserved["connected"]) == (True, False)

@@ -28,7 +28,7 @@ from tests.unit.content.examples import TYPES, channel_file
 GOOD = """\
 id: odd-connection
 template_type: network
-schema: "1.0"
+schema: "1.1"
 title: An odd connection
 description: For tests.
 disposition: prevent
@@ -117,8 +117,8 @@ def test_good_content_is_accepted_and_packs(tmp_path: Path) -> None:
         ("id: odd-connection", "id: [odd]", (Reason.WRONG_TYPE, 1, 5)),
         ("id: odd-connection", "id: Odd", (Reason.INVALID_ID, 1, 5)),
         ("template_type: network", "template_type: netwerk", (Reason.UNKNOWN_TEMPLATE_TYPE, 2, 16)),
-        ('schema: "1.0"', 'schema: "1.1"', (Reason.SCHEMA_VERSION_MISMATCH, 3, 9)),
-        ('schema: "1.0"', "schema: 1.0", (Reason.WRONG_TYPE, 3, 9)),
+        ('schema: "1.1"', 'schema: "1.2"', (Reason.SCHEMA_VERSION_MISMATCH, 3, 9)),
+        ('schema: "1.1"', "schema: 1.0", (Reason.WRONG_TYPE, 3, 9)),
         ("title: An odd connection", "title: ' '", (Reason.BLANK_VALUE, 4, 8)),
         ("title: An odd connection", "titel: An odd connection", (Reason.UNKNOWN_KEY, 4, 1)),
         ("title: An odd connection\n", "", (Reason.MISSING_KEY, 1, 1)),

@@ -169,7 +169,7 @@ def test_show(tmp_path: Path) -> None:
     assert result.exit_code == ExitCode.OK
     for line in (
         "signed by nobody",
-        "network (Template Type 3, schema 1.0, 21 fields), version 7",
+        "network (Template Type 3, schema 1.1, 21 fields), version 7",
         "shell-started  detect  low  T1059.004",
         "    operation equals connect or bind",
         "    remote_address not cidr 10.0.0.0/8",

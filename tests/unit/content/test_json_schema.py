@@ -144,7 +144,7 @@ def test_a_sample_may_have_an_empty_text() -> None:
 def test_fields_of_another_type_do_not_fit() -> None:
     """Content for one Template Type would be completed with another's fields."""
     document = YAML.replace(
-        'template_type: process\nschema: "2.0"', 'template_type: network\nschema: "1.0"'
+        'template_type: process\nschema: "2.0"', 'template_type: network\nschema: "1.1"'
     )
     assert fits(document)  # image is a field of both
     assert not fits(document.replace("image: /bin/ls", "argument_count: 1"))

@@ -72,7 +72,8 @@ def test_header() -> None:
     """An event could not be told from one of another type, version, rung or time."""
     record = encode(NETWORK, {}, rung=Rung.PSUTIL, time_ns=1 << 60)[0]
     assert record["template_type"] == NETWORK.number
-    assert (record["schema_major"], record["schema_minor"]) == (1, 0)
+    version = NETWORK.version
+    assert (record["schema_major"], record["schema_minor"]) == (version.major, version.minor)
     assert record["arity"] == NETWORK.arity
     assert record["rung"] == 4
     assert record["time_ns"] == 1 << 60

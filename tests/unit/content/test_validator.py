@@ -55,7 +55,7 @@ def test_template_type_that_the_rung_cannot_see() -> None:
     assert reasons(problems_of(content, Rung.PSUTIL)) == [Reason.TEMPLATE_TYPE_NOT_SUPPLIED]
 
 
-@pytest.mark.parametrize("version", [SchemaVersion(1, 0), SchemaVersion(2, 1), SchemaVersion(3, 0)])
+@pytest.mark.parametrize("version", [SchemaVersion(1, 99), SchemaVersion(99, 0)])
 def test_schema_version_must_be_equal(version: SchemaVersion) -> None:
     """2: content for another version of a Template Type would be evaluated."""
     content = replace(channel_file(), template_type=replace(reference(PROCESS), version=version))

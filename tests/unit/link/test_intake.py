@@ -19,7 +19,7 @@ NOW_NS = 77
 def sensor(rung: str = "bpf_btf") -> Sensor:
     """A sensor that has been introduced."""
     software = Software(load_definitions(), "1.2.3", "linux/test")
-    return Sensor(Identity("agent", "run", rung, "boot"), software)
+    return Sensor(Identity("agent", "run", rung, (), "boot"), software)
 
 
 def intake(of: Sensor | None = None) -> Intake:
@@ -29,8 +29,8 @@ def intake(of: Sensor | None = None) -> Intake:
 
 def introduced(**changes: Any) -> Message:
     """An identity message."""
-    fields = {"agent": "agent", "run": "run", "rung": "bpf_btf", "boot_id": "boot", "active": []}
-    return Message("identity", fields | changes)
+    names = {"agent": "agent", "run": "run", "rung": "bpf_btf", "boot_id": "boot"}
+    return Message("identity", names | {"refused": [], "active": []} | changes)
 
 
 def test_reports_are_gathered_in_order() -> None:
@@ -133,6 +133,26 @@ def test_a_changed_rung_is_noticed() -> None:
     other.take(introduced(rung="psutil"))
     assert (same.identity_changed, other.identity_changed) == (False, True)
     assert of.hello().rung == report_pb2.RUNG_PSUTIL
+
+
+def test_the_cloud_is_told_who_refused_a_better_rung() -> None:
+    """The cloud sees a lower rung and not why."""
+    of = sensor()
+    refused = {"rung": "bpf_btf", "reason": "BTF_MISSING", "detail": "vmlinux: No such file"}
+    intake(of).take(introduced(rung="bpf_tracepoint", refused=[refused]))
+    (told,) = of.hello().refused_rungs
+    assert (told.rung, told.reason) == (report_pb2.RUNG_BPF_BTF, "BTF_MISSING")
+    assert told.detail == "vmlinux: No such file"
+
+
+@pytest.mark.parametrize("refused", ["bpf_btf", {"rung": "none"}, {"rung": ["bpf_btf"]}, 7])
+def test_a_refusal_that_is_none_is_not_passed_on(refused: object) -> None:
+    """A malformed entry ends the link, or every session with the cloud."""
+    of = sensor()
+    taking = intake(of)
+    taking.take(introduced(rung="psutil", refused=[refused]))
+    assert not taking.identity_changed
+    assert of.hello().refused_rungs == []
 
 
 @pytest.mark.parametrize("changed", [{"run": "other"}, {"agent": "other"}])

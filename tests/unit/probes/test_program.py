@@ -1,13 +1,16 @@
 """What is compiled for which Template Types, and where it is attached."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from content.definitions import load_definitions
+from content.definitions import Rung, load_definitions
 from probes import kernel_source, program, tracepoints
+from probes.errors import ProbeError, ProbeReason
+from probes.supply import COMMENT
 
 TYPES = tuple(load_definitions().values())
 NO_PROCESS = 1 << 23
@@ -19,7 +22,7 @@ EVERYTHING = tuple(one.name for one in load_definitions().values())
 @pytest.mark.parametrize(
     ("wanted", "files"),
     [
-        (("process",), {"common.bpf.h", "lineage.bpf.c", "process.bpf.c"}),
+        (("process",), {"common.bpf.h", "lineage.bpf.h", "lineage.bpf.c", "process.bpf.c"}),
         (("file",), {"pending.bpf.h", "file.bpf.c", "process.bpf.c", "lineage.bpf.c"}),
         (("ipc",), {"socket.bpf.h", "ipc.bpf.c", "socket.bpf.c"}),
         (("network",), {"socket.bpf.h", "network.bpf.c", "socket.bpf.c"}),
@@ -43,13 +46,16 @@ def test_only_what_is_wanted_is_compiled(wanted: tuple[str, ...], files: set[str
 def test_all_sources_are_used() -> None:
     """If it failed, a source would lie in the folder and never be compiled."""
     there = {path.name for path in program.FOLDER.glob("*.bpf.*")}
-    assert there == set(program.source_names(EVERYTHING))
+    used = {name for rung in program.BPF_RUNGS for name in program.source_names(EVERYTHING, rung)}
+    assert there == used
 
 
 @pytest.mark.parametrize("typed", [True, False])
 def test_typed_loads_only_where_the_kernel_has_them(*, typed: bool) -> None:
     """If it failed, kernels before 5.11 would refuse the programs."""
-    text = program.program_text(TYPES, (), {}, {}, typed_task=typed)
+    kernel = program.offsets_text({("task_struct", "mm"): 8}, typed_task=typed)
+    text = program.program_text(TYPES, (), {}, kernel)
+    assert "\n#define OFFSET_task_struct_mm 8\n" in text
     assert ("\n#define TYPED_TASK 1\n" in text) is typed
 
 
@@ -58,13 +64,28 @@ def test_optional_members_are_members() -> None:
     assert set(program.KERNEL_MEMBERS) >= program.OPTIONAL_MEMBERS
 
 
-def test_every_function_of_the_table_exists() -> None:
+@pytest.mark.parametrize("rung", program.BPF_RUNGS)
+def test_every_function_of_the_table_exists(rung: Rung) -> None:
     """If it failed, a tracepoint would name a function that is not there."""
-    text = "\n".join(program.sources(EVERYTHING))
-    points = {point.function for point in tracepoints.LINEAGE}
-    calls = {name for call in tracepoints.SYSTEM_CALLS for name in (call.enter, call.exit)}
+    text = "\n".join(program.sources(EVERYTHING, rung))
+    points = {point.function for point in tracepoints.LINEAGE[rung]}
+    watched = tracepoints.wanted_calls(program.SOURCES[rung])
+    calls = {name for call in watched for name in (call.enter, call.exit)}
     for function in points | calls:
-        assert f"int {function}(struct " in text
+        assert re.search(rf"^int {function}\((struct \w+|void) \*ctx\)$", text, re.MULTILINE)
+
+
+def test_without_btf_nothing_is_read_by_offset() -> None:
+    """If it failed, the rung would not compile on the kernels that it is for."""
+    text = "\n".join(program.sources(EVERYTHING, Rung.BPF_TRACEPOINT))
+    assert "OFFSET_" not in COMMENT.sub("", text)
+
+
+def test_a_machine_whose_registers_are_unknown_is_refused() -> None:
+    """If it failed, arguments would be read from a register that is not the stack pointer."""
+    with pytest.raises(ProbeError, match="registers of m68k") as caught:
+        program.registers_text("m68k")
+    assert caught.value.reason is ProbeReason.RUNG_NOT_SUPPORTED
 
 
 def test_calls_follow_the_types() -> None:

@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 
 from content.definitions import Field, Kind, Rung, TemplateType, load_definitions
-from probes import program
+from probes import connector_collector, program, psutil_collector
 from probes.errors import ProbeError, ProbeReason
-from probes.psutil_collector import SUPPLIED
-from probes.psutil_collector import check_supply as check_psutil_supply
-from probes.supply import check_supply, supplied_names
+from probes.supply import check_supplied, check_supply, supplied_names
 
 TYPES = load_definitions()
 NAMES = [kind.name for kind in TYPES.values()]
 SOURCES = program.sources(NAMES)
+IN_PYTHON = {
+    Rung.PSUTIL: psutil_collector.SUPPLIED,
+    Rung.PROCESS_CONNECTOR: connector_collector.SUPPLIED,
+}
 IPC = 4
 
 
@@ -31,7 +33,8 @@ def without_field(template_type: TemplateType) -> TemplateType:
 
 def test_shipped_definitions_are_supplied() -> None:
     """If it failed, the sensor would promise fields that its programs never fill in."""
-    check_supply(TYPES.values(), SOURCES, Rung.BPF_BTF)
+    for rung in program.BPF_RUNGS:
+        check_supply(TYPES.values(), program.sources(NAMES, rung), rung)
 
 
 @pytest.mark.parametrize("number", sorted(TYPES))
@@ -55,7 +58,7 @@ def test_a_field_less_than_is_supplied(number: int) -> None:
 
 def test_counts_are_in_the_words() -> None:
     """If it failed, the message would not say 21 against 20."""
-    with pytest.raises(ProbeError, match="the Definition has 21 fields, the programs supply 20"):
+    with pytest.raises(ProbeError, match="the Definition has 21 fields, the code supplies 20"):
         check_supply([with_field(TYPES[IPC], "extra")], SOURCES, Rung.BPF_BTF)
 
 
@@ -74,10 +77,11 @@ def test_comments_supply_nothing() -> None:
     assert supplied_names(["/* NUMBER(ipc, record, path, 1) */"]) == {}
 
 
-@pytest.mark.parametrize("name", sorted(SUPPLIED))
-def test_psutil_collector_is_compared_as_well(name: str) -> None:
-    """If it failed, the psutil rung could promise a field that it never fills in."""
-    kind = next(kind for kind in TYPES.values() if kind.name == name)
-    check_psutil_supply(kind)
-    with pytest.raises(ProbeError, match="differ in twenty_first"):
-        check_psutil_supply(with_field(kind, "twenty_first"))
+@pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: str(kind.name))
+@pytest.mark.parametrize("rung", IN_PYTHON)
+def test_collectors_in_python_are_compared_as_well(rung: Rung, kind: TemplateType) -> None:
+    """If it failed, a lower rung could promise a field that it never fills in."""
+    filled = IN_PYTHON[rung].get(kind.name, frozenset())
+    check_supplied(kind, filled, rung)
+    with pytest.raises(ProbeError, match="twenty_first is defined but never filled in"):
+        check_supplied(with_field(kind, "twenty_first"), filled, rung)
