@@ -92,7 +92,7 @@ def test_every_other_ending_is_a_failure_with_its_console(ending: Ending) -> Non
 
 
 def test_session_that_never_began_shows_its_console() -> None:
-    """pytest could fail before its first test, and nobody would learn why."""
+    """A session could fail before its first test, and nobody would learn why."""
     result = judged(outcome=replace(FINISHED, status=4, console_tail="no such folder"))
     assert lines(result)[-1] == "  | no such folder"
 
