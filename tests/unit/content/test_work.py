@@ -125,7 +125,8 @@ TWO_PREFIXES = Criterion(ADDRESS, Operator.CIDR, (AddressPrefix(bytes(16), 64),)
 )
 def test_work_of_filters(one: Filter, units: int) -> None:
     """A kind of criterion would cost less than it takes, or others pay for its rows."""
-    batch = batch_of(records(*[{PATH: b"abcd"}, {SIZE: 1}] * 5), np.arange(10))
+    events: list[dict[int, bytes | int]] = [{PATH: b"abcd"}, {SIZE: 1}]
+    batch = batch_of(records(*events * 5), np.arange(10))
     batch.meter = total = Sum()
     found = {0: np.array([0, 2, 4]), 1: np.array([6]), 2: np.array([8])}
     batch.keep_hits(PATH, found, Hits(NO_ROWS, NO_ROWS, np.array([8]), frozenset({3})))
