@@ -80,7 +80,8 @@ def test_an_instance_with_a_fault_does_not_match(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Candidate, "matched", failing)
     either = (Clause((is_one(SIZE, 1),)), Clause((is_one(PATH, b"a"),)))
     engine = Interpreter([channel_file(clauses(is_one(SIZE, 1)), either)], TYPES)
-    evaluation = engine.evaluate(EVERY_KIND, records(*[{SIZE: 1, PATH: b"a"}] * 3))
+    event: dict[int, bytes | int] = {SIZE: 1, PATH: b"a"}
+    evaluation = engine.evaluate(EVERY_KIND, records(*[event] * 3))
     assert [(one.instance.id, one.row) for one in evaluation.faults] == [("i1", 0)]
     assert [(one.row, one.instance.id) for one in evaluation.matches] == [
         (row, "i0") for row in range(3)
