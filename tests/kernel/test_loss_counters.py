@@ -2,7 +2,8 @@
 
 import subprocess
 
-from probes.counters import Cause, CounterSlot
+from content.loss_causes import LossCause
+from probes.counters import CounterSlot
 from tests.kernel.bpf_objects import counted_runs, facts
 from tests.kernel.collection import Collection, collecting, records_of
 from tests.needs import require_btf
@@ -24,7 +25,7 @@ def runs_of_exec_program(collection: Collection) -> int:
 def test_what_finds_no_room_is_counted_exactly() -> None:
     """If it failed, events would vanish without a trace when nobody reads."""
     require_btf()
-    full = CounterSlot(Cause.RING_FULL, 1)
+    full = CounterSlot(LossCause.RING_FULL, 1)
     arguments = ("--rung", "bpf_btf", "--types", "1", "--ring-bytes", SMALLEST)
     with counted_runs(), collecting(*arguments) as collection:
         ring = collection.rings["process"]

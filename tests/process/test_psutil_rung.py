@@ -16,7 +16,8 @@ import pytest
 from agent import channel
 from agent.channel import Message, Sender
 from content.definitions import RUNG_NUMBERS, Rung
-from probes.counters import Cause, CounterSlot
+from content.loss_causes import LossCause
+from probes.counters import CounterSlot
 from probes.processes import Process, read_process
 from tests.kernel.collection import Collection, Event, collecting, records_of
 from tests.needs import require_audit, require_root
@@ -173,7 +174,7 @@ def test_types_that_it_can_not_see_have_no_ring() -> None:
 
 def test_full_ring_is_counted() -> None:
     """If it failed, events would vanish without a trace when nobody reads."""
-    full = CounterSlot(Cause.RING_FULL, PROCESS)
+    full = CounterSlot(LossCause.RING_FULL, PROCESS)
     with polling("--ring-bytes", str(RING_BYTES)) as collection:
         held = RING_BYTES // collection.rings["process"].stride
         sleepers = [subprocess.Popen(["/bin/sleep", str(63 + n)]) for n in range(8)]

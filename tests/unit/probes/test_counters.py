@@ -3,15 +3,16 @@
 import os
 import struct
 
-from probes.counters import ANY_TEMPLATE_TYPE, EVENT_LOST, Cause, Counters, CounterSlot, slots
+from content.loss_causes import LossCause
+from probes.counters import ANY_TEMPLATE_TYPE, EVENT_LOST, Counters, CounterSlot, slots
 
 
 def test_slots_are_in_order_and_complete() -> None:
     """If it failed, a loss would be counted under another cause or type."""
     found = slots([4, 1])
-    assert found[:2] == (CounterSlot(Cause.RING_FULL, 1), CounterSlot(Cause.RING_FULL, 4))
+    assert found[:2] == (CounterSlot(LossCause.RING_FULL, 1), CounterSlot(LossCause.RING_FULL, 4))
     assert found[-1].template_type == ANY_TEMPLATE_TYPE
-    assert {slot.cause for slot in found} == set(Cause)
+    assert {slot.cause for slot in found} == set(LossCause)
     assert len(set(found)) == len(found)
 
 
@@ -29,4 +30,4 @@ def test_values_are_read_from_shared_memory() -> None:
 
 def test_what_counts_as_a_lost_event() -> None:
     """If it failed, an event with a field less would be reported as lost."""
-    assert {Cause.RING_FULL, Cause.PENDING_FULL} == EVENT_LOST
+    assert {LossCause.RING_FULL, LossCause.PENDING_FULL} == EVENT_LOST
