@@ -25,6 +25,7 @@ from cloud.offers import Release, Standing
 from cloud.store import hosts, releases, reports
 from cloud.store.tables import CRASHES, LOSSES
 from content.escape import safe
+from content.loss_causes import missing
 from content.model import AddressPrefix
 from content.template_type import Kind, TemplateType
 from content.wire import value_from_proto

@@ -154,9 +154,9 @@ class Collecting:
             self.ledger.add(cause, ANY_TEMPLATE_TYPE, 1, since)
 
     def _overdue(self, child: Child, now: float) -> bool:
-        if self.collection is None:
+        if self.collection is None or self._blind_since is not None:
             return now - child.started > LIMITS.collector_seconds
-        polls = not self.collection.rung.startswith("bpf") and self._blind_since is None
+        polls = not self.collection.rung.startswith("bpf")
         return polls and now - self._heard > LIMITS.collector_silence_seconds
 
     def _replace(self, new: Collection | None) -> None:

@@ -87,11 +87,11 @@ def loss_totals(connection: Connection) -> list[LossTotal]:
     found: dict[tuple[str, str, int], LossTotal] = {}
     for agent_id, report in connection.execute(select(LOSSES.c.agent_id, LOSSES.c.report)):
         loss = LossReport.FromString(report)
-        key, times = (agent_id, loss.cause, loss.template_type), (loss.from_unix_ns, loss.to_unix_ns)
-        total = found.setdefault(key, LossTotal(*key, 0, *times))
+        key = (agent_id, loss.cause, loss.template_type)
+        total = found.setdefault(key, LossTotal(*key, 0, loss.from_unix_ns, loss.to_unix_ns))
         total.count += loss.count
-        total.from_unix_ns = min(total.from_unix_ns, times[0])
-        total.to_unix_ns = max(total.to_unix_ns, times[1])
+        total.from_unix_ns = min(total.from_unix_ns, loss.from_unix_ns)
+        total.to_unix_ns = max(total.to_unix_ns, loss.to_unix_ns)
     return [found[key] for key in sorted(found)]
 
 
