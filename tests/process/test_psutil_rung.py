@@ -219,11 +219,11 @@ def test_a_look_that_comes_late_is_told() -> None:
             for one in messages
             if one.kind == "late" and one["to_ns"] - one["from_ns"] >= SECONDS_STOPPED * 1e9
         )
-        until = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        read_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     looks = SECONDS_STOPPED / LIMITS.psutil_interval
-    assert looks - 1 <= late["missed"] <= (until - stopped) / 1e9 / LIMITS.psutil_interval + 1
+    assert looks - 1 <= late["missed"] <= (read_ns - stopped) / 1e9 / LIMITS.psutil_interval + 1
     assert late["from_ns"] <= stopped + LIMITS.psutil_interval * 1e9
-    assert stopped + SECONDS_STOPPED * 1e9 <= late["to_ns"] <= until
+    assert stopped + SECONDS_STOPPED * 1e9 <= late["to_ns"] <= read_ns
 
 
 def test_an_ordinary_user_sees_own_processes() -> None:
