@@ -21,6 +21,7 @@ from content.model import (
     Severity,
     TemplateInstance,
     TemplateTypeReference,
+    Value,
 )
 
 OPERATION, PATH, IMAGE = 1, 2, 7
@@ -47,7 +48,11 @@ def _with_samples(instance: TemplateInstance, number: int) -> TemplateInstance:
     """The same with the samples that a sensor demands."""
     marker = b"/srv/tool-%05d/" % number
     image, command_line = marker + b"bash", b"bash -c " + marker + b"data.zip"
-    matching = {PROCESS_IMAGE: image, COMMAND_LINE: command_line, PARENT_IMAGE: image}
+    matching: dict[int, Value] = {
+        PROCESS_IMAGE: image,
+        COMMAND_LINE: command_line,
+        PARENT_IMAGE: image,
+    }
     other = {**matching, PROCESS_IMAGE: OTHER_IMAGE}
     samples = (
         Sample("its program", must_match=True, inputs=matching),
@@ -71,7 +76,7 @@ def _file_instance(number: int) -> TemplateInstance:
     if number % 4 == 1:
         permitted = (b"/dpkg", b"/apt-%05d" % number)
         criteria.append(Criterion(IMAGE, Operator.ENDS_WITH, permitted, negated=True))
-    inputs = {OPERATION: CREATE, PATH: example, IMAGE: WRITER}
+    inputs: dict[int, Value] = {OPERATION: CREATE, PATH: example, IMAGE: WRITER}
     return TemplateInstance(
         id=f"bench-file-{number}",
         disposition=Disposition.DETECT,

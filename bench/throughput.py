@@ -9,7 +9,7 @@ evaluator works, with the ring as it is shipped.
 
 import sys
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bench.evaluator_alone import (
     collecting,
@@ -34,46 +34,56 @@ QUICK_AT_ONCE_SECONDS = 1.0
 MIB = 1 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """So many events of a kind, the Template Type that reports them, and its content."""
+
+    kind: Kind
+    count: int
+    template_type: str
+    file: ChannelFile
+    bar: str | None = None
+
+
 def measure(*, quick: bool) -> list[Figure]:
     """Events per second drained, events lost and detections missed, memory."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
     seconds = QUICK_AT_ONCE_SECONDS if quick else AT_ONCE_SECONDS
-    files, execs = file_content(INSTANCES), process_content(INSTANCES)
+    files = file_content(INSTANCES)
+    opens = Case(Kind.OPEN, OPENS, "file", files, ">= 600000")
+    execs = Case(Kind.EXEC, EXECS, "process", process_content(INSTANCES))
     with loads() as load:
-        figures = _drained(load, Kind.OPEN, OPENS, ("file",), [files], rounds, ">= 600000")
-        figures += _drained(load, Kind.EXEC, EXECS, ("process",), [execs], rounds, None)
-        return figures + _at_once(load, files, seconds)
+        return [
+            *_drained(load, opens, rounds),
+            *_drained(load, execs, rounds),
+            *_at_once(load, files, seconds),
+        ]
 
 
-def _drained(
-    load: Loads,
-    kind: Kind,
-    count: int,
-    types: Sequence[str],
-    files: Sequence[ChannelFile],
-    rounds: int,
-    bar: str | None,
-) -> list[Figure]:
+def _drained(load: Loads, case: Case, rounds: int) -> list[Figure]:
     """What it takes to drain a ring in which a load's events lie."""
     producer, consumer = two_cores()
-    with collecting(types, RING_BYTES) as probes, evaluator(probes, files, consumer) as worker:
+    with (
+        collecting((case.template_type,), RING_BYTES) as probes,
+        evaluator(probes, [case.file], consumer) as worker,
+    ):
         per_cpu_second, per_second = [], []
         for _ in range(rounds):
             with worker.stopped():
-                load.run(kind, count=count, core=producer)
+                load.run(case.kind, count=case.count, core=producer)
                 before, used, began = worker.evaluated, cpu_seconds(worker.pid), time.monotonic()
             worker.drain()
             events = worker.evaluated - before
             per_second.append(events / (time.monotonic() - began))
             per_cpu_second.append(events / (cpu_seconds(worker.pid) - used))
         memory = pss_without_rings(worker.pid) / MIB
-        told = f"{kind}s, {INSTANCES:,} instances"
+        told = f"{case.kind}s, {INSTANCES:,} instances"
         return [
             from_samples(
                 f"{told}: events per second of processor time, median",
                 per_cpu_second,
                 unit="events/s",
-                bar=bar,
+                bar=case.bar,
             ),
             from_samples(
                 f"{told}: events per second that passed, median", per_second, unit="events/s"
