@@ -1,4 +1,4 @@
-"""How long from an exec to its detection in the sensor's log, alone and among 1,000 execs a second?"""
+"""How long from an exec to its detection in the log, alone and among 1,000 execs a second?"""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
