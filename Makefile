@@ -54,10 +54,12 @@ fuzz: setup ## Feed hostile input to what reads it (FUZZ_SECONDS for each target
 fuzz-quick: setup ## The same with a fixed number of tries from fixed seeds, as CI does
 	@scripts/as-root $(BIN)/python -m tests.fuzz --quick
 
-bench: setup ## Measure everything, and write the figures' pages
+bench: ## Measure everything, and write the figures' pages
+	@scripts/setup --for-bench
 	@scripts/bench
 
-bench-quick: setup ## Measure everything briefly, as CI does
+bench-quick: ## Measure everything briefly, as CI does
+	@scripts/setup --for-bench
 	@scripts/bench --quick
 
 docs: setup ## Write the pages that are generated: figures, Template Types

@@ -79,6 +79,8 @@ def _section(result: dict[str, Any]) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
+            *(f"- {text}" for text in result.get("notes", ())),
+            "",
             origin(result["environment"]),
             "",
         ]

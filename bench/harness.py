@@ -17,7 +17,7 @@ docstring, and looks like this:
 `python -m bench.NAME [--quick]` then prints the figures and writes `build/bench/NAME.json`:
 
     {"name", "question", "command", "quick", "environment",
-     "figures": [{"name", "value", "unit", "bar", "peer", "samples"}]}
+     "figures": [{"name", "value", "unit", "bar", "peer", "samples"}], "notes": [text]}
 
 `bar` is what we hold ourselves to: "<= 3", ">= 100" or "= 0"; missing it does not end the run but
 is shown on every page. `peer` is what another tool or way took in the same run, in the same unit;
@@ -82,11 +82,18 @@ class Figure:
             meets(self.bar, self.value)
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a reader of the figures has to know: what was changed, or left out and why."""
+
+    text: str
+
+
 class Measure(Protocol):
     """The one function of a benchmark."""
 
-    def __call__(self, *, quick: bool) -> Sequence[Figure]:
-        """The figures, measured now."""
+    def __call__(self, *, quick: bool) -> Sequence[Figure | Note]:
+        """The figures, measured now, and notes on them."""
 
 
 def meets(bar: str, value: float) -> bool:
@@ -131,14 +138,15 @@ def run(module: str, measure: Measure) -> int:
     except NotMeasurableError as reason:
         print(f"bench: {name}: not measurable here: {reason}", file=sys.stderr)
         return NOT_MEASURABLE
-    for figure in figures:
-        print(f"bench: {name}: {in_words(asdict(figure))}")
+    for one in figures:
+        words = f"note: {one.text}" if isinstance(one, Note) else in_words(asdict(one))
+        print(f"bench: {name}: {words}")
     path = write(name, figures, quick=quick)
     print(f"bench: {name}: {path.relative_to(CHECKOUT)} after {time.monotonic() - began:.1f} s")
     return 0
 
 
-def write(name: str, figures: Sequence[Figure], *, quick: bool) -> Path:
+def write(name: str, figures: Sequence[Figure | Note], *, quick: bool) -> Path:
     """Write a benchmark's result file, whole or not at all, and return its path."""
     document = {
         "name": name,
@@ -146,7 +154,8 @@ def write(name: str, figures: Sequence[Figure], *, quick: bool) -> Path:
         "command": f".venv/bin/python -m bench.{name}{' --quick' if quick else ''}",
         "quick": quick,
         "environment": environment(),
-        "figures": [asdict(figure) for figure in figures],
+        "figures": [asdict(one) for one in figures if isinstance(one, Figure)],
+        "notes": [one.text for one in figures if isinstance(one, Note)],
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"

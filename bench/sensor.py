@@ -21,12 +21,16 @@ from typing import Any, Self
 from rich.console import Console
 
 from bench.harness import NotMeasurableError
+from content.channel_file import Envelope, content_hash, pack, pack_envelope
+from content.model import ChannelFile
 from lab.demo.claims import Claims
+from lab.demo.processes import run_json
 from lab.demo.steps import Demonstration, deliver, start
 from lab.demo.world import World, unix_ns
 
 CANARY_INSTANCE = "bulkhead-exec-canary"
 LOOK_SECONDS = 0.001
+IN_FORCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,34 @@ def sensor() -> Iterator[World]:
         world.stop()
         world.remove()
         shutil.rmtree(output, ignore_errors=True)
+
+
+def put_in_force(world: World, file: ChannelFile) -> None:
+    """Push a Channel File and wait until evaluator and stand-by work with it."""
+    payload = pack(file)
+    path = world.folder / f"pushed-{file.template_type.number}.channel"
+    path.write_bytes(pack_envelope(Envelope(payload)))
+    key = str(world.operator_folder / "signing.key")
+    run_json("cloud", "push", str(path), "--folder", str(world.cloud_folder), "--key", key)
+    wanted = content_hash(payload).hex()
+
+    def works(found: Mapping[str, Any]) -> bool:
+        return _settled(found) and wanted in found["roles"]["evaluator"]["files"]
+
+    world.wait("content in force, with a stand-by", works, IN_FORCE_SECONDS)
+
+
+def settle(world: World) -> None:
+    """Wait until the stand-by is ready, after which no role is replaced."""
+    world.wait("stand-by", _settled, IN_FORCE_SECONDS)
+
+
+def _settled(found: Mapping[str, Any]) -> bool:
+    """Whether evaluator and stand-by work with the same content."""
+    worker, standby = found["roles"]["evaluator"], found["roles"]["standby"]
+    return worker is not None and [(one["stage"], one["files"]) for one in standby] == [
+        ("ready", worker["files"])
+    ]
 
 
 def canary(world: World) -> Path:

@@ -15,13 +15,14 @@ class ProbeLimits:
     """Sizes of maps and rings, and how often the psutil rung looks."""
 
     # Bytes of ring per Template Type (number); a power of two for the kernel. A ring must hold
-    # what happens while an evaluator is replaced.
+    # what happens while an evaluator is replaced, and between two looks of an idle one what a busy
+    # loop can do: 700,000 connects a second.
     ring_bytes: Mapping[int, int] = field(
         default_factory=lambda: MappingProxyType(
             {
                 1: 32 * MEBIBYTE,
                 2: 32 * MEBIBYTE,
-                3: 8 * MEBIBYTE,
+                3: 32 * MEBIBYTE,
                 4: 8 * MEBIBYTE,
                 5: 8 * MEBIBYTE,
                 6: 4 * MEBIBYTE,

@@ -101,6 +101,9 @@ class EventLoop:
         """Evaluate one batch of one ring; whether there may be more."""
         if cursor.position in cursor.aside:
             return self._set_aside(cursor)
+        # An idle sensor does little else than this, for each ring, at each poll.
+        if cursor.ring.producer_position == cursor.position:
+            return False
         limit = cursor.next_batch()
         records = cursor.ring.read(cursor.position, limit)
         count = len(records)

@@ -26,7 +26,11 @@ def main() -> int:
     """Set up; the exit status is 0, 1 with a reason on standard error, or 130 if interrupted."""
     try:
         arguments = _arguments()
-        set_up(for_lint=arguments.for_lint, for_vms=arguments.for_vms)
+        set_up(
+            *(packages.FOR_LINT if arguments.for_lint else ()),
+            *(packages.FOR_BENCH if arguments.for_bench else ()),
+            *(packages.FOR_VMS if arguments.for_vms else ()),
+        )
     except SetupError as error:
         print(f"set-up: error: {error}", file=sys.stderr)
         return 1
@@ -36,13 +40,11 @@ def main() -> int:
     return 0
 
 
-def set_up(*, for_lint: bool, for_vms: bool) -> None:
+def set_up(*further: packages.DebianPackage) -> None:
     """Do everything that is missing, one set-up of a checkout at a time."""
     began = time.monotonic()
     with _alone():
-        for_lint_only = packages.FOR_LINT if for_lint else ()
-        for_vms_only = packages.FOR_VMS if for_vms else ()
-        packages.install((*packages.NEEDED, *for_lint_only, *for_vms_only))
+        packages.install((*packages.NEEDED, *further))
         accounts.create()
         where = place.choose(CHECKOUT, roles_have_users=can_act_as_root())
         environment.make(where)
@@ -52,6 +54,7 @@ def set_up(*, for_lint: bool, for_vms: bool) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/setup", description=__doc__)
     parser.add_argument("--for-lint", action="store_true", help="also what only lint needs (npm)")
+    parser.add_argument("--for-bench", action="store_true", help="also what bench compares with")
     parser.add_argument("--for-vms", action="store_true", help="also what virtual machines need")
     return parser.parse_args()
 

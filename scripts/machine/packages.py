@@ -66,6 +66,12 @@ FOR_LINT = (
     DebianPackage("npm", "fetches buf at its pinned version", "`make lint` skips buf", "npm"),
 )
 
+_NO_PEERS = "`bench.host_cost` leaves it out"
+FOR_BENCH = (
+    DebianPackage("auditd", "is what the sensor's cost is compared with", _NO_PEERS),
+    DebianPackage("bpftrace", "is what the sensor's cost is compared with", _NO_PEERS),
+)
+
 _NO_VMS = "`make kernel-matrix` can't start virtual machines"
 FOR_VMS = (
     DebianPackage("qemu-system-x86", "runs virtual machines", _NO_VMS),

@@ -33,7 +33,11 @@ def said() -> list[Message]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         ring: Any = SimpleNamespace(
-            stride=STRIDE, consumer_position=0, commit=lambda _: None, read=lambda *_: BATCH
+            stride=STRIDE,
+            consumer_position=0,
+            producer_position=len(BATCH) * STRIDE,
+            commit=lambda _: None,
+            read=lambda *_: BATCH,
         )
         cursor = Cursor(ring, EVERY_KIND)
         attribution: Any = SimpleNamespace(batch=lambda *_: None, phase=lambda _: None)
