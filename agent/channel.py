@@ -76,6 +76,9 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "attached": _kind(_C, rung=str, rings=list, counters=list, probes=list, more=int),
         "attachments": _kind(_C, more=int),
         "failed": _kind(_C, rung=str, reason=str, detail=str),
+        # A polling collector has not looked from one moment to the other (nanoseconds since boot),
+        # so that so many looks are missing.
+        "late": _kind(_C, from_ns=int, to_ns=int, missed=int),
         # supervisor → evaluator. load: descriptors are the attribution record, one per ring, one
         # per Channel File payload. files: [{"hash": hex, "template_type": number, "trial": 1 or 0,
         # "active_version": version that a file on trial must exceed}]

@@ -23,6 +23,7 @@ from agent.supervisor.child import Child, start
 from agent.supervisor.limits import LIMITS as SUPERVISOR_LIMITS
 from agent.supervisor.rings import Collection, from_message
 from agent.supervisor.roles import SHIPPED, Role
+from content.loss_causes import LossCause
 from content.record import Records, dtype
 from content.recorded_events import LIMITS as FILE_LIMITS
 from content.recorded_events import Loss, Recording, clean
@@ -252,7 +253,9 @@ class _Rings:
         lost = [
             Loss(counter.cause, counter.template_type, count)
             for counter, count in self.collection.lost()
-            if count
+            if count and counter.cause != LossCause.FIELD_TRUNCATED  # each record says that itself
         ]
-        lost += [Loss("WRONG_HEADER", number, count) for number, count in self._refused.items()]
+        lost += [
+            Loss(LossCause.WRONG_HEADER, number, count) for number, count in self._refused.items()
+        ]
         return tuple(lost)

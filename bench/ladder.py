@@ -22,10 +22,12 @@ from agent.channel import Message, Sender
 from bench.harness import Figure, NotMeasurableError, Peer, from_samples, run
 from bench.ladder_workload import PARTS, Part, run_part
 from content.definitions import Rung, load_definitions
-from probes.counters import EVENT_LOST, Cause, Counters, CounterSlot
+from content.loss_causes import LossCause, Missing
+from probes.counters import Counters, CounterSlot
 from probes.ring import Records, Ring
 
 LATENCIES = 100
+EVENTS = (Missing.EVENT, Missing.PERHAPS_EVENT)
 QUICK_DIVISOR = 10
 ROUNDS = 3
 QUICK_ROUNDS = 1
@@ -89,11 +91,11 @@ class Collecting:
     def lost(self) -> int:
         """Events that were counted as lost."""
         slots = tuple(
-            CounterSlot(Cause(slot["cause"]), slot["template_type"])
+            CounterSlot(LossCause[slot["cause"]], slot["template_type"])
             for slot in self.message["counters"]
         )
         with Counters(self.descriptors[len(self.rings)], slots) as counters:
-            return sum(n for slot, n in counters.read().items() if slot.cause in EVENT_LOST)
+            return sum(n for slot, n in counters.read().items() if slot.cause.missing in EVENTS)
 
     def take(self, template_type: str, pid: int, *, children: bool) -> Seen:
         """New events of this process, or of its children."""

@@ -8,6 +8,7 @@ is true now; it never reads a file that somebody may have left.
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +18,8 @@ from agent.supervisor.control import ask
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
 from cli.agent_record import record_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
+
+NANOSECONDS = 1_000_000_000
 
 application = typer.Typer(no_args_is_help=True)
 application.command("record")(record_command)
@@ -130,7 +133,9 @@ def _show(document: Mapping[str, Any]) -> None:
     ]
     table("Content in force", ["Template Type", "version", "state", "hash"], rows)
     _show_if("Quarantine", ["hash", "reason", "instance"], content["quarantine"])
-    _show_if("Losses", ["cause", "template_type", "count"], document["losses"])
+    losses = [_loss_row(one) for one in document["losses"]]
+    if losses:
+        table("Losses", ["cause", "Template Type", "count", "of", "first", "last"], losses)
     _show_if("Deaths", ["role", "cause", "signal", "action"], document["deaths"])
     events = document["events"]
     screen.print("events " + "  ".join(f"{name} {count}" for name, count in events.items()))
@@ -151,6 +156,21 @@ def _role_rows(roles: Mapping[str, Any]) -> list[list[str]]:
     connected = "connected" if link and link.get("connected") else "not connected"
     rows.append(["link", str(link["pid"]) if link else "-", connected if link else "missing"])
     return rows
+
+
+def _loss_row(one: Mapping[str, Any]) -> list[str]:
+    return [
+        shown(one["cause"]),
+        str(one["template_type"] or "any"),
+        str(one["count"]),
+        one["missing"],
+        _moment(one["from_unix_ns"]),
+        _moment(one["to_unix_ns"]),
+    ]
+
+
+def _moment(unix_ns: int) -> str:
+    return datetime.fromtimestamp(unix_ns // NANOSECONDS, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _show_if(title: str, names: list[str], entries: list[Mapping[str, Any]]) -> None:

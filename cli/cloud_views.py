@@ -72,10 +72,21 @@ def crashes(*, folder: Folder, limit: Limit = 50, as_json: AsJson = False) -> No
 
 
 def losses(*, folder: Folder, limit: Limit = 50, as_json: AsJson = False) -> None:
-    """Loss reports, oldest first: how many events were not evaluated, when and why."""
-    columns = ["from", "to", "host", "type", "cause", "events"]
-    read = _reader(folder, limit, reports.latest_losses, views.loss)
-    _show_reports("losses", columns, read, _loss_row, as_json=as_json)
+    """What was not seen, not evaluated or evaluated late: reports, oldest first, and their sums.
+
+    The sums, by host and cause, are of all reports, not only of those that are listed.
+    """
+    with reported(as_json=as_json), closing(CloudFolder(folder).open()) as database:
+        types = load_definitions()
+        with database.reading() as store:
+            found = [views.loss(one, types) for one in reports.latest_losses(store, limit)]
+            sums = [views.loss_total(one, types) for one in reports.loss_totals(store)]
+    if as_json:
+        print_json({"losses": found, "totals": sums})
+        return
+    columns = ["from", "to", "host", "type", "cause", "count", "of"]
+    table("Losses", columns, [_loss_row(one) for one in found])
+    table("By host and cause", columns, [_loss_row(one) for one in sums])
 
 
 def _reader(
@@ -240,4 +251,5 @@ def _loss_row(one: Document) -> list[str]:
         escape(one["template_type"]),
         shown(one["cause"]),
         str(one["count"]),
+        one["missing"],
     ]

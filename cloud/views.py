@@ -25,6 +25,7 @@ from cloud.offers import Release, Standing
 from cloud.store import hosts, releases, reports
 from cloud.store.tables import CRASHES, LOSSES
 from content.escape import safe
+from content.loss_causes import missing
 from content.model import AddressPrefix
 from content.template_type import Kind, TemplateType
 from content.wire import value_from_proto
@@ -112,8 +113,22 @@ def loss(stored: reports.Stored[LossReport], types: Types) -> Document:
         "from": moment(report.from_unix_ns),
         "to": moment(report.to_unix_ns),
         "cause": report.cause,
-        "template_type": type_name(report.template_type, types),
+        "template_type": loss_type_name(report.template_type, types),
         "count": report.count,
+        "missing": missing(report.cause),
+    }
+
+
+def loss_total(total: reports.LossTotal, types: Types) -> Document:
+    """The sum of a host's loss reports with one cause."""
+    return {
+        "agent_id": total.agent_id,
+        "from": moment(total.from_unix_ns),
+        "to": moment(total.to_unix_ns),
+        "cause": total.cause,
+        "template_type": loss_type_name(total.template_type, types),
+        "count": total.count,
+        "missing": missing(total.cause),
     }
 
 
@@ -129,6 +144,11 @@ def moment(unix_ns: int) -> str:
 def type_name(number: int, types: Types) -> str:
     """The Template Type's name, or its number where the cloud doesn't know it."""
     return types[number].name if number in types else str(number)
+
+
+def loss_type_name(number: int, types: Types) -> str:
+    """The same for a loss, which may concern all Template Types (0)."""
+    return type_name(number, types) if number else "any"
 
 
 def enum_name(enum: Any, number: int) -> str:

@@ -180,8 +180,10 @@ static __always_inline s64 copy_words(u8 *destination, u64 capacity, u8 *source,
         if (got >= 0) {                                                                      \
             (record)->field##_length = (u32)got;                                             \
             (record)->present |= PRESENT_##type##_##field;                                   \
-            if (got & TRUNCATED)                                                             \
+            if (got & TRUNCATED) {                                                           \
                 (record)->truncated |= PRESENT_##type##_##field;                             \
+                count_loss(COUNTER_FIELD_TRUNCATED_##type);                                  \
+            }                                                                                \
             FORGET();                                                                        \
         } else {                                                                             \
             (record)->field##_length = 0;                                                    \

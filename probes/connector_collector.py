@@ -16,6 +16,7 @@ from dataclasses import replace
 import psutil
 
 from content.definitions import Rung, TemplateType
+from content.loss_causes import LossCause
 from probes.actor import (
     ACTOR_FIELDS,
     PROGRAM_FIELDS,
@@ -23,7 +24,7 @@ from probes.actor import (
     parent_fields,
     program_fields,
 )
-from probes.counters import ANY_TEMPLATE_TYPE, Cause
+from probes.counters import ANY_TEMPLATE_TYPE
 from probes.limits import LIMITS
 from probes.memory_ring import Value
 from probes.notifications import Notification, What
@@ -40,7 +41,7 @@ SUPPLIED = {
 }
 """What this code fills in, compared with the Definitions at start."""
 
-Count = Callable[[Cause, int, int], None]
+Count = Callable[[LossCause, int, int], None]
 """Counts a loss: cause, Template Type, how many."""
 
 
@@ -139,7 +140,7 @@ class ConnectorCollector:
         if known is not None:
             fields |= parent_fields(self._parent(known.parent_pid))
         self._append(PROCESS, fields)
-        self._count(Cause.READ_FAULT, self._number, 1)
+        self._count(LossCause.READ_FAULT, self._number, 1)
 
     def _report(self, process: Process) -> None:
         fields = self._actor(process) | {"thread_id": process.pid}
@@ -171,6 +172,6 @@ class ConnectorCollector:
 
     def _remember(self, process: Process) -> None:
         if process.pid not in self._known and len(self._known) >= LIMITS.lineage_entries:
-            self._count(Cause.LINEAGE_FULL, ANY_TEMPLATE_TYPE, 1)
+            self._count(LossCause.LINEAGE_FULL, ANY_TEMPLATE_TYPE, 1)
             return
         self._known[process.pid] = process

@@ -25,9 +25,10 @@ import numpy as np
 
 from content.definitions import Rung, TemplateType
 from content.escape import safe
+from content.loss_causes import LossCause
 from probes import program, tracepoints
 from probes.btf import KernelTypes
-from probes.counters import SLOT, Cause, CounterSlot, mapped_bytes, slots
+from probes.counters import SLOT, CounterSlot, mapped_bytes, slots
 from probes.diagnostics import captured_diagnostics
 from probes.errors import ProbeError, ProbeReason
 from probes.formats import tracepoint_text
@@ -158,7 +159,7 @@ class _Session:
         """Add older processes; what finds no room is counted in the slot SEED_FULL."""
         outcome = seed(self._insert_lineage, value)
         if outcome.full:
-            slot = next(i for i, kind in enumerate(counted) if kind.cause is Cause.SEED_FULL)
+            slot = next(i for i, kind in enumerate(counted) if kind.cause is LossCause.SEED_FULL)
             descriptor = self._map("loss_counters")
             with mmap.mmap(descriptor, mapped_bytes(len(counted)), mmap.MAP_SHARED) as memory:
                 SLOT.pack_into(memory, slot * SLOT.size, outcome.full)

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from content.definitions import RUNG_NUMBERS, Kind, Rung, TemplateType
+from content.loss_causes import LossCause
 from content.record import ADDRESS_BYTES, LENGTH_SUFFIX, dtype, record_size
-from probes.counters import SLOT, Cause, CounterSlot, mapped_bytes, slots
+from probes.counters import SLOT, CounterSlot, mapped_bytes, slots
 from probes.ring import HEADER_BYTES, PAGE, RingDescription, RingKind, stride
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -30,6 +31,7 @@ class MemoryRing:
     """The writing end of one ring.
 
     size: bytes of data at most; rounded down to whole records. rung: marks every record.
+    truncated: how many values of the last record were longer than it holds.
     """
 
     def __init__(self, template_type: TemplateType, size: int, rung: Rung) -> None:
@@ -37,6 +39,7 @@ class MemoryRing:
         self._stride = stride(template_type)
         self._size = size // self._stride * self._stride
         self._position = 0
+        self.truncated = 0
         self._header = _header(template_type, rung)
         self._supplied = template_type.supplied_fields(rung)
         descriptor = sealed_memory(f"bulkhead-{template_type.name}", 2 * PAGE + self._size)
@@ -93,6 +96,7 @@ class MemoryRing:
         record["time_ns"] = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         record["present"] = present
         record["truncated"] = truncated
+        self.truncated = truncated.bit_count()
 
 
 class MemoryRings:
@@ -118,11 +122,15 @@ class MemoryRings:
     def append(self, type_name: str, values: Mapping[str, Value]) -> None:
         """Write a record, or count it as lost; types without a ring are passed over."""
         ring = self._rings.get(type_name)
-        if ring is None or ring.append(values):
+        if ring is None:
             return
-        self.count(Cause.RING_FULL, ring.description.template_type, 1)
+        number = ring.description.template_type
+        if ring.append(values):
+            self.count(LossCause.FIELD_TRUNCATED, number, ring.truncated)
+        else:
+            self.count(LossCause.RING_FULL, number, 1)
 
-    def count(self, cause: Cause, template_type: int, number: int) -> None:
+    def count(self, cause: LossCause, template_type: int, number: int) -> None:
         """Count a loss."""
         place = self.counter_slots.index(CounterSlot(cause, template_type)) * SLOT.size
         SLOT.pack_into(self._lost, place, SLOT.unpack_from(self._lost, place)[0] + number)

@@ -1,7 +1,8 @@
 """The life of a collector that stays: look or listen, report that it lives, end on `stop`.
 
 In rung psutil it looks; in rung process_connector it waits for the kernel's notifications and looks
-at sockets in between. Both are locked down before they begin.
+at sockets in between. Both are locked down before they begin. In rung psutil a look that comes so
+late that others are missing is told, with the time from the last one.
 """
 
 import select
@@ -13,15 +14,19 @@ from typing import TYPE_CHECKING, Any
 from agent.channel import Sender, receive, send
 from agent.sandbox import COLLECTOR_CONNECTOR, COLLECTOR_PSUTIL, lock_down
 from content.definitions import TemplateType
-from probes.counters import ANY_TEMPLATE_TYPE, Cause
+from content.loss_causes import LossCause
+from probes.counters import ANY_TEMPLATE_TYPE
 from probes.errors import ProbeError, ProbeReason
-from probes.limits import LIMITS
+from probes.limits import LIMITS, NANOSECONDS_PER_SECOND
 from probes.memory_ring import MemoryRings
 from probes.process_connector import ProcessConnector
 
 if TYPE_CHECKING:
     from probes.connector_collector import ConnectorCollector
     from probes.psutil_collector import PsutilCollector
+
+SLACK = 0.001
+"""Of an interval: two looks exactly two intervals apart have missed one."""
 
 
 def psutil_collector(types: Mapping[int, TemplateType], rings: MemoryRings) -> "PsutilCollector":
@@ -49,8 +54,11 @@ def connector_collector(
 def poll(channel: socket.socket, collector: "PsutilCollector") -> int:
     """Lock down, then poll until the channel closes or says `stop`; returns the exit status."""
     heart = _Heart(channel, lock_down(COLLECTOR_PSUTIL))
+    last = time.monotonic()
     while True:
         started = time.monotonic()
+        _tell_lateness(channel, started - last)
+        last = started
         collector.poll()
         heart.beat({"processes": collector.processes})
         left = started + LIMITS.psutil_interval - time.monotonic()
@@ -72,7 +80,7 @@ def listen(
         notifications = connector.receive()
         collector.take(notifications)
         if connector.lost > lost:
-            rings.count(Cause.NOTIFICATION_LOST, ANY_TEMPLATE_TYPE, connector.lost - lost)
+            rings.count(LossCause.NOTIFICATION_LOST, ANY_TEMPLATE_TYPE, connector.lost - lost)
             lost = connector.lost
         if connector.overruns > overruns and not notifications:
             overruns = connector.overruns
@@ -85,6 +93,19 @@ def listen(
         if _told_to_stop(channel, seconds, connector):
             connector.close()
             return 0
+
+
+def missed_looks(waited: float) -> int:
+    """Looks that should have been between two which lie so many seconds apart."""
+    return max(0, int(waited / LIMITS.psutil_interval + SLACK) - 1)
+
+
+def _tell_lateness(channel: socket.socket, waited: float) -> None:
+    missed = missed_looks(waited)
+    if missed:
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        since = max(0, now - int(waited * NANOSECONDS_PER_SECOND))
+        send(channel, "late", from_ns=since, to_ns=now, missed=missed)
 
 
 class _Heart:

@@ -18,12 +18,10 @@ from pathlib import Path
 from agent.link.errors import ConfigurationError
 from agent.link.limits import LIMITS, LinkLimits
 from agent.link.outbox import Loss, Outbox, OutboxReader
+from content.loss_causes import LossCause
 
 FILE = "outbox.db"
 DAMAGED_FILE = "outbox.damaged.db"
-OUTBOX_DAMAGED = "OUTBOX_DAMAGED"
-"""Cause of loss where an outbox can't be read any more; the count is unknown and given as 0."""
-
 FORMAT = 1
 NANOSECONDS_PER_MICROSECOND = 1_000
 _SCHEMA = """
@@ -77,7 +75,7 @@ def open_folder(
         outbox = Outbox(writing, limits)
         if damaged:
             with outbox.transaction():
-                outbox.add_loss(Loss(OUTBOX_DAMAGED, 0, 0, now_unix_ns(), 0))
+                outbox.add_loss(Loss(LossCause.OUTBOX_DAMAGED, 0, 0, now_unix_ns(), 0))
         return OutboxFolder(outbox, OutboxReader(_connect(folder / FILE)), lock)
     except sqlite3.Error as error:
         os.close(lock)

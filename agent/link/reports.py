@@ -16,9 +16,7 @@ from agent.link.errors import ReportError
 from agent.link.limits import LIMITS
 from agent.link.wire_enums import names, number_of
 from bulkhead.v1 import report_pb2
-
-MALFORMED_REPORT = "MALFORMED_REPORT"
-"""Reason code, and cause of loss, of a report that can't be read."""
+from content.loss_causes import LossCause
 
 HASH_BYTES = 32
 
@@ -94,10 +92,14 @@ def detections(payload: bytes) -> report_pb2.DetectionBatch:
     size = batch.ByteSize()
     batch.DiscardUnknownFields()
     if batch.ByteSize() != size:
-        raise ReportError(MALFORMED_REPORT, "payload: fields that the wire does not know", count)
+        raise ReportError(
+            LossCause.MALFORMED_REPORT, "payload: fields that the wire does not know", count
+        )
     for one in batch.detections:
         if not _ID.fullmatch(one.id):
-            raise ReportError(MALFORMED_REPORT, f"detection with id {one.id!a:.80}", count)
+            raise ReportError(
+                LossCause.MALFORMED_REPORT, f"detection with id {one.id!a:.80}", count
+            )
     return batch
 
 
@@ -180,4 +182,6 @@ def _member(entry: Any, name: str) -> Any:
 
 
 def _malformed(place: str, found: Any, expected: str) -> ReportError:
-    return ReportError(MALFORMED_REPORT, f"{place}: found {found!r:.80}, expected {expected}")
+    return ReportError(
+        LossCause.MALFORMED_REPORT, f"{place}: found {found!r:.80}, expected {expected}"
+    )

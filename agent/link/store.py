@@ -19,14 +19,8 @@ from agent.link.detection_log import DetectionLog
 from agent.link.errors import StoreError
 from agent.link.limits import LIMITS, LinkLimits
 from agent.link.outbox import Kind, Loss, Outbox
-from agent.link.reports import MALFORMED_REPORT
 from bulkhead.v1 import report_pb2
-
-OUTBOX_FULL = "OUTBOX_FULL"
-"""Cause of loss: the cloud was away for so long that the outbox had no room left."""
-
-REFUSED_BY_CLOUD = "REFUSED_BY_CLOUD"
-"""Cause of loss: the cloud called a delivery invalid, which would have held up all others."""
+from content.loss_causes import LossCause
 
 MAX_COUNT = 2**62
 """SQLite's integers are 64 bits and signed; sums of two counts must fit."""
@@ -165,13 +159,13 @@ class Store:
         message = report.message
         match message:
             case None:
-                self._refuse([Loss(MALFORMED_REPORT, 0, now, now, report.unreadable)])
+                self._refuse([Loss(LossCause.MALFORMED_REPORT, 0, now, now, report.unreadable)])
             case report_pb2.DetectionBatch():
                 if not self._outbox.put(Kind.DETECTIONS, message.SerializeToString()):
-                    self._refuse(_losses(message, OUTBOX_FULL))
+                    self._refuse(_losses(message, LossCause.OUTBOX_FULL))
             case report_pb2.CrashReport():
                 if not self._outbox.put(Kind.CRASH_REPORT, message.SerializeToString()):
-                    self._refuse([Loss(OUTBOX_FULL, 0, now, now, 1)])
+                    self._refuse([Loss(LossCause.OUTBOX_FULL, 0, now, now, 1)])
             case report_pb2.LossReport():
                 self._put_loss(message)
 
@@ -180,10 +174,10 @@ class Store:
         if delivery is None:
             return
         now = self._now_unix_ns()
-        losses = [Loss(REFUSED_BY_CLOUD, 0, now, now, 1)]
+        losses = [Loss(LossCause.REFUSED_BY_CLOUD, 0, now, now, 1)]
         if delivery.kind is Kind.DETECTIONS:
             batch = report_pb2.DetectionBatch.FromString(delivery.message)
-            losses = _losses(batch, REFUSED_BY_CLOUD)
+            losses = _losses(batch, LossCause.REFUSED_BY_CLOUD)
         self._refuse(losses)
 
     def _put_loss(self, report: report_pb2.LossReport) -> None:

@@ -2,8 +2,9 @@
 
 In the BPF rungs the collector is gone as soon as everything is attached: the descriptors that we
 hold keep programs attached and rings alive, and nobody is left who could be attacked. In the rungs
-below it stays, and a new one takes its place when it dies. Which rungs were refused, and in whose
-words, is kept for the status and for the cloud.
+below it stays, and a new one takes its place when it dies or falls silent. Which rungs were
+refused, and in whose words, is kept for the status and for the cloud. The ledger is told of every
+stretch in which nothing was collected, the one from boot to our start included.
 """
 
 import time
@@ -13,10 +14,15 @@ from dataclasses import dataclass, field
 from agent.backoff import Backoff
 from agent.channel import Message, ProtocolViolationError
 from agent.supervisor.child import Child
-from agent.supervisor.ledger import Ledger
+from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.log import Log
 from agent.supervisor.rings import Collection, from_message
+from content.loss_causes import LossCause
+
+ANY_TEMPLATE_TYPE = 0
+BOOT_NS = 0
+"""Since boot."""
 
 
 @dataclass(slots=True)
@@ -36,6 +42,9 @@ class Collecting:
     _level: int = 0
     _deaths: int = 0
     _not_before: float = 0.0
+    _heard: float = 0.0
+    # Since when nothing is collected (nanoseconds since boot); None while something is.
+    _blind_since: int | None = BOOT_NS
     _arriving: Collection | None = field(default=None)
 
     @property
@@ -52,7 +61,7 @@ class Collecting:
         """Start a collector where one is missing; end one that takes too long."""
         now = self.clock()
         if self.child is not None:
-            if self.collection is None and now - self.child.started > LIMITS.collector_seconds:
+            if self._overdue(self.child, now):
                 self.child.kill()
             return
         held = self.collection is not None and self.collection.rung.startswith("bpf")
@@ -83,6 +92,17 @@ class Collecting:
         self.log.say("rung failed", **told)
         self._next_rung(told["reason"], told["detail"])
 
+    def heard(self) -> None:
+        """The collector lives."""
+        self._heard = self.clock()
+
+    def late(self, message: Message) -> None:
+        """A polling collector came later than it should have."""
+        since, until, missed = message["from_ns"], message["to_ns"], message["missed"]
+        if not (0 <= since <= until and missed > 0):
+            raise ProtocolViolationError(f"late from {since} to {until} by {missed}")
+        self.ledger.add(LossCause.POLL_GAP, ANY_TEMPLATE_TYPE, missed, since, until)
+
     def ended(self, child: Child) -> None:
         """The collector is gone; with everything attached and in BPF, that is as it should be."""
         self.child = None
@@ -94,6 +114,9 @@ class Collecting:
         if collection is not None and collection.rung.startswith("bpf"):
             self.log.say("collector gone", pid=child.pid, attachments=len(collection.attachments))
             return
+        if collection is not None and self._blind_since is None:
+            silent = self.clock() - self._heard if child.killed_by_us else 0.0
+            self._blind_since = self.ledger.clock() - int(silent * SECOND)
         self._deaths += 1
         self._not_before = self.clock() + self.backoff.next_delay()
         self.log.say("collector died", pid=child.pid, signal=end.signal, status=end.exit_code)
@@ -113,6 +136,7 @@ class Collecting:
         self._deaths = 0
         self.backoff.reset()
         self._replace(arriving)
+        self._sees_again()
         self.log.say(
             "collection",
             rung=arriving.rung,
@@ -121,13 +145,25 @@ class Collecting:
             collector=child.pid,
         )
 
+    def _sees_again(self) -> None:
+        since, self._blind_since = self._blind_since, None
+        self.heard()
+        if since is not None:
+            cause = LossCause.BEFORE_SENSOR if since == BOOT_NS else LossCause.COLLECTION_GAP
+            self.ledger.add(cause, ANY_TEMPLATE_TYPE, 1, since)
+
+    def _overdue(self, child: Child, now: float) -> bool:
+        if self.collection is None or self._blind_since is not None:
+            return now - child.started > LIMITS.collector_seconds
+        polls = not self.collection.rung.startswith("bpf")
+        return polls and now - self._heard > LIMITS.collector_silence_seconds
+
     def _replace(self, new: Collection | None) -> None:
         old, self.collection = self.collection, new
         if old is not None:
             self.ledger.watch(old)
             for number, ring in old.rings.items():
-                behind = max(0, ring.produced() - ring.position) // ring.stride
-                self.ledger.add("COLLECTION_ENDED", number, behind)
+                self.ledger.add(LossCause.COLLECTION_ENDED, number, ring.backlog())
             self.ledger.collection_ended()
             old.close()
         self.changed()

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError, checksum
-from agent.deaths import Action, Death, DeathHistory, Decision, decide
+from agent.deaths import Action, Cause, Death, DeathHistory, Decision, decide
 from agent.supervisor.child import Child
 from agent.supervisor.content_flow import ContentFlow
+from agent.supervisor.downtime import Downtime
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.ledger import Ledger
@@ -24,6 +25,7 @@ from agent.supervisor.payload import problem
 from agent.supervisor.reports import Reports
 from agent.supervisor.rings import RingFacts
 from agent.supervisor.verdicts import stop
+from content.loss_causes import LossCause
 
 MAX_VERSION = 2**63 - 1
 """Versions are 64-bit on the wire; the link could not tell of a greater one."""
@@ -53,6 +55,10 @@ class Judging:
     deaths: int = 0
     recent: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_DEATHS))
     verdicts: Counter[str] = field(default_factory=Counter)
+    downtime: Downtime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.downtime = Downtime(self.ledger)
 
     def message(self, child: Child, message: Message) -> None:
         """One message of an evaluator; ProtocolViolationError if it may not say that now."""
@@ -81,6 +87,10 @@ class Judging:
             self.evaluators.remove(one)
             return
         death = one.death(self.flow.manifest.probation())
+        if death.running:
+            # Killed for its silence, it has done nothing since it was heard last.
+            silent = death.cause is Cause.HEARTBEAT_MISSED
+            self.downtime.begin(self.evaluators.clock() - one.heard if silent else 0.0)
         if self.evaluators.calm(one):
             self.history.calm()
         # A worker that is killed from outside is in no crash loop: nothing is gained by waiting.
@@ -94,6 +104,11 @@ class Judging:
         self.reports.add("crash", facts)
         self.log.say("evaluator died", pid=one.child.pid, **_told(facts))
         self._act(decision, death, one)
+
+    def resumed(self) -> None:
+        """After the pool's step: tell of a stretch without an evaluator if it has ended."""
+        if self.evaluators.worker is not None and self.evaluators.collection is not None:
+            self.downtime.end(self.evaluators.collection)
 
     def _ready(self, one: Evaluator, message: Message) -> None:
         version = _version(message, one.candidate.hash) if one.candidate else 0
@@ -139,14 +154,14 @@ class Judging:
         # Who goes further than it has evaluated leaves events out; those set aside are counted.
         passed = (position - ring.position) // ring.stride
         aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
-        self.ledger.add("NOT_EVALUATED", ring.template_type, passed - evaluated - aside)
+        self.ledger.add(LossCause.NOT_EVALUATED, ring.template_type, passed - evaluated - aside)
         ring.position = position
         self.evaluated += evaluated
         if message.payload:
             count = message["detections"]
             self.detections += count
             if not self.reports.add("detections", {}, message.payload, weight=count):
-                self.ledger.add("REPORTS_FULL", ring.template_type, count)
+                self.ledger.add(LossCause.REPORTS_FULL, ring.template_type, count)
         for verdict in message["verdicts"]:
             self._verdict(one, verdict)
 
@@ -174,7 +189,7 @@ class Judging:
         rows = message["rows"]
         if rows < 0:
             raise ProtocolViolationError(f"{rows} undecided rows")
-        self.ledger.add("INSTANCE_SKIPPED", self._ring(message["ring"]).template_type, rows)
+        self.ledger.add(LossCause.INSTANCE_SKIPPED, self._ring(message["ring"]).template_type, rows)
 
     def _drained(self, one: Evaluator, _message: Message) -> None:
         # It has nothing more to do, and nobody follows before it is gone.
@@ -195,7 +210,7 @@ class Judging:
             self.history.forget()
         elif decision.action is Action.SET_ASIDE:
             take_over.aside.setdefault(decision.ring, set()).add(decision.position)
-            self.ledger.add("SUSPECT_EVENT", decision.ring, 1)
+            self.ledger.add(LossCause.SUSPECT_EVENT, decision.ring, 1)
         elif decision.action is Action.RETRY_WITH_CARE:
             take_over.careful[decision.ring] = decision.position
         elif decision.action is Action.DEGRADE:

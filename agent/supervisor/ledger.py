@@ -1,31 +1,52 @@
-"""The loss ledger: every event that was produced or due but not evaluated, by cause.
+"""The loss ledger: whatever was not seen, not evaluated, or evaluated late, by cause.
 
-Causes come from the kernel's counters (a full ring, a full process map) and from the supervisor
-itself (an event set aside, a ring given up with a backlog, reports without room). Each addition
-becomes a loss report; totals are part of the status. Uncounted loss is the one thing that never
-happens.
+Causes come from the counters of the probes (a full ring, a full process map), from the collector (a
+late look), and from the supervisor itself (an event set aside, an evaluator that was down, reports
+without room); content/loss_causes.py lists them. Each addition becomes a loss report; totals and
+the last records are part of the status. Uncounted loss is the one thing that never happens.
+
+Times are taken on the clock that runs since boot, which nobody sets, and become Unix time when they
+are told, both ends by the same difference: a span never ends before it began, and is as long as it
+was.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import Collection
+from content.loss_causes import LossCause, Missing, counts_as_lost, missing
 
 Report = Callable[[Mapping[str, Any]], bool]
+Key = tuple[str, int]
 
-# Counters that speak of a field, of lineage or of one instance: the event was still evaluated.
-NOT_EVENTS = frozenset(
-    {
-        "LINEAGE_FULL",
-        "SEED_FULL",
-        "READ_FAULT",
-        "FAMILY_UNKNOWN",
-        "PROBE_SKIPPED",
-        "INSTANCE_SKIPPED",
-    }
-)
+SECOND = 1_000_000_000
+
+SMALL = {cause for cause in LossCause if cause.missing in (Missing.FIELD, Missing.MATCH)}
+"""What may be missing in a good part of all events: reported together, after a while."""
+
+
+def boot_ns() -> int:
+    """Nanoseconds since boot, sleep included."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+@dataclass(slots=True)
+class Span:
+    """From when to when (nanoseconds since boot), and how many."""
+
+    since: int
+    until: int
+    count: int = 0
+
+    def add(self, other: "Span") -> None:
+        """Take another one in."""
+        self.since = min(self.since, other.since)
+        self.until = max(self.until, other.until)
+        self.count += other.count
 
 
 @dataclass(slots=True)
@@ -33,30 +54,57 @@ class Ledger:
     """Totals per cause and Template Type (0 where none applies).
 
     report: hands a loss report over; False where it found no room, and the loss is kept to be
-    reported later.
+    reported later. clock: nanoseconds since boot. wall: Unix time in nanoseconds, which may jump.
     """
 
     run: str
     report: Report
-    totals: dict[tuple[str, int], int] = field(default_factory=dict)
-    _pending: dict[tuple[str, int], list[int]] = field(default_factory=dict)
-    _seen: dict[tuple[str, int], int] = field(default_factory=dict)
+    clock: Callable[[], int] = boot_ns
+    wall: Callable[[], int] = time.time_ns
+    spans: dict[Key, Span] = field(default_factory=dict)
+    records: deque[Mapping[str, Any]] = field(
+        default_factory=lambda: deque(maxlen=LIMITS.loss_records)
+    )
+    _pending: dict[Key, Span] = field(default_factory=dict)
+    _seen: dict[Key, int] = field(default_factory=dict)
     _count: int = 0
-    _last_look: int = field(default_factory=time.time_ns)
+    _last_look: int = field(init=False)
 
-    def add(self, cause: str, template_type: int, count: int, since: int | None = None) -> None:
-        """Count a loss that happened between `since` (Unix ns, default now) and now."""
-        if count <= 0:
-            return
-        key, now = (cause, template_type), time.time_ns()
-        self.totals[key] = self.totals.get(key, 0) + count
-        waiting = self._pending.setdefault(key, [now if since is None else since, 0])
-        waiting[1] += count
+    def __post_init__(self) -> None:
+        self._last_look = self.clock()
+
+    def add(
+        self,
+        cause: str,
+        template_type: int,
+        count: int,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> None:
+        """Count a loss that happened between `since` and `until` (since boot, default now)."""
+        if count > 0:
+            self.record(cause, template_type, count, since, until)
+
+    def record(
+        self,
+        cause: str,
+        template_type: int,
+        count: int,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> None:
+        """The same for a stretch of time that is worth telling even if it cost nothing (0)."""
+        now = self.clock()
+        end = now if until is None else min(until, now)
+        span = Span(end if since is None else min(max(0, since), end), end, count)
+        for spans in (self.spans, self._pending):
+            found = spans.setdefault((cause, template_type), Span(span.since, span.until))
+            found.add(span)
         self._flush(now)
 
     def watch(self, collection: Collection) -> None:
-        """Take over what the kernel has counted since the last look."""
-        since, self._last_look = self._last_look, time.time_ns()
+        """Take over what the probes have counted since the last look."""
+        since, self._last_look = self._last_look, self.clock()
         for counter, count in collection.lost():
             key = (counter.cause, counter.template_type)
             new = count - self._seen.get(key, 0)
@@ -64,37 +112,49 @@ class Ledger:
             self.add(counter.cause, counter.template_type, new, since)
         self.report_pending()
 
-    def report_pending(self) -> None:
-        """Report losses that found no room so far."""
+    def report_pending(self, *, all_of_it: bool = False) -> None:
+        """Report losses that found no room so far, or are due by now."""
         if self._pending:
-            self._flush(time.time_ns())
+            self._flush(self.clock(), all_of_it=all_of_it)
 
     def collection_ended(self) -> None:
         """The counters are gone with their map; a new collection counts from zero."""
         self._seen.clear()
 
     @property
+    def totals(self) -> dict[Key, int]:
+        """How many of each so far."""
+        return {key: span.count for key, span in self.spans.items()}
+
+    @property
     def events(self) -> int:
         """All events lost so far."""
-        return sum(n for (cause, _), n in self.totals.items() if cause not in NOT_EVENTS)
+        return sum(span.count for (cause, _), span in self.spans.items() if counts_as_lost(cause))
 
     def documents(self) -> list[dict[str, Any]]:
         """The totals, for the status."""
         return [
-            {"cause": cause, "template_type": number, "count": count}
-            for (cause, number), count in sorted(self.totals.items())
+            {**self._facts(key, span), "missing": missing(key[0])}
+            for key, span in sorted(self.spans.items())
         ]
 
-    def _flush(self, now: int) -> None:
-        for (cause, number), (since, count) in list(self._pending.items()):
-            facts = {
-                "id": f"{self.run}-loss-{self._count + 1}",
-                "from_unix_ns": since,
-                "to_unix_ns": now,
-                "cause": cause,
-                "template_type": number,
-                "count": count,
-            }
+    def _flush(self, now: int, *, all_of_it: bool = False) -> None:
+        for key, span in list(self._pending.items()):
+            waits = key[0] in SMALL and now - span.since < LIMITS.small_losses_seconds * SECOND
+            if waits and not all_of_it:
+                continue
+            facts = {"id": f"{self.run}-loss-{self._count + 1}", **self._facts(key, span)}
             if self.report(facts):
                 self._count += 1
-                del self._pending[(cause, number)]
+                self.records.append(facts)
+                del self._pending[key]
+
+    def _facts(self, key: Key, span: Span) -> dict[str, Any]:
+        booted = self.wall() - self.clock()
+        return {
+            "from_unix_ns": booted + span.since,
+            "to_unix_ns": booted + span.until,
+            "cause": str(key[0]),
+            "template_type": key[1],
+            "count": span.count,
+        }

@@ -41,6 +41,12 @@ class SupervisorLimits:
     tick_seconds: float = 0.1
     state_seconds: float = 1.0
     losses_seconds: float = 0.5
+    # How long losses that are less than an event are gathered before they are reported.
+    small_losses_seconds: float = 30.0
+    # Loss records that the status shows.
+    loss_records: int = 50
+    # A polling collector that says nothing for so long is replaced; it beats every half second.
+    collector_silence_seconds: float = 10.0
     # Reports that the link has not stored yet.
     reports: int = 100_000
     report_bytes: int = 64 * 1024 * 1024

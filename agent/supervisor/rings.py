@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
+from content.loss_causes import LossCause
 
 PAGE = mmap.PAGESIZE
 _WORD = struct.Struct("<Q")
 _KINDS = ("bpf", "memfd")
 _RECURSION_MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
-PROBE_SKIPPED = "PROBE_SKIPPED"
 MAX_RING_BYTES = 1 << 32
 
 
@@ -43,6 +43,10 @@ class RingFacts:
         """Position up to which events were written, in bytes."""
         (position,) = _WORD.unpack_from(self.producer, 0)
         return int(position)
+
+    def backlog(self) -> int:
+        """Events that were written and not accounted for yet."""
+        return max(0, self.produced() - self.position) // self.stride
 
     def document(self) -> dict[str, Any]:
         """The ring as an evaluator is told of it."""
@@ -103,7 +107,10 @@ class Collection:
             return
         if self.complete and self._programs is None:
             self._programs = [fd for fd in self.attachments if _skipped(fd) is not None]
-        yield Counter(PROBE_SKIPPED, 0), sum(_skipped(fd) or 0 for fd in self._programs or ())
+        yield (
+            Counter(LossCause.PROBE_SKIPPED, 0),
+            sum(_skipped(fd) or 0 for fd in self._programs or ()),
+        )
         for slot, counter in enumerate(self.counters):
             (count,) = _WORD.unpack_from(self.counters_map, slot * _WORD.size)
             yield counter, int(count)
@@ -113,10 +120,8 @@ class Collection:
         return sum(ring.produced() // ring.stride for ring in self.rings.values())
 
     def backlog_events(self) -> int:
-        """Events that were written and not accounted for yet."""
-        return sum(
-            max(0, ring.produced() - ring.position) // ring.stride for ring in self.rings.values()
-        )
+        """The same for all rings."""
+        return sum(ring.backlog() for ring in self.rings.values())
 
     def detach(self) -> None:
         """Nothing is written to the rings any more; what is in them can still be read."""

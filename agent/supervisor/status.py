@@ -61,6 +61,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         },
         "events": _events(sources),
         "losses": sources.ledger.documents(),
+        "loss_records": [dict(facts) for facts in sources.ledger.records],
         "deaths": [dict(facts) for facts in sources.judging.recent],
         "verdicts": dict(sources.judging.verdicts),
         "reports": {"waiting": sources.reports.waiting, "dropped": sources.reports.dropped},

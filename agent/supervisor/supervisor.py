@@ -181,6 +181,7 @@ class Supervisor:
         self.evaluators.wanted = self.flow.wanted()
         self.evaluators.fallback = self.flow.fallback()
         self.evaluators.reconcile()
+        self.judging.resumed()
         self.linking.reconcile()
 
     def _end_lingering(self, now: float) -> None:
@@ -221,6 +222,10 @@ class Supervisor:
             self.collecting.attachments(child, message)
         elif message.kind == "failed":
             self.collecting.failed(message)
+        elif message.kind == "late":
+            self.collecting.late(message)
+        elif message.kind == "heartbeat":
+            self.collecting.heard()
 
     def _blame_protocol(self, child: Child) -> None:
         one = self.evaluators.by_child(child)
@@ -256,7 +261,8 @@ class Supervisor:
     def _shut_down(self) -> None:
         """Detach, evaluate what is in the rings, let the link store it, end everybody."""
         self._empty_rings()
-        self.evaluators.dismiss_all()
+        self.collecting.close()
+        self.ledger.report_pending(all_of_it=True)
         self.linking.flush()
         if self.linking.child is not None:
             self.linking.child.send("stop")
@@ -268,8 +274,6 @@ class Supervisor:
         for child in list(self.children.values()):
             child.kill()
             self._ended(child)
-        self.evaluators.collection = None
-        self.collecting.close()
         self.control.close()
         self.store.close()
         self.log.say("stopped", evaluated=self.judging.evaluated, lost=self.ledger.events)

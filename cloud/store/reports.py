@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Float, Table, cast, func, select
 from bulkhead.v1.report_pb2 import CrashReport, Detection, LossReport
 from cloud.store.database import insert_once
 from cloud.store.tables import CRASHES, DETECTIONS, LOSSES
+from content.loss_causes import counts_as_lost
 
 LARGEST_COUNT = 2**63 - 1
 """A loss count beyond what the column holds is an agent's nonsense; the report keeps it as sent."""
@@ -42,8 +43,9 @@ def crash_row(agent_id: str, crash: CrashReport, now_ns: int) -> dict[str, Any]:
 
 
 def loss_row(agent_id: str, loss: LossReport, now_ns: int) -> dict[str, Any]:
-    """A loss report as a row."""
-    return _row(agent_id, loss, loss.from_unix_ns, min(loss.count, LARGEST_COUNT), now_ns)
+    """A loss report as a row; what is less than a lost event counts as 0 there."""
+    count = min(loss.count, LARGEST_COUNT) if counts_as_lost(loss.cause) else 0
+    return _row(agent_id, loss, loss.from_unix_ns, count, now_ns)
 
 
 def add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -66,6 +68,31 @@ def latest_crashes(connection: Connection, limit: int) -> list[Stored[CrashRepor
 def latest_losses(connection: Connection, limit: int) -> list[Stored[LossReport]]:
     """The newest loss reports, oldest first."""
     return _latest(connection, LOSSES, LossReport, limit)
+
+
+@dataclass(slots=True)
+class LossTotal:
+    """All loss reports of one host with one cause and Template Type (0: none, or any)."""
+
+    agent_id: str
+    cause: str
+    template_type: int
+    count: int
+    from_unix_ns: int
+    to_unix_ns: int
+
+
+def loss_totals(connection: Connection) -> list[LossTotal]:
+    """The sums of all loss reports, by host, cause and Template Type."""
+    found: dict[tuple[str, str, int], LossTotal] = {}
+    for agent_id, report in connection.execute(select(LOSSES.c.agent_id, LOSSES.c.report)):
+        loss = LossReport.FromString(report)
+        key = (agent_id, loss.cause, loss.template_type)
+        total = found.setdefault(key, LossTotal(*key, 0, loss.from_unix_ns, loss.to_unix_ns))
+        total.count += loss.count
+        total.from_unix_ns = min(total.from_unix_ns, loss.from_unix_ns)
+        total.to_unix_ns = max(total.to_unix_ns, loss.to_unix_ns)
+    return [found[key] for key in sorted(found)]
 
 
 def totals(connection: Connection, table: Table) -> dict[str, int]:

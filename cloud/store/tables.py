@@ -122,8 +122,8 @@ def _reports(name: str) -> Table:
     )
 
 
-# `number` rises with every report stored; `count` is how many events a loss report stands for,
-# and 1 for the others.
+# `number` rises with every report stored; `count` is how many lost events a loss report stands
+# for, and 1 for the others.
 DETECTIONS = _reports("detections")
 CRASHES = _reports("crashes")
 LOSSES = _reports("losses")

@@ -78,7 +78,7 @@ def lines(result: KernelResult) -> list[str]:
         f"  {one.outcome} {one.test}: {safe(last_line(one.reason))}"
         for one in (*session.of(FAILED), *session.of(SKIPPED))
     ]
-    if result.outcome.ending is not Ending.FINISHED:
+    if result.state is State.FAILED and not session.of(FAILED):
         told += [f"  | {safe(line)}" for line in result.outcome.console_tail.splitlines()[-20:]]
     return told
 

@@ -1,7 +1,7 @@
 """The first file system of a guest: a static busybox, the modules that reach its disks, and a plan.
 
-`guest-init` beside this file is its first process. The plan is two files: `disks` (a device and a
-mount point per line) and `command` (a shell script for the root disk).
+`guest-init` beside this file is its first process, and goes on as `guest-run`. The plan is two
+files: `disks` (a device and a mount point per line) and `command` (a shell script).
 """
 
 import shutil
@@ -14,6 +14,7 @@ from lab.vm.image import Disk
 from lab.vm.kernel import Kernel
 
 INIT = Path(__file__).with_name("guest-init")
+RUN = Path(__file__).with_name("guest-run")
 EXECUTABLE = 0o755
 
 
@@ -26,6 +27,7 @@ def build(folder: Path, kernel: Kernel, disks: Sequence[Disk], command: str) -> 
     shutil.copy(commands.find("busybox"), content / "bin" / "busybox")
     shutil.copy(INIT, content / "init")
     (content / "init").chmod(EXECUTABLE)
+    shutil.copy(RUN, content / "guest-run")
     for module in kernel.modules:
         shutil.copy(module, content / "modules")
     (content / "disks").write_text(disk_table(disks), encoding="utf-8")

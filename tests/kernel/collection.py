@@ -15,8 +15,9 @@ import numpy as np
 from agent import channel
 from agent.channel import Message, Sender
 from content.definitions import Kind, Rung, TemplateType, load_definitions
+from content.loss_causes import LossCause
 from content.record import LENGTH_SUFFIX
-from probes.counters import Cause, Counters, CounterSlot
+from probes.counters import Counters, CounterSlot
 from probes.ring import Records, Ring
 from tests.patience import patient
 
@@ -84,7 +85,7 @@ class Collection:
     def lost(self) -> dict[CounterSlot, int]:
         """Loss counters that are not zero."""
         slots = tuple(
-            CounterSlot(Cause(slot["cause"]), slot["template_type"])
+            CounterSlot(LossCause[slot["cause"]], slot["template_type"])
             for slot in self.message["counters"]
         )
         with Counters(self.descriptors[len(self.rings)], slots) as counters:

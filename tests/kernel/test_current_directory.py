@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from probes.counters import Cause, CounterSlot
+from content.loss_causes import LossCause
+from probes.counters import CounterSlot
 from tests.kernel.collection import Collection, Event, is_truncated
 from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
@@ -19,7 +20,7 @@ LONGEST_NAME = 255
 SHALLOW, TOO_DEEP = 60, 66
 """Folders on the way, a mount or two beside them; the walk ends at 64."""
 
-READ_FAULT = CounterSlot(Cause.READ_FAULT, 1)
+READ_FAULT = CounterSlot(LossCause.READ_FAULT, 1)
 
 MOUNTING = """
 NEW_MOUNTS, BIND, RECURSIVE, PRIVATE, DETACH = 0x20000, 4096, 16384, 1 << 18, 2

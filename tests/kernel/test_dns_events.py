@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from probes.counters import Cause, CounterSlot
+from content.loss_causes import LossCause
+from probes.counters import CounterSlot
 from tests.kernel.collection import Collection, Event, is_truncated
 from tests.kernel.rungs import ONLY_WITH_BTF
 from tests.kernel.workload import run_python
@@ -284,7 +285,7 @@ def test_the_resolver_of_the_c_library(collection: Collection, tmp_path: Path) -
 
 def test_what_one_call_has_too_much_of_is_counted(collection: Collection) -> None:
     """If it failed, queries could be hidden behind others in one call, and nobody be told."""
-    slot = CounterSlot(Cause.PENDING_FULL, collection.rings["dns"].template_type.number)
+    slot = CounterSlot(LossCause.PENDING_FULL, collection.rings["dns"].template_type.number)
     before = collection.lost().get(slot, 0)
     program = (
         "assert several(udp(), *[message(b'q%d.example' % index) for index in range(7)]) == 7\n"

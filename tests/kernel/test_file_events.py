@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from content.definitions import Rung, TemplateType
-from probes.counters import Cause, CounterSlot
+from content.loss_causes import LossCause
+from probes.counters import CounterSlot
 from tests.kernel.collection import Collection, Event, is_truncated
 from tests.kernel.workload import run_python
 from tests.needs import skip_unavoidable
@@ -264,7 +265,7 @@ def test_hostile_bytes_in_paths(collection: Collection, tmp_path: Path) -> None:
 
 def test_unreadable_path_is_counted(collection: Collection, tmp_path: Path) -> None:
     """If it failed, an event would lack its path and nobody would know why."""
-    fault = CounterSlot(Cause.READ_FAULT, definition(collection).number)
+    fault = CounterSlot(LossCause.READ_FAULT, definition(collection).number)
     before = collection.lost().get(fault, 0)
     pid = run_python("assert library.unlink(ctypes.c_void_p(8)) == -1\n", tmp_path)
     (event,) = collection.take("file", [pid])

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from content.definitions import Rung
-from probes.counters import ANY_TEMPLATE_TYPE, Cause, CounterSlot
+from content.loss_causes import LossCause
+from probes.counters import ANY_TEMPLATE_TYPE, CounterSlot
 from tests.kernel.collection import Collection, Event
 from tests.kernel.workload import run_python
 from tests.needs import skip_unavoidable
@@ -115,7 +116,7 @@ def test_refused_and_unfinished_connects(collection: Collection) -> None:
 
 def test_accept_that_wants_no_address(collection: Collection) -> None:
     """If it failed, a server could hide its peers by not asking for them."""
-    unknown = CounterSlot(Cause.FAMILY_UNKNOWN, ANY_TEMPLATE_TYPE)
+    unknown = CounterSlot(LossCause.FAMILY_UNKNOWN, ANY_TEMPLATE_TYPE)
     before = collection.lost().get(unknown, 0)
     after = do(
         collection,

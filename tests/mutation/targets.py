@@ -12,6 +12,7 @@ CHECKS = (
     "content/matching/batch.py",
     "content/matching/criteria.py",
     "content/matching/filters.py",
+    "content/matching/work.py",
 )
 """The checks of the Content Validator and the Content Interpreter themselves."""
 

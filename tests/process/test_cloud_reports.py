@@ -121,6 +121,9 @@ def test_crashes_and_losses_are_kept_once_and_shown(cloud: Cloud) -> None:
     (host,) = cloud.json("fleet")["hosts"]
     assert host["crash_reports"] == 1
     assert "evaluator" in cloud.run("crashes")
+    (total,) = cloud.json("losses")["totals"]
+    assert (total["cause"], total["count"]) == ("RING_FULL", 2**64 - 1)
+    assert (total["template_type"], total["missing"]) == ("ipc", "an event")
     assert "RING_FULL" in cloud.run("losses")
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from agent import channel
 from content.definitions import RUNG_NUMBERS, Rung
-from probes.counters import ANY_TEMPLATE_TYPE, Cause, CounterSlot
+from content.loss_causes import LossCause
+from probes.counters import ANY_TEMPLATE_TYPE, CounterSlot
 from probes.errors import ProbeError
 from probes.process_connector import ProcessConnector
 from probes.processes import read_process
@@ -73,8 +74,8 @@ def test_every_short_exec_is_one_event() -> None:
         until(all_there)
         heartbeat(collection)
         events += collection.take("process", parents=[parent.pid])
-        lost = collection.lost().get(CounterSlot(Cause.NOTIFICATION_LOST, ANY_TEMPLATE_TYPE), 0)
-        unread = collection.lost().get(CounterSlot(Cause.READ_FAULT, PROCESS), 0)
+        lost = collection.lost().get(CounterSlot(LossCause.NOTIFICATION_LOST, ANY_TEMPLATE_TYPE), 0)
+        unread = collection.lost().get(CounterSlot(LossCause.READ_FAULT, PROCESS), 0)
     assert len(events) == EXECS
     assert len({event["pid"] for event in events}) == EXECS
     assert lost == 0
@@ -134,7 +135,7 @@ def test_what_overruns_the_socket_is_counted() -> None:
             _storm()
         finally:
             os.kill(collection.process.pid, signal.SIGCONT)
-        slot = CounterSlot(Cause.NOTIFICATION_LOST, ANY_TEMPLATE_TYPE)
+        slot = CounterSlot(LossCause.NOTIFICATION_LOST, ANY_TEMPLATE_TYPE)
         until(lambda: collection.lost().get(slot, 0) > 0)
         # After the storm it sees as before.
         with subprocess.Popen(["/bin/sleep", "62"]) as process:

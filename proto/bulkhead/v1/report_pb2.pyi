@@ -301,7 +301,7 @@ Global___CrashReport: _TypeAlias = CrashReport  # noqa: Y015
 
 @_typing.final
 class LossReport(_message.Message):
-    """Events that were produced or due but not evaluated."""
+    """What was not seen, not evaluated, or evaluated late; docs/losses.md has the causes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -9,7 +9,7 @@ from agent.channel import Message, checksum
 from agent.supervisor.child import End
 from agent.supervisor.evaluator_process import Evaluator
 from agent.supervisor.judging import Judging
-from agent.supervisor.ledger import Ledger
+from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.log import Log
 from agent.supervisor.reports import Reports
 from tests.unit.agent.evaluator_world import Theatre, played
@@ -28,6 +28,11 @@ class Court:
     reports: Reports
     ledger: Ledger
     judging: Judging
+    up: int = 3600 * SECOND
+
+    def clock(self) -> int:
+        """Nanoseconds since boot, for the ledger."""
+        return self.up
 
     def turn(self) -> None:
         """As the supervisor's turn."""
@@ -85,4 +90,6 @@ def open_court(folder: Path) -> Court:
     ledger = Ledger("run", lambda facts: reports.add("loss", facts))
     log = Log(stream=io.StringIO())
     judging = Judging("run", theatre.pool, world.flow, reports, ledger, log, lambda: ())
-    return Court(theatre, world, reports, ledger, judging)
+    court = Court(theatre, world, reports, ledger, judging)
+    ledger.clock = court.clock
+    return court

@@ -2,11 +2,18 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from agent.supervisor.ledger import Ledger
+import pytest
+
+from agent.supervisor.ledger import SECOND, Ledger
+from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import from_message
 from tests.unit.agent.ring_memory import attached, count, memory, ring
+
+UP_NS = 3600 * SECOND
+WALL_NS = 1_800_000_000 * SECOND
 
 
 class Desk:
@@ -23,15 +30,42 @@ class Desk:
         return self.open
 
 
+@dataclass(slots=True)
+class Times:
+    """Clocks of the test's: since boot, and on the wall."""
+
+    up: int = UP_NS
+    on_the_wall: int = WALL_NS
+
+    def clock(self) -> int:
+        """Nanoseconds since boot."""
+        return self.up
+
+    def wall(self) -> int:
+        """Unix time, which somebody may set."""
+        return self.on_the_wall
+
+    def pass_by(self, nanoseconds: int) -> None:
+        """Time passes for both."""
+        self.up += nanoseconds
+        self.on_the_wall += nanoseconds
+
+
+@pytest.fixture
+def times() -> Times:
+    """An hour after boot."""
+    return Times()
+
+
 def told(desk: Desk) -> list[tuple[str, int, int]]:
     """Cause, Template Type and count of what was reported."""
     return [(one["cause"], one["template_type"], one["count"]) for one in desk.taken]
 
 
-def test_each_loss_is_reported() -> None:
+def test_each_loss_is_reported(times: Times) -> None:
     """Events would be lost without anybody knowing."""
     desk = Desk()
-    ledger = Ledger("run", desk.take)
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
     ledger.add("SUSPECT_EVENT", 4, 1)
     ledger.add("SUSPECT_EVENT", 4, 2)
     ledger.add("RING_FULL", 1, 10)
@@ -39,35 +73,43 @@ def test_each_loss_is_reported() -> None:
     assert ledger.totals == {("SUSPECT_EVENT", 4): 3, ("RING_FULL", 1): 10}
     assert ledger.events == 13
     assert ledger.documents() == [
-        {"cause": "RING_FULL", "template_type": 1, "count": 10},
-        {"cause": "SUSPECT_EVENT", "template_type": 4, "count": 3},
+        {
+            "from_unix_ns": WALL_NS,
+            "to_unix_ns": WALL_NS,
+            "cause": cause,
+            "template_type": number,
+            "count": count,
+            "missing": "an event",
+        }
+        for cause, number, count in (("RING_FULL", 1, 10), ("SUSPECT_EVENT", 4, 3))
     ]
+    assert [one["id"] for one in ledger.records] == [f"run-loss-{n}" for n in (1, 2, 3)]
 
 
-def test_reports_have_names_of_their_own() -> None:
+def test_reports_have_names_of_their_own(times: Times) -> None:
     """The cloud would take one loss for a repetition of another."""
     desk = Desk()
-    ledger = Ledger("run", desk.take)
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
     for _ in range(3):
         ledger.add("X", 1, 1)
     assert [one["id"] for one in desk.taken] == ["run-loss-1", "run-loss-2", "run-loss-3"]
     assert all(one["from_unix_ns"] <= one["to_unix_ns"] for one in desk.taken)
 
 
-def test_nothing_lost_is_nothing_reported() -> None:
+def test_nothing_lost_is_nothing_reported(times: Times) -> None:
     """The cloud would be told of losses that never were."""
     desk = Desk()
-    ledger = Ledger("run", desk.take)
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
     ledger.add("X", 1, 0)
     ledger.add("X", 1, -5)
     assert not desk.taken
     assert not ledger.totals
 
 
-def test_loss_without_room_is_reported_later_with_the_rest() -> None:
+def test_loss_without_room_is_reported_later_with_the_rest(times: Times) -> None:
     """A loss while the cloud is away would never be told."""
     desk = Desk()
-    ledger = Ledger("run", desk.take)
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
     desk.open = False
     ledger.add("X", 1, 2, since=1000)
     ledger.add("X", 1, 3)
@@ -76,11 +118,11 @@ def test_loss_without_room_is_reported_later_with_the_rest() -> None:
     ledger.report_pending()
     ledger.report_pending()
     assert told(desk) == [("X", 1, 5), ("Y", 2, 1)]
-    assert desk.taken[0]["from_unix_ns"] == 1000
+    assert desk.taken[0]["from_unix_ns"] == WALL_NS - UP_NS + 1000
     assert ledger.events == 6
 
 
-def test_counters_of_the_kernel_are_taken_over_as_differences() -> None:
+def test_counters_of_the_kernel_are_taken_over_as_differences(times: Times) -> None:
     """Losses in the kernel would be counted again at every look, or not at all."""
     desk, counters = Desk(), memory(4096)
     kept = os.dup(counters)
@@ -89,7 +131,7 @@ def test_counters_of_the_kernel_are_taken_over_as_differences() -> None:
         {"cause": "LINEAGE_FULL", "template_type": 0},
     ]
     found = from_message(attached({"rings": [ring(1)], "counters": said}, (memory(), counters)))
-    ledger = Ledger("run", desk.take)
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
     ledger.watch(found)
     count(kept, 0, 5)
     ledger.watch(found)
@@ -108,14 +150,74 @@ def test_counters_of_the_kernel_are_taken_over_as_differences() -> None:
     os.close(kept)
 
 
-def test_a_look_reports_what_found_no_room() -> None:
+def test_a_look_reports_what_found_no_room(times: Times) -> None:
     """A loss would wait for the next one before it is told."""
     desk = Desk()
     found = from_message(attached({"rings": [ring(1)]}, (memory(),)))
-    ledger = Ledger("run", desk.take)
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
     desk.open = False
     ledger.add("X", 1, 2)
     desk.open = True
     ledger.watch(found)
     assert told(desk) == [("X", 1, 2)]
     found.close()
+
+
+def test_a_clock_that_is_set_back_turns_no_span_around(times: Times) -> None:
+    """A loss would end before it began, or seem to have lasted for years."""
+    desk = Desk()
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
+    began = times.up
+    times.pass_by(5 * SECOND)
+    times.on_the_wall -= 3600 * SECOND
+    ledger.add("RING_FULL", 1, 2, began)
+    times.on_the_wall += 7200 * SECOND
+    ledger.add("SUSPECT_EVENT", 1, 2, began)
+    assert [one["to_unix_ns"] - one["from_unix_ns"] for one in desk.taken] == [5 * SECOND] * 2
+    assert desk.taken[0]["to_unix_ns"] == WALL_NS + 5 * SECOND - 3600 * SECOND
+
+
+@pytest.mark.parametrize(("since", "until"), [(9, 3), (-5, 4), (UP_NS + 9, UP_NS + 20), (7, None)])
+def test_whatever_is_given_a_span_is_one(times: Times, since: int, until: int | None) -> None:
+    """A collector's nonsense would make a loss that ends before it began, or in the future."""
+    desk = Desk()
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
+    ledger.add("POLL_GAP", 0, 1, since, until)
+    (report,) = desk.taken
+    assert WALL_NS - UP_NS <= report["from_unix_ns"] <= report["to_unix_ns"] <= WALL_NS
+
+
+def test_what_is_less_than_an_event_is_gathered(times: Times) -> None:
+    """A host with long command lines would send the cloud two reports a second, for ever."""
+    desk = Desk()
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
+    for _ in range(10):
+        ledger.add("FIELD_TRUNCATED", 1, 3)
+        times.pass_by(SECOND)
+    assert told(desk) == []
+    assert ledger.totals == {("FIELD_TRUNCATED", 1): 30}
+    times.pass_by(int(LIMITS.small_losses_seconds) * SECOND)
+    ledger.report_pending()
+    assert told(desk) == [("FIELD_TRUNCATED", 1, 30)]
+    assert desk.taken[0]["from_unix_ns"] == WALL_NS
+    assert desk.taken[0]["to_unix_ns"] == WALL_NS + 9 * SECOND
+    assert ledger.events == 0
+
+
+def test_nothing_is_left_when_the_sensor_stops(times: Times) -> None:
+    """What was gathered would be forgotten with the supervisor."""
+    desk = Desk()
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
+    ledger.add("READ_FAULT", 2, 1)
+    ledger.report_pending()
+    assert told(desk) == []
+    ledger.report_pending(all_of_it=True)
+    assert told(desk) == [("READ_FAULT", 2, 1)]
+
+
+def test_a_stretch_that_cost_nothing_is_told(times: Times) -> None:
+    """Nobody would learn that there was no evaluator, only because nothing happened then."""
+    desk = Desk()
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
+    ledger.record("EVALUATOR_DOWN", 0, 0, times.up - SECOND)
+    assert told(desk) == [("EVALUATOR_DOWN", 0, 0)]

@@ -165,6 +165,40 @@ def test_absurd_loss_counts_neither_overflow_nor_hide_the_report(database: Datab
     assert totals["a"] >= 2**63
 
 
+def test_what_is_less_than_an_event_is_not_summed_with_events(database: Database) -> None:
+    """A host with long command lines would seem to lose events; or one that does, would not."""
+    counted = {"RING_FULL": 3, "FIELD_TRUNCATED": 1000, "EVALUATOR_DOWN": 50, "NEWER": 1}
+    with database.writing() as store:
+        for cause, count in counted.items():
+            loss = LossReport(id=cause, cause=cause, count=count)
+            reports.add(store, LOSSES, [reports.loss_row("a", loss, NOW_NS)])
+    with database.reading() as store:
+        assert reports.totals(store, LOSSES) == {"a": 4}
+
+
+def test_losses_are_summed_by_host_cause_and_type(database: Database) -> None:
+    """An operator would see single reports, and not which host loses how much by what."""
+    told = [
+        ("b", "RING_FULL", 1, 5, 10, 20),
+        ("a", "RING_FULL", 2, 1, 30, 40),
+        ("a", "RING_FULL", 1, LARGEST, 30, 40),
+        ("a", "RING_FULL", 1, 4, 5, 50),
+        ("a", "POLL_GAP", 0, 2, 7, 8),
+    ]
+    with database.writing() as store:
+        for number, (host, cause, kind, count, since, until) in enumerate(told):
+            loss = LossReport(id=str(number), cause=cause, template_type=kind, count=count)
+            loss.from_unix_ns, loss.to_unix_ns = since, until
+            reports.add(store, LOSSES, [reports.loss_row(host, loss, NOW_NS)])
+    with database.reading() as store:
+        assert reports.loss_totals(store) == [
+            reports.LossTotal("a", "POLL_GAP", 0, 2, 7, 8),
+            reports.LossTotal("a", "RING_FULL", 1, LARGEST + 4, 5, 50),
+            reports.LossTotal("a", "RING_FULL", 2, 1, 30, 40),
+            reports.LossTotal("b", "RING_FULL", 1, 5, 10, 20),
+        ]
+
+
 def test_a_failed_transaction_stores_nothing(database: Database) -> None:
     """Half of a message would be stored and then confirmed."""
     row = reports.detection_rows("a", [Detection(id="d1")], NOW_NS)[0]

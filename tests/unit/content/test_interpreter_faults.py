@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import re2
 
-from content.interpreter import Interpreter
+from content.interpreter import Interpreter, Undecided
 from content.matching.batch import Batch, BoundsError
 from content.matching.column import Rows
 from content.matching.program import Candidate
@@ -78,10 +79,14 @@ def test_an_instance_with_a_fault_does_not_match(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Candidate, "matched", failing)
     either = (Clause((is_one(SIZE, 1),)), Clause((is_one(PATH, b"a"),)))
-    engine = Interpreter([channel_file(either)], TYPES)
-    evaluation = engine.evaluate(EVERY_KIND, records({SIZE: 1, PATH: b"a"}))
-    assert len(evaluation.faults) == 1
-    assert evaluation.matches == []
+    engine = Interpreter([channel_file(clauses(is_one(SIZE, 1)), either)], TYPES)
+    event: dict[int, bytes | int] = {SIZE: 1, PATH: b"a"}
+    evaluation = engine.evaluate(EVERY_KIND, records(*[event] * 3))
+    assert [(one.instance.id, one.row) for one in evaluation.faults] == [("i1", 0)]
+    assert [(one.row, one.instance.id) for one in evaluation.matches] == [
+        (row, "i0") for row in range(3)
+    ]
+    assert [(one.instance.id, one.rows) for one in evaluation.undecided] == [("i1", 3)]
 
 
 def test_an_instance_with_a_fault_is_not_evaluated_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,10 +121,15 @@ def test_another_arity_takes_out_the_content_of_its_type_only() -> None:
     other = _of_another_type(file)
     engine = Interpreter([file, other], {**TYPES, OTHER_TYPE.number: OTHER_TYPE})
     shorter = replace(EVERY_KIND, fields=EVERY_KIND.fields[:-1])
-    evaluation = engine.evaluate(shorter, encode(shorter, {SIZE: 1}, rung=Rung.BPF_BTF))
+    disagreeing = encode(shorter, {SIZE: 1}, rung=Rung.BPF_BTF)
+    evaluation = engine.evaluate(shorter, disagreeing)
     (fault,) = evaluation.faults
     assert (fault.channel_file, fault.row) == (file, 0)
     assert fault.detail == "found 6, expected 7"
+    assert evaluation.undecided == [Undecided(file, file.instances[0], 1)]
+    again = engine.evaluate(shorter, np.repeat(disagreeing, 3))
+    assert again.faults == []
+    assert again.undecided == [Undecided(file, file.instances[0], 3)]
     batch = encode(OTHER_TYPE, {SIZE: 1}, rung=Rung.BPF_BTF)
     assert [one.channel_file for one in engine.evaluate(OTHER_TYPE, batch).matches] == [other]
 

@@ -91,6 +91,12 @@ def test_every_other_ending_is_a_failure_with_its_console(ending: Ending) -> Non
     assert "\x1b" not in lines(result)[-1]
 
 
+def test_session_that_never_began_shows_its_console() -> None:
+    """A session could fail before its first test, and nobody would learn why."""
+    result = judged(outcome=replace(FINISHED, status=4, console_tail="no such folder"))
+    assert lines(result)[-1] == "  | no such folder"
+
+
 def test_another_kernel_than_expected_is_a_failure() -> None:
     """The matrix would say 6.1 of a machine that ran something else."""
     assert judged(*said(("a", "passed")), version="6.12.1").state is State.FAILED

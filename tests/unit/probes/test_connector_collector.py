@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from content.definitions import load_definitions
+from content.loss_causes import LossCause
 from probes import connector_collector
 from probes.connector_collector import ConnectorCollector
-from probes.counters import Cause
 from probes.limits import ProbeLimits
 from probes.notifications import Notification, What
 from probes.processes import Process
@@ -26,7 +26,7 @@ class Host:
     def __init__(self) -> None:
         self.there: dict[int, Process] = {100: SHELL}
         self.events: list[Event] = []
-        self.counted: list[tuple[Cause, int, int]] = []
+        self.counted: list[tuple[LossCause, int, int]] = []
         self.collector = ConnectorCollector(
             load_definitions(),
             lambda _name, fields: self.events.append(fields),
@@ -99,7 +99,7 @@ def test_gone_before_anyone_could_look(host: Host) -> None:
         "parent_user_id": 1000,
         "parent_start_time": 5000,
     }
-    assert host.counted == [(Cause.READ_FAULT, PROCESS, 1)]
+    assert host.counted == [(LossCause.READ_FAULT, PROCESS, 1)]
 
 
 def test_a_zombie_has_a_name_and_no_image(host: Host) -> None:
@@ -109,7 +109,7 @@ def test_a_zombie_has_a_name_and_no_image(host: Host) -> None:
     (event,) = host.events
     assert (event["name"], event["start_time"]) == (b"id", 7000)
     assert not {"image", "command_line", "argument_count"} & event.keys()
-    assert host.counted == [(Cause.READ_FAULT, PROCESS, 1)]
+    assert host.counted == [(LossCause.READ_FAULT, PROCESS, 1)]
 
 
 def test_an_earlier_program_does_not_get_the_later_ones_image(host: Host) -> None:
@@ -152,4 +152,4 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     host.hear(*(fork(200 + number) for number in range(5)))
     assert host.collector.processes == 2
-    assert host.counted == [(Cause.LINEAGE_FULL, 0, 1)] * 4
+    assert host.counted == [(LossCause.LINEAGE_FULL, 0, 1)] * 4

@@ -1,0 +1,92 @@
+"""A storm while the evaluator is stopped: what was produced is evaluated or counted, and told."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from lab.demo.steps import Demonstration
+from lab.demo.world import AGENT_ID
+from tests.journeys.helpers import protected, role, status
+
+FILE = 2
+OPENS = 100_000
+FORKS = 300
+
+STORM = """
+import os, sys
+for _ in range(int(sys.argv[2])):
+    os.close(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT))
+children = []
+for _ in range(int(sys.argv[3])):
+    children.append(os.fork())
+    if not children[-1]:
+        os.execv("/bin/true", ["true"])
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+def lost(now: Mapping[str, Any], cause: str, template_type: int) -> int:
+    """How many of a cause and Template Type the status shows."""
+    counts = {(one["cause"], one["template_type"]): one["count"] for one in now["losses"]}
+    return int(counts.get((cause, template_type), 0))
+
+
+def accounted(now: Mapping[str, Any], template_type: int) -> int:
+    """Records of a ring that are accounted for."""
+    return int(now["collection"]["rings"][str(template_type)]["accounted"])
+
+
+def balanced(now: Mapping[str, Any]) -> bool:
+    """Everything that was written to the rings was evaluated."""
+    rings = (now["collection"] or {"rings": {}})["rings"].values()
+    accounted_for = sum(ring["accounted"] for ring in rings)
+    return bool(now["protecting"]) and accounted_for == now["events"]["evaluated"]
+
+
+def test_a_storm_while_the_evaluator_is_stopped_is_accounted_for(sensor: Demonstration) -> None:
+    """Whoever stops the evaluator and fills the ring could act without a trace."""
+    protected(sensor)
+    before, pid = status(sensor), role(sensor, "evaluator")
+    os.kill(pid, signal.SIGSTOP)
+    path = str(sensor.scratch / "stormed")
+    command = [sys.executable, "-I", "-S", "-c", STORM, path, str(OPENS), str(FORKS)]
+    subprocess.run(command, check=True, timeout=60)
+    sensor.world.wait(
+        "successor", lambda now: (now["roles"]["evaluator"] or {"pid": pid})["pid"] != pid, 20.0
+    )
+    protected(sensor)
+    now = sensor.world.wait("books that balance", balanced, 20.0)
+    opened = accounted(now, FILE) - accounted(before, FILE)
+    full = lost(now, "RING_FULL", FILE)
+    assert full > 0
+    assert OPENS <= opened + full <= OPENS * 1.1
+    assert now["events"]["lost"] - before["events"]["lost"] >= full
+    assert lost(now, "SUSPECT_EVENT", FILE) == lost(now, "NOT_EVALUATED", FILE) == 0
+    # What waited was evaluated late, which is told, from the last word of the one that was stopped.
+    assert lost(now, "EVALUATOR_DOWN", FILE) > 0
+    down = [one for one in now["loss_records"] if one["cause"] == "EVALUATOR_DOWN"]
+    assert any(one["to_unix_ns"] - one["from_unix_ns"] >= 2e9 for one in down)
+
+
+def test_every_cause_is_shown_in_the_cloud(sensor: Demonstration) -> None:
+    """An operator would not learn what the sensor itself knows."""
+    now = status(sensor)
+    known = {one["cause"] for one in now["losses"]}
+    assert {"BEFORE_SENSOR", "RING_FULL", "EVALUATOR_DOWN"} <= known
+    assert all(0 < one["from_unix_ns"] <= one["to_unix_ns"] for one in now["losses"])
+    told = {(one["cause"], one["count"]) for one in now["loss_records"]}
+    sensor.world.wait("reports in the cloud", lambda _: reported(sensor) >= told, 20.0)
+    totals = sensor.world.cloud_json("losses")["totals"]
+    assert {one["agent_id"] for one in totals} == {AGENT_ID}
+    assert {"BEFORE_SENSOR", "RING_FULL", "EVALUATOR_DOWN"} <= {one["cause"] for one in totals}
+    assert all(one["from"] <= one["to"] for one in totals)
+
+
+def reported(sensor: Demonstration) -> set[tuple[str, int]]:
+    """Cause and count of every report that the cloud has."""
+    losses = sensor.world.cloud_json("losses", "--limit", "1000")["losses"]
+    return {(one["cause"], one["count"]) for one in losses}
