@@ -69,7 +69,7 @@ def skeleton(template_type: TemplateType, instance_id: str) -> str:
 
 def _field_line(field: Field) -> str:
     operators = ", ".join(one.name.lower() for one in sorted(OPERATORS[field.kind]))
-    missing = [rung for rung in (Rung.BPF_BTF, Rung.PSUTIL) if rung not in field.rungs]
+    missing = [rung for rung in Rung if rung not in field.rungs]
     note = f"; not on rung {', '.join(missing)}" if missing else ""
     values = f" of {', '.join(field.values)}" if field.values else ""
     return f"{field.name}: {field.kind}{values} ({operators}){note}"

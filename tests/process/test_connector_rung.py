@@ -20,9 +20,10 @@ from probes.errors import ProbeError
 from probes.process_connector import ProcessConnector
 from probes.processes import read_process
 from tests.kernel.collection import Collection, collecting, refused
-from tests.needs import require_root, skip_unavoidable
+from tests.needs import require_audit, require_root, skip_unavoidable
 from tests.process.test_psutil_rung import (
     AS_NOBODY,
+    LOGGED_IN,
     MAPPED_LOOPBACK,
     NETWORK,
     PROCESS,
@@ -88,10 +89,11 @@ def test_every_short_exec_is_one_event() -> None:
 
 def test_a_process_that_stays_has_every_field() -> None:
     """If it failed, the rung would promise a field that it never fills in."""
+    require_audit()
     with listening() as collection, socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with subprocess.Popen(["/bin/sleep", "61"]) as process:
-            (event,) = events_of(collection, "process", process.pid, 1)
+        with subprocess.Popen(["/bin/sh", "-c", LOGGED_IN]) as process:
+            _, event = events_of(collection, "process", process.pid, 2)
             there = read_process(process.pid)
             process.kill()
         with socket.create_connection(("127.0.0.1", port)), server.accept()[0]:
@@ -102,7 +104,7 @@ def test_a_process_that_stays_has_every_field() -> None:
         assert [ring["template_type"] for ring in collection.message["rings"]] == [PROCESS, NETWORK]
     assert there is not None
     assert event["rung"] == RUNG_NUMBERS[Rung.PROCESS_CONNECTOR]
-    assert event["command_line"] == b"/bin/sleep\x0061"
+    assert event["command_line"] == b"/bin/sleep\x0062"
     assert event["image"] == there.image
     assert (event["start_time"], event["thread_id"]) == (there.start_time, process.pid)
     assert event["parent_pid"] == os.getpid()

@@ -3,18 +3,25 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from cli.output import ExitCode
+from content.definitions import Rung
+from probes.errors import ProbeReason
+from tests.needs import require_root
 
 SECONDS = 60
+HIDE_BTF = 'mount -t tmpfs none /sys/kernel/btf && exec "$0" "$@"'
+WITHOUT_BTF = ("unshare", "--mount", "sh", "-c", HIDE_BTF)
+IN_A_CONTAINER = ("unshare", "--pid", "--fork")
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The outcome of the command."""
-    command = [str(Path(sys.executable).with_name("bulkhead")), "agent", "record"]
+def run(*arguments: object, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """The outcome of the command. before: a command that starts it."""
+    command = [*before, str(Path(sys.executable).with_name("bulkhead")), "agent", "record"]
     return subprocess.run(
         [*command, *map(str, arguments)],
         capture_output=True,
@@ -24,14 +31,23 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("rung", ["process_connector", "bpf_tracepoint"])
-def test_a_rung_that_can_not_be_had_is_named(rung: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rung", "before", "reason"),
+    [
+        (Rung.BPF_BTF, WITHOUT_BTF, ProbeReason.BTF_MISSING),
+        (Rung.PROCESS_CONNECTOR, IN_A_CONTAINER, ProbeReason.CONNECTOR_MISSING),
+    ],
+)
+def test_a_rung_that_can_not_be_had_is_named(
+    rung: Rung, before: Sequence[str], reason: ProbeReason, tmp_path: Path
+) -> None:
     """A recording would be of nothing, or of another rung than was asked for."""
-    result = run("--output", tmp_path / "events.npz", "--rung", rung, "--json")
+    require_root()
+    result = run("--output", tmp_path / "events.npz", "--rung", rung, "--json", before=before)
     assert result.returncode == ExitCode.PREREQUISITE_MISSING, result.stderr
     error = json.loads(result.stderr)["error"]
     assert error["reason"] == "RECORDING_FAILED"
-    assert error["message"].startswith("RUNG_NOT_SUPPORTED: ")
+    assert error["message"].startswith(f"{reason}: ")
     assert list(tmp_path.iterdir()) == []
 
 
