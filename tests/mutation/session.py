@@ -14,6 +14,7 @@ PROFILE = "mutation"
 _OPTIONS = (
     *("-p", "no:cacheprovider"),
     *("-p", "no:xdist"),
+    *("--timeout", "600"),  # CPU time is what is limited; a busy machine changes no verdict
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # hypothesis is imported here already
 )
 BROKEN = 70

@@ -157,10 +157,12 @@ def test_the_budget_grows_with_the_batch() -> None:
     assert hits_of_batch(1) == (UNITS + 40_000) // 300
 
 
-def test_exactly_the_budget_may_be_spent() -> None:
+@pytest.mark.parametrize("owners", [(), (1,), (1, 2)])
+def test_exactly_the_budget_may_be_spent(owners: Sequence[int]) -> None:
     """The limit would not be what is documented."""
     meter = Meter(never, 0)
-    meter.turn_to(1)
+    for owner in owners:
+        meter.turn_to(owner)
     meter.spend(UNITS)
     with pytest.raises(OverBudgetError, match="work of 20,000,001 units, expected at most 20,000,"):
         meter.spend(1)
