@@ -43,10 +43,8 @@ def accounted(now: Mapping[str, Any], template_type: int) -> int:
 def balanced(now: Mapping[str, Any]) -> bool:
     """Everything that was written to the rings was evaluated."""
     rings = (now["collection"] or {"rings": {}})["rings"].values()
-    return (
-        now["protecting"]
-        and sum(ring["accounted"] for ring in rings) == (now["events"]["evaluated"])
-    )
+    evaluated = int(now["events"]["evaluated"])
+    return bool(now["protecting"]) and sum(int(ring["accounted"]) for ring in rings) == evaluated
 
 
 def test_a_storm_while_the_evaluator_is_stopped_is_accounted_for(sensor: Demonstration) -> None:
