@@ -79,8 +79,7 @@ def _section(result: dict[str, Any]) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            *(f"- {text}" for text in result.get("notes", ())),
-            "",
+            *(f"- {text}\n" for text in result.get("notes", ())),
             origin(result["environment"]),
             "",
         ]

@@ -23,7 +23,7 @@ from rich.console import Console
 from bench.harness import NotMeasurableError
 from content.channel_file import Envelope, content_hash, pack, pack_envelope
 from content.model import ChannelFile
-from lab.demo.claims import Claims
+from lab.demo.claims import ClaimError, Claims
 from lab.demo.processes import run_json
 from lab.demo.steps import Demonstration, deliver, start
 from lab.demo.world import World, unix_ns
@@ -157,7 +157,13 @@ def put_in_force(world: World, file: ChannelFile) -> None:
     def works(found: Mapping[str, Any]) -> bool:
         return _settled(found) and wanted in found["roles"]["evaluator"]["files"]
 
-    world.wait("content in force, with a stand-by", works, IN_FORCE_SECONDS)
+    try:
+        world.wait("content in force, with a stand-by", works, IN_FORCE_SECONDS)
+    except ClaimError as error:
+        said = world.agent.tail() if world.agent else "no agent"
+        raise RuntimeError(
+            f"{path.name} is not in force: {error}; the agent's log: {said}"
+        ) from error
 
 
 def settle(world: World) -> None:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from bench.figures import is_sealed, sealed
+from bench.figures import is_sealed, page, sealed
 from bench.harness import Figure, Peer, from_samples, in_words, meets, number, percentile, programs
 
 
@@ -77,3 +77,29 @@ def test_several_peers_are_all_said() -> None:
     """The one that looks best could be shown alone."""
     figure = Figure("set-up", 8.0, "s", peer=(Peer("pip", 25.0), Peer("poetry", 7.0)))
     assert in_words(asdict(figure)) == "set-up: 8 s (pip: 25 s; poetry: 7 s)"
+
+
+def test_what_was_changed_or_left_out_stands_below_the_figures() -> None:
+    """A reader would take a peer that is missing for one that nobody thought of."""
+    where = {
+        "virtual": False,
+        "measured": "2026-01-01",
+        "commit": "abc",
+        "distribution": "Debian",
+        "kernel": "6.1",
+        "cores": 2,
+        "processor": "any",
+        "memory_bytes": 2**30,
+        "python": "3.11",
+    }
+    figure = asdict(Figure("loop", 2.0, "times"))
+    result = {
+        "name": "x",
+        "question": "What?",
+        "command": "x",
+        "environment": where,
+        "figures": [figure],
+    }
+    text = page([{**result, "notes": ["auditd is left out: not installed"]}])
+    assert "- auditd is left out: not installed\n" in text
+    assert "| loop | 2 times |" in page([result])
