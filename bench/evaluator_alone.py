@@ -22,9 +22,10 @@ from agent.supervisor.roles import SHIPPED, Role
 from bench.harness import NotMeasurableError
 from content.channel_file import content_hash, pack
 from content.definitions import load_definitions
+from content.loss_causes import counts_as_lost
 from content.model import ChannelFile
 from content.template_type import Rung
-from probes.counters import EVENT_LOST, Counters
+from probes.counters import Counters
 from probes.errors import ProbeError
 from probes.limits import LIMITS
 from probes.loader import LoadedProbes, load
@@ -60,7 +61,7 @@ def collecting(names: Sequence[str], ring_bytes: int | None = None) -> Iterator[
 def lost_events(probes: LoadedProbes) -> int:
     """Events that found no room, of all Template Types, since the probes were loaded."""
     counters = Counters(probes.counters, probes.counter_slots)
-    return sum(count for slot, count in counters.read().items() if slot.cause in EVENT_LOST)
+    return sum(count for slot, count in counters.read().items() if counts_as_lost(slot.cause))
 
 
 @dataclass(slots=True)
