@@ -2,7 +2,8 @@
 
 Loads open files for writing, execute /bin/true, and connect, at full rate and at chosen rates, on
 one core. Who watches is started, sees all loads and is ended; right before that, the same loads run
-with no sensor, and a slow-down is the ratio of such a pair. All take turns, round by round. auditd
+with no sensor, and a slow-down is the ratio of such a pair: of the time that passed, and of the
+loop's processor time, which other work on the machine disturbs less. All take turns. auditd
 comes last in all rounds, because it leaves a cost behind (`bench.peer_auditd`).
 """
 
@@ -38,6 +39,7 @@ class Results:
     """Everything that was measured, by who watched, kind and rate."""
 
     slower: dict[tuple[str, Kind], list[float]] = field(default_factory=lambda: defaultdict(list))
+    costlier: dict[tuple[str, Kind], list[float]] = field(default_factory=lambda: defaultdict(list))
     reached: dict[Told, list[float]] = field(default_factory=lambda: defaultdict(list))
     cpu: dict[Told, list[float]] = field(default_factory=lambda: defaultdict(list))
     done: dict[tuple[str, Kind], int] = field(default_factory=lambda: defaultdict(int))
@@ -87,8 +89,10 @@ def _pair(load: Loads, subject: Subject, plan: Plan, results: Results, *, paced:
     alone = _one(load, nobody(), NOBODY, plan, results)
     watched = _one(load, subject.watch(), subject.name, plan, results, rates)
     for kind in Kind:
-        ratio = watched[kind].microseconds / alone[kind].microseconds
-        results.slower[subject.name, kind].append(ratio)
+        with_it, without = watched[kind], alone[kind]
+        results.slower[subject.name, kind].append(with_it.microseconds / without.microseconds)
+        ratio = with_it.cpu_microseconds / without.cpu_microseconds
+        results.costlier[subject.name, kind].append(ratio)
 
 
 def _one(
@@ -124,6 +128,8 @@ def _figures(results: Results, plan: Plan) -> list[Figure]:
     for kind in Kind:
         ratios = {name: results.slower[name, kind] for name in names}
         figures.append(_beside(f"{kind} loop, slow-down, median", ratios, "times", BARS.get(kind)))
+        ratios = {name: results.costlier[name, kind] for name in names}
+        figures.append(_beside(f"{kind} loop, its own processor time, median", ratios, "times"))
         for rate in (0, *plan.rates):
             told = f"{kind}s at {f'{rate:,}/s' if rate else 'full rate'}"
             everybody = [NOBODY, *names, "after auditd"] if rate == 0 else names

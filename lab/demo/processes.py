@@ -99,8 +99,12 @@ def wait_for(
 
 
 def alive(pid: int) -> bool:
-    """Whether a process with this id exists."""
-    return Path(f"/proc/{pid}").exists()
+    """Whether a process with this id runs; one that only waits to be reaped does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat[stat.rindex(b")") + 2 :][:1] not in b"ZX"
 
 
 def _die_with_parent() -> None:
