@@ -180,6 +180,16 @@ def test_bytes_are_canonical(payload: bytes) -> None:
     assert refusal(payload) == [(Reason.NOT_CANONICAL, "ChannelFile")]
 
 
+def test_an_instance_that_is_not_canonical_is_named() -> None:
+    """Nobody could tell which of a thousand instances was packed by another program."""
+    body = channel_file_pb2.ChannelFile.FromString(PAYLOAD).instances[0].SerializeToString()
+    twice = body + body  # The last of what is there twice counts.
+    length = bytes([len(twice) & 0x7F | 0x80, len(twice) >> 7])
+    assert refusal(PAYLOAD + INSTANCE[:1] + length + twice) == [
+        (Reason.NOT_CANONICAL, "instances[1]")
+    ]
+
+
 def _clear_value(message: channel_file_pb2.ChannelFile) -> None:
     message.instances[0].clauses[0].criteria[0].values[0].ClearField("unsigned")
 
