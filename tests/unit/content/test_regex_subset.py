@@ -139,6 +139,7 @@ def test_case_is_folded_before_negation(expression: str, tree: Node) -> None:
         (b"[^\\x00-\\xff]", 1),
         (b"[b-a]", 2),
         (b"[a-\\d]", 2),
+        (b"[!-\\d]", 2),  # the digits are all behind the exclamation mark
         (b"a{0,}b{2,1", 7),
         (b"\\g00", 1),
         (b"[\\d-z]", 2),
