@@ -36,6 +36,8 @@ class SupervisorLimits:
     # where the reason stands.
     refusal_characters: int = 2_000
     collector_seconds: float = 60.0
+    # Channels to roles have numbers from here on, above those of attachments.
+    first_channel_descriptor: int = 768
     # How often a message channel is read before others get their turn.
     messages_per_turn: int = 256
     tick_seconds: float = 0.1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.collection import Collection, is_truncated
+from tests.kernel.collection import Collection, Event, is_truncated
 from tests.kernel.test_process_events import run_one
 from tests.kernel.workload import run_python
 
@@ -36,13 +36,24 @@ for _ in range({ROUNDS}):
 """
 
 
+def shown(event: Event) -> bytes:
+    """The argument that a program with this event sees.
+
+    A rewrite in the middle of the kernel's copy can leave a NUL within the argument's place, or
+    take the one at its end: the program then reads on into what the kernel put behind, its path.
+    """
+    (argument, *_) = bytes(event["command_line"]).removeprefix(b"echo\0").split(b"\0")
+    return argument
+
+
 def test_arguments_rewritten_during_execve(collection: Collection, tmp_path: Path) -> None:
     """If it failed, a program could show the sensor other arguments than it runs with."""
     pid = run_python(REWRITTEN, tmp_path)
     events = collection.take("process", parents=[pid])
     said = (tmp_path / "output").read_bytes().splitlines()
-    assert [bytes(event["command_line"]) for event in events] == [b"echo\0" + one for one in said]
-    assert len(said) == ROUNDS
+    assert len(events) == len(said) == ROUNDS
+    for event, one in zip(events, said, strict=True):
+        assert shown(event) in (one, one.removesuffix(b"/bin/echo")[:-1])
 
 
 def test_every_byte_in_a_program(collection: Collection, tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def test_in_a_trial_its_file_is_refused_with_the_reason() -> None:
     with evaluator(SHIPPED, pack(costly()), trial=True, events=EVENTS) as supervised:
         refused = supervised.next()
     assert refused.kind == "rejected", refused.fields
-    problem, *others = refused["problems"]
+    (file,) = refused["files"]
+    problem, *others = file["problems"]
     # On a slow machine the shadow run as a whole is over its time as well.
     assert {one["place"] for one in others} <= {"shadow run"}
     assert (problem["reason"], problem["place"]) == ("WORK_BUDGET_EXCEEDED", "instances[0]")
