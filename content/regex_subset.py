@@ -318,9 +318,9 @@ class _Parser:
         started = self._at
         character = self._text[started + 1 : started + 2]
         self._at += 2
-        if character in _CLASSES and character:
+        if character in _CLASSES:
             return _CLASSES[character]
-        if character in _CONTROLS and character:
+        if character in _CONTROLS:
             return frozenset((_CONTROLS[character],))
         if character in string.punctuation and character:
             return frozenset(character.encode())

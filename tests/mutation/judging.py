@@ -111,11 +111,11 @@ class _Worker:
         folder.mkdir()
         pid = forked(lambda: _confined(job, folder, run))
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # what a mutant started may still write there
         if code == _SURVIVED:
             self._tell(job, "")
         elif code == BROKEN:
-            raise JudgingError(f"mutant {job.mutant.id} could not be judged")
+            self._tell(job, "an exception outside of a test")
         elif code != _KILLED:
             self._tell(job, f"signal {-code}" if code < 0 else f"exit status {code}")
 
