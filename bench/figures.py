@@ -1,13 +1,16 @@
 """Make docs/figures.md from build/bench/*.json: every figure of the project, nobody types one.
 
 The page ends with a checksum of itself, so that `--check` (part of `make lint`) finds a figure that
-was changed by hand. Results of quick runs are refused: they are for CI.
+was changed by hand. Results of quick runs are refused: they are for CI. A section whose program was
+not run again stays as it is, with its own date and commit.
 """
 
 import argparse
 import hashlib
 import json
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ HEADING = """# Measured figures
 Every figure comes from a program in `bench/` and is written here by `make bench`. Run a command in
 a checkout that was set up to measure it again on your machine.
 """
+PROGRAM = re.compile(r"^`\S+ -m bench\.(\w+)`$", re.MULTILINE)
 SEAL = "<!-- generated; sha256 of everything above: "
 
 
@@ -32,7 +36,7 @@ def main() -> int:
     if not results:
         print("figures: no full results in build/bench: run make bench", file=sys.stderr)
         return 1
-    PAGE.write_text(sealed(page(results)), encoding="utf-8")
+    PAGE.write_text(sealed(page(results, _kept())), encoding="utf-8")
     print(f"figures: {PAGE.relative_to(CHECKOUT)} from {len(results)} benchmarks")
     return 0
 
@@ -49,13 +53,33 @@ def load(folder: Path) -> list[dict[str, Any]]:
     return results
 
 
-def page(results: list[dict[str, Any]]) -> str:
-    """The page's text without its seal."""
-    absent = sorted(set(programs()) - {result["name"] for result in results})
-    parts = [HEADING, *(_section(result) for result in results)]
+def page(results: list[dict[str, Any]], kept: Mapping[str, str]) -> str:
+    """The page's text without its seal.
+
+    kept: sections of earlier runs by name of their program, which newer results take the place of.
+    """
+    sections = {**kept, **{result["name"]: _section(result) for result in results}}
+    known = programs()
+    parts = [HEADING, *(sections[name] for name in known if name in sections)]
+    absent = [name for name in known if name not in sections]
     if absent:
-        parts.append(f"Not measured in this run: {', '.join(absent)}.\n")
+        parts.append(f"Not measured yet: {', '.join(absent)}.\n")
     return "\n".join(parts)
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """The sections of a page by the name of their program."""
+    body, _, _ = text.rpartition(f"\n{SEAL}")
+    found = {}
+    for section in body.partition("\n## ")[2].split("\n## "):
+        if named := PROGRAM.search(section):
+            found[named[1]] = "## " + section.split("\nNot measured")[0].rstrip("\n") + "\n"
+    return found
+
+
+def _kept() -> dict[str, str]:
+    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    return sections_of(text) if is_sealed(text) else {}
 
 
 def sealed(text: str) -> str:

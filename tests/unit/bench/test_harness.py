@@ -1,10 +1,11 @@
 """The arithmetic and the form that every published figure goes through."""
 
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
-from bench.figures import is_sealed, page, sealed
+from bench.figures import is_sealed, page, sealed, sections_of
 from bench.harness import Figure, Peer, from_samples, in_words, meets, number, percentile, programs
 
 
@@ -79,8 +80,8 @@ def test_several_peers_are_all_said() -> None:
     assert in_words(asdict(figure)) == "set-up: 8 s (pip: 25 s; poetry: 7 s)"
 
 
-def test_what_was_changed_or_left_out_stands_below_the_figures() -> None:
-    """A reader would take a peer that is missing for one that nobody thought of."""
+def result_of(name: str) -> dict[str, Any]:
+    """A benchmark's result with one figure, as it stands in its file."""
     where = {
         "virtual": False,
         "measured": "2026-01-01",
@@ -93,13 +94,29 @@ def test_what_was_changed_or_left_out_stands_below_the_figures() -> None:
         "python": "3.11",
     }
     figure = asdict(Figure("loop", 2.0, "times"))
-    result = {
-        "name": "x",
-        "question": "What?",
-        "command": "x",
+    return {
+        "name": name,
+        "question": f"What of {name}?",
+        "command": f".venv/bin/python -m bench.{name}",
         "environment": where,
         "figures": [figure],
     }
-    text = page([{**result, "notes": ["auditd is left out: not installed"]}])
+
+
+def test_what_was_changed_or_left_out_stands_below_the_figures() -> None:
+    """A reader would take a peer that is missing for one that nobody thought of."""
+    result = result_of("start")
+    text = page([{**result, "notes": ["auditd is left out: not installed"]}], {})
     assert "- auditd is left out: not installed\n" in text
-    assert "| loop | 2 times |" in page([result])
+    assert "| loop | 2 times |" in page([result], {})
+
+
+def test_what_was_not_measured_again_stays() -> None:
+    """Figures would vanish from the page whenever one benchmark is run by itself."""
+    older = sealed(page([result_of("link"), result_of("start")], {}))
+    kept = sections_of(older)
+    assert list(kept) == ["link", "start"]
+    assert sealed(page([], kept)) == older
+    newer = page([{**result_of("start"), "notes": ["again"]}], kept)
+    assert newer.count("What of start?") == newer.count("What of link?") == 1
+    assert "- again\n" in newer
