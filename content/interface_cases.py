@@ -10,6 +10,7 @@ suite does that, and so does every trial on a sensor.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import numpy as np
 
@@ -40,9 +41,17 @@ TEXT, OTHER_TEXT = b"ab-Cd.7", b"xb_Cd.8"
 """Short enough for the smallest field; the other one fails every operator below."""
 
 NUMBER, SMALLER, LARGER = 7, 6, 8
-ADDRESS = AddressPrefix(bytes([192, 0, 2, 7]), 32)
-OTHER_ADDRESS = AddressPrefix(bytes([198, 51, 100, 7]), 32)
-NETWORK = AddressPrefix(bytes([192, 0, 2, 0]), 24)
+
+
+def _prefix(text: str) -> AddressPrefix:
+    network = ip_network(text)
+    return AddressPrefix(network.network_address.packed, network.prefixlen)
+
+
+ADDRESS = _prefix("192.0.2.7")
+OTHER_ADDRESS = _prefix("198.51.100.7")
+NETWORK = _prefix("192.0.2.0/24")
+"""Of the ranges that are kept for documentation (RFC 5737)."""
 
 _TEXT_VALUES: Mapping[Operator, bytes] = {
     Operator.EQUALS: b"ab-Cd.7",

@@ -139,6 +139,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("close: 2", "open: 2", 10),
         ("rungs: [bpf_btf]", "rungs: [bpf_btf, bpf_btf]", 11),
         ("rungs: [bpf_btf]", "rungs: []", 11),
+        ("rungs: [bpf_btf]", "rungs: bpf_btf", 11),
         ("rungs: [bpf_btf]", "rungs: [kernel_module]", 11),
         ("    description: Where.\n", "", 13),
         ("fields:", "fields: []\nmore:", 6),

@@ -1,5 +1,7 @@
 """Envelopes: payload and signatures, as strictly loaded as what they carry."""
 
+from dataclasses import replace
+
 import pytest
 
 from bulkhead.v1 import channel_file_pb2
@@ -51,6 +53,7 @@ def test_envelopes_are_as_strict() -> None:
     good = pack_envelope(ENVELOPE)
     assert envelope_refusal(b"") is Reason.EMPTY_FILE
     assert envelope_refusal(pack_envelope(Envelope(b""))) is Reason.EMPTY_FILE
+    assert envelope_refusal(pack_envelope(replace(ENVELOPE, payload=b""))) is Reason.EMPTY_FILE
     assert envelope_refusal(b"\xff" * 9) is Reason.NOT_A_CHANNEL_FILE
     assert envelope_refusal(good + UNKNOWN_FIELD) is Reason.UNKNOWN_PROTOBUF_FIELD
     assert envelope_refusal(good + good) is Reason.NOT_CANONICAL

@@ -14,6 +14,8 @@ from content.matching.hyperscan_matcher import HyperscanMatcher
 from content.matching.matcher import MatcherFactory
 from content.matching.re2_matcher import Re2Matcher
 from content.model import FORMS, OPERATORS, ChannelFile, form_of
+from content.problems import ContentError, Problem
+from content.reasons import Reason
 from content.template_type import Field, Kind, Rung, TemplateType
 
 TYPES = load_definitions()
@@ -108,6 +110,16 @@ def test_a_new_field_is_tested_the_day_it_appears() -> None:
     names = [one.instance.title for one in cases(grown)]
     assert sum(name.startswith("ipc.new_field ") for name in names) == 2 * len(OPERATORS[Kind.TEXT])
     assert check(grown, Interpreter) == []
+
+
+def test_cases_that_the_engine_refuses_are_problems() -> None:
+    """A sensor on which no case can be built would pass its trial, or end in a traceback."""
+    refused = Problem(Reason.EXPRESSION_NOT_ALLOWED, "clauses[0]", "x", "y")
+
+    def factory(_files: Sequence[ChannelFile], _types: Mapping[int, TemplateType]) -> Engine:
+        raise ContentError([refused])
+
+    assert check(TYPES[4], factory) == [refused, refused]
 
 
 @pytest.mark.parametrize("number", [1, 2, 20])

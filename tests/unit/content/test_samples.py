@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -82,6 +83,13 @@ def test_an_absent_field_is_called_absent() -> None:
     """An author who forgot an input would look for the fault in its value."""
     (problem,) = samples.check(with_samples(sample({IMAGE: b"/bin/sh", ENUM: 2})), TYPES)
     assert "fails on path = (absent)" in problem.found
+
+
+def test_an_address_is_shown_as_people_write_it() -> None:
+    """An author would read four bytes in escapes."""
+    value = ip_address("192.0.2.7").packed
+    explained = samples.Explanation(0, 0, EVERY_KIND.field(ADDRESS), held=False, value=value)
+    assert samples.shown_value(explained) == "192.0.2.7"
 
 
 def test_a_sample_that_should_not_match_names_the_clause_that_does() -> None:
