@@ -1,8 +1,9 @@
 """`bulkhead agent run|status|record`: the sensor on this host.
 
 `run` checks what it was given and then becomes the supervisor (the process is replaced, so that
-nothing of the command line stays in memory). `status` asks the running supervisor, so what it says
-is true now; it never reads a file that somebody may have left.
+nothing of the command line stays in memory), or with --respawn the parent that watches over it.
+`status` asks the running supervisor, so what it says is true now; it never reads a file that
+somebody may have left.
 """
 
 import os
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +19,7 @@ from agent.supervisor.control import ask
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
 from cli.agent_record import record_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
+from cli.respawn import Respawner
 
 NANOSECONDS = 1_000_000_000
 
@@ -54,6 +56,9 @@ def run(
     probation_seconds: Annotated[
         float, typer.Option(help="How long new content is watched.")
     ] = 30.0,
+    respawn: Annotated[
+        bool, typer.Option("--respawn", help="Start the supervisor again if it dies or hangs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Log one JSON object a line.")] = False,
 ) -> None:
     """Run the sensor in the foreground until SIGTERM or Ctrl-C.
@@ -75,17 +80,19 @@ def run(
         "--roles": roles,
         "--probation-seconds": probation_seconds,
     }
-    _become_supervisor(options, trust or [], ["--json-log"] if as_json else [])
+    command = _supervisor_command(options, trust or [], ["--json-log"] if as_json else [])
+    if respawn:
+        raise SystemExit(Respawner(command).run())
+    os.execv(sys.executable, command)  # noqa: S606 — our own interpreter, our own module
 
 
-def _become_supervisor(
+def _supervisor_command(
     options: Mapping[str, object], trust: Sequence[Path], more: Sequence[str]
-) -> NoReturn:
+) -> list[str]:
     given = {name: value for name, value in options.items() if value not in ("", None)}
     arguments = [part for name, value in given.items() for part in (name, str(value))]
     arguments += [part for path in trust for part in ("--trust", str(path))]
-    command = [sys.executable, "-I", "-m", "agent.supervisor", *arguments, *more]
-    os.execv(sys.executable, command)  # noqa: S606 — our own interpreter, our own module
+    return [sys.executable, "-I", "-m", "agent.supervisor", *arguments, *more]
 
 
 @application.command()

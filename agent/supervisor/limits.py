@@ -41,6 +41,8 @@ class SupervisorLimits:
     # How often a message channel is read before others get their turn.
     messages_per_turn: int = 256
     tick_seconds: float = 0.1
+    # After this long the service manager is told that we are ready, whether we protect or not.
+    ready_seconds: float = 30.0
     state_seconds: float = 1.0
     losses_seconds: float = 0.5
     # How long losses that are less than an event are gathered before they are reported.

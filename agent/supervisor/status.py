@@ -34,6 +34,11 @@ class StatusSources:
     ledger: Ledger
     reports: Reports
 
+    @property
+    def protecting(self) -> bool:
+        """Whether events are collected and evaluated now."""
+        return self.collecting.collection is not None and self.evaluators.worker is not None
+
 
 def snapshot(sources: StatusSources) -> dict[str, Any]:
     """One JSON document; docs/command-line.md describes its members."""
@@ -46,7 +51,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "uptime_ms": int(sources.uptime_seconds * 1000),
         "rung": sources.collecting.rung,
         "refused_rungs": [dict(one) for one in sources.collecting.refused],
-        "protecting": sources.evaluators.worker is not None,
+        "protecting": sources.protecting,
         "reduced_functionality": bool(reasons),
         "reduced_because": reasons,
         "roles": _roles(sources),

@@ -32,9 +32,10 @@ from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
+from agent.supervisor.service_manager import forget, from_environment
 from agent.supervisor.settings import Settings, boot_id
 from agent.supervisor.signature import TrustedKey
-from agent.supervisor.status import StatusSources, snapshot
+from agent.supervisor.status import StatusSources, reduced, snapshot
 from agent.supervisor.store import Store
 
 Handler = Callable[[], None]
@@ -94,6 +95,8 @@ class Supervisor:
             self._protected,
         )
         self.control = ControlSocket(settings.control, self.status)
+        self.manager = from_environment(os.environ, os.getpid())
+        forget()
         self._stopping = False
         self._watched_losses = 0.0
 
@@ -122,20 +125,21 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """How the sensor is, for people and programs."""
-        return snapshot(
-            StatusSources(
-                settings=self.settings,
-                run=self.run_id,
-                boot_id=self.boot_id,
-                uptime_seconds=time.monotonic() - self.started,
-                flow=self.flow,
-                evaluators=self.evaluators,
-                collecting=self.collecting,
-                linking=self.linking,
-                judging=self.judging,
-                ledger=self.ledger,
-                reports=self.reports,
-            )
+        return snapshot(self._sources())
+
+    def _sources(self) -> StatusSources:
+        return StatusSources(
+            settings=self.settings,
+            run=self.run_id,
+            boot_id=self.boot_id,
+            uptime_seconds=time.monotonic() - self.started,
+            flow=self.flow,
+            evaluators=self.evaluators,
+            collecting=self.collecting,
+            linking=self.linking,
+            judging=self.judging,
+            ledger=self.ledger,
+            reports=self.reports,
         )
 
     def _prepare(self) -> None:
@@ -183,6 +187,8 @@ class Supervisor:
         self.evaluators.reconcile()
         self.judging.resumed()
         self.linking.reconcile()
+        sources = self._sources()
+        self.manager.look(protecting=sources.protecting, reduced=reduced(sources))
 
     def _end_lingering(self, now: float) -> None:
         """A role that has closed its channel and lives on is of no use, and may do harm."""
@@ -260,6 +266,7 @@ class Supervisor:
 
     def _shut_down(self) -> None:
         """Detach, evaluate what is in the rings, let the link store it, end everybody."""
+        self.manager.stopping()
         self._empty_rings()
         self.collecting.close()
         self.ledger.report_pending(all_of_it=True)
