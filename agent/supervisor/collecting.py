@@ -17,7 +17,8 @@ from agent.supervisor.child import Child
 from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.log import Log
-from agent.supervisor.rings import Collection, from_message
+from agent.supervisor.hand_over import from_message
+from agent.supervisor.rings import Collection
 from content.loss_causes import LossCause
 
 ANY_TEMPLATE_TYPE = 0

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.channel import Message, ProtocolViolationError
-from agent.supervisor.rings import Counter, from_message, skipped_in
+from agent.supervisor.hand_over import from_message
+from agent.supervisor.rings import Counter, skipped_in
 from tests.unit.agent.descriptors import none_lost, open_descriptors
 from tests.unit.agent.ring_memory import STRIDE, attached, collection, count, memory, produce, ring
 
