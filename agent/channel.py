@@ -95,8 +95,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "join": _kind(_S, shared=list),
         # supervisor → evaluator. load: descriptors are the attribution record, one per ring, one
         # per Channel File payload. files: [{"hash": hex, "template_type": number, "trial": 1 or 0,
-        # "active_version": version that a file on trial must exceed}]
-        "load": _kind(_S, rung=str, rings=list, files=list, epoch=str),
+        # "active_version": version that a file on trial must exceed}]. epochs: {ring: random name}.
+        "load": _kind(_S, rung=str, rings=list, files=list, epochs=dict),
         # positions: {ring: bytes}. careful: {ring: position up to which events are evaluated one by
         # one}, because a predecessor died in a batch there. aside: {ring: [positions]} of events
         # that are not evaluated again.

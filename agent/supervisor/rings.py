@@ -64,7 +64,6 @@ class RingFacts:
             "bytes": self.size,
             "stride": self.stride,
             "kind": self.kind,
-            "epoch": self.epoch,
         }
 
     def close(self) -> None:

@@ -43,7 +43,7 @@ def test_from_nothing_to_a_worker_and_a_stand_by(theatre: Theatre) -> None:
         {"hash": ONE.hash, "template_type": 1, "trial": 0, "active_version": 0},
         {"hash": TWO.hash, "template_type": 2, "trial": 0, "active_version": 0},
     ]
-    assert load["epoch"] == theatre.rings.epoch
+    assert load["epochs"] == {"1": theatre.rings.epoch, "2": theatre.rings.epoch}
     assert played(first).descriptors == 1 + 2 + 2
     theatre.turn()
     assert len(theatre.pool.members) == 1  # It loads; nobody else is needed for now.
