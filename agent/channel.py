@@ -124,7 +124,20 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "stored": _kind(_L, report=int),
         # supervisor → link. identity comes first, and again when the rung changes; `run` is random
         # per run of the supervisor, so that (run, report) names a report for good.
-        "identity": _kind(_S, agent=str, run=str, rung=str, refused=list, boot_id=str, active=list),
+        # not_collected: Template Types that the rung should supply and that can't be had.
+        "identity": _kind(
+            _S,
+            agent=str,
+            run=str,
+            rung=str,
+            refused=list,
+            not_collected=list,
+            boot_id=str,
+            active=list,
+        ),
+        # processes: [[pid, start time in nanoseconds since boot]] of the sensor's own, those that
+        # are new; before any report about them.
+        "own": _kind(_S, processes=list),
         "outcome": _kind(_S, hash=str, state=str, problems=list),
         "state": _kind(_S, facts=dict, active=list),
         # Numbered reports, sent in rising order; detections carry a DetectionBatch as payload.

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from agent.backoff import Backoff
 from agent.channel import Message, ProtocolViolationError
 from agent.supervisor.child import Child
+from agent.supervisor.hand_over import from_message
 from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.log import Log
-from agent.supervisor.hand_over import from_message
 from agent.supervisor.rings import Collection
 from content.loss_causes import LossCause
 
@@ -65,7 +65,7 @@ class Collecting:
             if self._overdue(self.child, now):
                 self.child.kill()
             return
-        held = self.collection is not None and self.collection.rung.startswith("bpf")
+        held = self.collection is not None and self.collection.in_kernel
         if held or now < self._not_before:
             return
         try:
@@ -112,7 +112,7 @@ class Collecting:
             self._arriving.close()
             self._arriving = None
         collection = self.collection
-        if collection is not None and collection.rung.startswith("bpf"):
+        if collection is not None and collection.in_kernel:
             self.log.say("collector gone", pid=child.pid, attachments=len(collection.attachments))
             return
         if collection is not None and self._blind_since is None:
@@ -156,7 +156,7 @@ class Collecting:
     def _overdue(self, child: Child, now: float) -> bool:
         if self.collection is None or self._blind_since is not None:
             return now - child.started > LIMITS.collector_seconds
-        polls = not self.collection.rung.startswith("bpf")
+        polls = not self.collection.in_kernel
         return polls and now - self._heard > LIMITS.collector_silence_seconds
 
     def _replace(self, new: Collection | None) -> None:

@@ -30,7 +30,6 @@ from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import Collection, RingFacts
 from agent.supervisor.store import StoreError
 
-
 Rings = Mapping[int, RingFacts]
 
 

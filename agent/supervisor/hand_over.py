@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
 from agent.supervisor.rings import WORD, Collection, Counter, RingFacts
+from agent.supervisor.settings import BPF_RUNGS
 
 PAGE = mmap.PAGESIZE
 MAX_RING_BYTES = 1 << 32
@@ -41,7 +42,7 @@ def _collection(message: Message) -> Collection:
     in_order = iter(message.descriptors)
     before_attachments = len(documents) + bool(counters) + len(shared)
     attached = message.descriptors[before_attachments:]
-    if len(message.descriptors) < before_attachments or not (documents or rung.startswith("bpf")):
+    if len(message.descriptors) < before_attachments or not (documents or rung in BPF_RUNGS):
         raise ValueError(f"{len(message.descriptors)} descriptors for {len(documents)} rings")
     epoch = secrets.token_hex(8)
     checked = [_ring(one, next(in_order), epoch) for one in documents]

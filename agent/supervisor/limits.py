@@ -47,9 +47,9 @@ class SupervisorLimits:
     joins: int = 3
     join_first_seconds: float = 1.0
     join_again_seconds: float = 300.0
-    collected_types: int = 256
     # Processes of this run that are known to be ours.
     own_processes: int = 4096
+    own_processes_per_message: int = 1024
     # Channels to roles have numbers from here on, above those of attachments.
     first_channel_descriptor: int = 768
     # How often a message channel is read before others get their turn.

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
+from agent.supervisor.settings import BPF_RUNGS
 from content.loss_causes import LossCause
 
 WORD = struct.Struct("<Q")
@@ -125,7 +126,7 @@ class Collection:
     @property
     def in_kernel(self) -> bool:
         """Whether it goes on without its collector, and can be joined."""
-        return self.rung.startswith("bpf")
+        return self.rung in BPF_RUNGS
 
     @property
     def probes(self) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ from agent.supervisor.collecting import Collecting
 from agent.supervisor.content_flow import ContentFlow, active_documents
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.joining import Joining
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.linking import Linking
 from agent.supervisor.manifest import Quarantined
+from agent.supervisor.needs import Needs
 from agent.supervisor.reports import Reports
 from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
 
@@ -29,6 +31,7 @@ class StatusSources:
     flow: ContentFlow
     evaluators: Evaluators
     collecting: Collecting
+    joining: Joining
     linking: Linking
     judging: Judging
     ledger: Ledger
@@ -51,6 +54,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "reduced_because": reasons,
         "roles": _roles(sources),
         "collection": _collection(sources),
+        "template_types": _template_types(sources),
         "content": {
             "active": active_documents(sources.flow.manifest),
             "unserved": {name: list(found) for name, found in sources.flow.unserved.items()},
@@ -78,6 +82,8 @@ def reduced(sources: StatusSources) -> list[str]:
         reasons.append(f"RUNG_{collecting.rung.upper()}")
         if collecting.rung in RUNGS_WITHOUT_START_TIME:
             reasons.append("PREVENT_OFF")
+    if sources.joining.needs.given_up():
+        reasons.append("TEMPLATE_TYPE_NOT_COLLECTED")
     if sources.evaluators.worker is None:
         reasons.append("NO_EVALUATOR")
     if sources.flow.unserved:
@@ -141,6 +147,30 @@ def _collection(sources: StatusSources) -> dict[str, Any] | None:
             }
             for number, ring in collection.rings.items()
         },
+    }
+
+
+def _template_types(sources: StatusSources) -> dict[str, Any]:
+    """What is collected and what for, and what is needed and is not collected."""
+    needs, collected = sources.joining.needs, sources.joining.collected()
+    missing = [number for number in needs.why if number not in collected]
+    return {
+        "collected": {
+            str(n): [str(why) for why in needs.why.get(n, ())] for n in sorted(collected)
+        },
+        "leaving": sorted(sources.joining.leaving),
+        "missing": {str(number): _missing(needs, number) for number in missing},
+    }
+
+
+def _missing(needs: Needs, number: int) -> dict[str, Any]:
+    trouble = needs.trouble.get(number)
+    return {
+        "why": [str(why) for why in needs.why[number]],
+        "reason": trouble.reason if trouble else "NOT_YET",
+        "detail": trouble.detail if trouble else "",
+        "failures": trouble.failures if trouble else 0,
+        "given_up": trouble is not None and trouble.given_up,
     }
 
 

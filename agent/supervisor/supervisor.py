@@ -12,7 +12,7 @@ import secrets
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +24,18 @@ from agent.supervisor.collecting import Collecting
 from agent.supervisor.content_flow import ContentFlow, active_documents
 from agent.supervisor.control import ControlSocket
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.joining import Joining
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.link_folder import prepare
 from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
+from agent.supervisor.needs import Needs
+from agent.supervisor.own_processes import OwnProcesses
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
-from agent.supervisor.settings import Settings, boot_id
+from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.status import StatusSources, snapshot
 from agent.supervisor.store import Store
@@ -71,18 +74,35 @@ class Supervisor:
         self.children: dict[int, Child] = {}
         self.reports = Reports()
         self.ledger = Ledger(self.run_id, lambda facts: self.reports.add("loss", facts))
+        self.own = OwnProcesses()
+        self.own.add(os.getpid())
         self.linking = Linking(
-            self._start_link, self._identity, self._state, self.reports, self.log, _backoff()
+            self._start_link,
+            self._identity,
+            self._state,
+            self.own,
+            self.reports,
+            self.log,
+            _backoff(),
         )
         self.flow = ContentFlow(self.store, keys, settings.probation_seconds, self.linking.say)
         self.evaluators = Evaluators(_Launcher(self), _backoff(), self.flow.missing)
         self.collecting = Collecting(
             settings.rungs,
-            self._start_collector,
+            lambda rung: self._start_collector(rung, sorted(self.needs.why)),
             self.ledger,
             self.log,
             _backoff(),
             self._collection_changed,
+        )
+        self.needs = Needs(settings.collect, settings.detach_after_seconds)
+        self.joining = Joining(
+            self.needs,
+            lambda numbers: self._start_collector(self.collecting.rung, numbers, "--join"),
+            self.evaluators.held_rings,
+            self._rings_changed,
+            self.ledger,
+            self.log,
         )
         self.judging = Judging(
             self.run_id,
@@ -115,6 +135,7 @@ class Supervisor:
             self.log.say("can't start", role=role, because=error)
             raise
         self.children[child.pidfd] = child
+        self.own.add(child.pid)
         self._watch(child.channel.fileno(), lambda: self._read(child))
         self._watch(child.stderr, lambda: self._read_output(child))
         self._watch(child.pidfd, lambda: self._ended(child))
@@ -131,6 +152,7 @@ class Supervisor:
                 flow=self.flow,
                 evaluators=self.evaluators,
                 collecting=self.collecting,
+                joining=self.joining,
                 linking=self.linking,
                 judging=self.judging,
                 ledger=self.ledger,
@@ -170,7 +192,7 @@ class Supervisor:
             self._watched_losses = now
             if self.collecting.collection is not None:
                 self.ledger.watch(self.collecting.collection)
-        self.collecting.reconcile()
+        self._collect_what_is_needed(now)
         if self.flow.accept_due():
             self.judging.history.forget()
         self.flow.retry_commit()
@@ -184,6 +206,17 @@ class Supervisor:
         self.judging.resumed()
         self.linking.reconcile()
 
+    def _collect_what_is_needed(self, now: float) -> None:
+        told = self.needs.given_up().keys()
+        in_force, on_their_way = self.flow.types_in_force(), self.flow.types_on_their_way()
+        self.needs.update(in_force, on_their_way, self.joining.collected(), now)
+        self.collecting.reconcile()
+        self.joining.reconcile()
+        for number, trouble in self.needs.given_up().items():
+            self.flow.cannot_collect(number, trouble.reason, trouble.detail)
+        if self.needs.given_up().keys() != told:
+            self.linking.introduce_again()
+
     def _end_lingering(self, now: float) -> None:
         """A role that has closed its channel and lives on is of no use, and may do harm."""
         for child in self.children.values():
@@ -195,7 +228,7 @@ class Supervisor:
         collection = self.collecting.collection
         if collection is None or not collection.complete or self.evaluators.on_trial is not None:
             return
-        trial = self.flow.candidate_set()
+        trial = self.flow.candidate_set(self.joining.ready_for_trial)
         if trial is not None:
             files, candidate = trial
             version = self.flow.active_version(candidate.template_type)
@@ -207,7 +240,7 @@ class Supervisor:
                 self._dispatch(child, message)
         except ProtocolViolationError as error:
             self.log.say("protocol violation", role=child.role, pid=child.pid, error=error)
-            self._blame_protocol(child)
+            self._blame_protocol(child, error)
         if child.closed and child.channel.fileno() in self.selector.get_map():
             self.selector.unregister(child.channel.fileno())
 
@@ -216,6 +249,8 @@ class Supervisor:
             self.judging.message(child, message)
         elif child.role is Role.LINK:
             self.linking.message(message, self.flow)
+        elif child is self.joining.child:
+            self.joining.message(message)
         elif message.kind == "attached":
             self.collecting.attached(child, message)
         elif message.kind == "attachments":
@@ -227,7 +262,9 @@ class Supervisor:
         elif message.kind == "heartbeat":
             self.collecting.heard()
 
-    def _blame_protocol(self, child: Child) -> None:
+    def _blame_protocol(self, child: Child, error: ProtocolViolationError) -> None:
+        if child is self.joining.child:
+            self.joining.blamed(error)
         one = self.evaluators.by_child(child)
         if one is not None:
             self.evaluators.blame_protocol(one)
@@ -254,12 +291,15 @@ class Supervisor:
             self.judging.ended(one)
         elif child is self.collecting.child:
             self.collecting.ended(child)
+        elif child is self.joining.child:
+            self.joining.ended(child)
         elif child is self.linking.child:
             self.linking.ended(child)
         child.close()
 
     def _shut_down(self) -> None:
         """Detach, evaluate what is in the rings, let the link store it, end everybody."""
+        self.joining.close()
         self._empty_rings()
         self.collecting.close()
         self.ledger.report_pending(all_of_it=True)
@@ -293,9 +333,11 @@ class Supervisor:
                 key.data()
             self.linking.flush()
 
-    def _start_collector(self, rung: str) -> Child:
+    def _start_collector(self, rung: str, numbers: Sequence[int], *more: str) -> Child:
+        """A collector of these Template Types; below BPF, of all that the rung can see."""
         size = ["--ring-bytes", str(self.settings.ring_bytes)] if self.settings.ring_bytes else []
-        return self.spawn(Role.COLLECTOR, "--rung", rung, *size)
+        types = ["--types", ",".join(map(str, numbers))] if rung in BPF_RUNGS else []
+        return self.spawn(Role.COLLECTOR, "--rung", rung, *types, *size, *more)
 
     def _start_link(self) -> Child:
         arguments = [
@@ -310,9 +352,16 @@ class Supervisor:
 
     def _collection_changed(self) -> None:
         self.evaluators.change_rings(self.collecting.collection)
+        self.joining.collection_changed(self.collecting.collection)
         self.judging.history.rings_changed()
         self.flow.supply_changed()
         self.linking.introduce_again()
+
+    def _rings_changed(self) -> None:
+        """Template Types came or went, and collection goes on: evaluators follow one by one."""
+        self.evaluators.change_some_rings()
+        self.judging.history.rings_changed()
+        self.flow.supply_changed()
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -320,6 +369,7 @@ class Supervisor:
             "run": self.run_id,
             "rung": self.collecting.rung,
             "refused": list(self.collecting.refused),
+            "not_collected": sorted(self.needs.given_up()),
             "boot_id": self.boot_id,
             "active": active_documents(self.flow.manifest),
         }

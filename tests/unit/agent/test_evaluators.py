@@ -1,5 +1,6 @@
 """The pool of evaluators: whatever happened before, it takes the next step to what is wanted."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -63,7 +64,7 @@ def test_nothing_happens_without_rings(theatre: Theatre) -> None:
     """Evaluators would be started, and die, before there is anything to evaluate."""
     started = []
     for awaited in (1, 0):
-        theatre.rings.awaited = awaited
+        theatre.rings.awaited = deque([(frozenset[int](), "")] * awaited)
         theatre.turn()
         started.append(len(theatre.children))
     assert started == [0, 1]
