@@ -11,6 +11,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
@@ -28,14 +29,17 @@ _KINDS = ("bpf", "memfd")
 def from_message(message: Message) -> Collection:
     """What an `attached` message hands over; ProtocolViolationError if it doesn't add up."""
     try:
-        return _collection(message)
+        with ExitStack() as mapped:
+            collection = _collection(message, mapped)
+            mapped.pop_all()
+            return collection
     except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         for descriptor in message.descriptors:
             os.close(descriptor)
         raise ProtocolViolationError(f"attached: {error!r:.200}") from error
 
 
-def _collection(message: Message) -> Collection:
+def _collection(message: Message, mapped: ExitStack) -> Collection:
     documents, rung = message["rings"], str(message["rung"])
     counters = tuple(Counter(str(c["cause"]), int(c["template_type"])) for c in message["counters"])
     shared = _names(message["shared"])
@@ -45,7 +49,7 @@ def _collection(message: Message) -> Collection:
     if len(message.descriptors) < before_attachments or not (documents or rung in BPF_RUNGS):
         raise ValueError(f"{len(message.descriptors)} descriptors for {len(documents)} rings")
     epoch = secrets.token_hex(8)
-    checked = [_ring(one, next(in_order), epoch) for one in documents]
+    checked = [_ring(one, next(in_order), epoch, mapped) for one in documents]
     rings = {ring.template_type: ring for ring in checked}
     if len(rings) < len(checked):
         raise ValueError("two rings of one Template Type")
@@ -58,7 +62,7 @@ def _collection(message: Message) -> Collection:
         rung=rung,
         rings=rings,
         counters=counters,
-        counters_map=_map_counters(counters_descriptor, len(counters)),
+        counters_map=_map_counters(counters_descriptor, len(counters), mapped),
         counters_descriptor=counters_descriptor,
         shared=dict(zip(shared, in_order, strict=False)),
         awaited=deque(zip(serves, probes, strict=True)),
@@ -91,13 +95,13 @@ def _served(numbers: Any, rings: Mapping[int, RingFacts]) -> frozenset[int]:
     return frozenset(numbers)
 
 
-def _map_counters(descriptor: int | None, slots: int) -> mmap.mmap | None:
+def _map_counters(descriptor: int | None, slots: int, mapped: ExitStack) -> mmap.mmap | None:
     if descriptor is None:
         return None
-    return _map(descriptor, -(-slots * WORD.size // PAGE) * PAGE)
+    return mapped.enter_context(_map(descriptor, -(-slots * WORD.size // PAGE) * PAGE))
 
 
-def _ring(document: Mapping[str, Any], descriptor: int, epoch: str) -> RingFacts:
+def _ring(document: Mapping[str, Any], descriptor: int, epoch: str, mapped: ExitStack) -> RingFacts:
     size, stride, kind = document["bytes"], document["stride"], document["kind"]
     number = document["template_type"]
     for value in (size, stride, number):
@@ -105,7 +109,8 @@ def _ring(document: Mapping[str, Any], descriptor: int, epoch: str) -> RingFacts
             raise ValueError(f"ring {document!r:.120}")
     if kind not in _KINDS or stride % 8 or size < stride or size > MAX_RING_BYTES:
         raise ValueError(f"ring {document!r:.120}")
-    return RingFacts(number, size, stride, kind, descriptor, _map(descriptor, PAGE, PAGE), epoch)
+    producer = mapped.enter_context(_map(descriptor, PAGE, PAGE))
+    return RingFacts(number, size, stride, kind, descriptor, producer, epoch)
 
 
 def _map(descriptor: int, size: int, offset: int = 0) -> mmap.mmap:

@@ -85,8 +85,8 @@ class Joining:
             child.kill()
         if collection is None or not collection.in_kernel:
             return
-        for ring in collection.close_retired(self.held()):
-            self.ledger.add(LossCause.COLLECTION_ENDED, ring.template_type, ring.backlog())
+        for number, left in collection.close_retired(self.held()).items():
+            self.ledger.add(LossCause.COLLECTION_ENDED, number, left)
         self._leave(collection, now)
         wanted = self.needs.to_join({*collection.rings}, now)
         if child is None and wanted:

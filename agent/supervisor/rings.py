@@ -190,13 +190,14 @@ class Collection:
         self.retired.append(self.rings[number])
         self.rings = {n: ring for n, ring in self.rings.items() if n != number}
 
-    def close_retired(self, held: Sequence[RingFacts]) -> list[RingFacts]:
-        """Give up the retired rings that nobody holds; returns them."""
+    def close_retired(self, held: Sequence[RingFacts]) -> dict[int, int]:
+        """Give up the retired rings that nobody holds; how many events were left in which."""
         closed = [ring for ring in self.retired if ring not in held]
         self.retired = [ring for ring in self.retired if ring in held]
+        left = {ring.template_type: ring.backlog() for ring in closed}
         for ring in closed:
             ring.close()
-        return closed
+        return left
 
     def lost(self) -> Iterator[tuple[Counter, int]]:
         """Every counter with its count since collection began.
