@@ -197,7 +197,7 @@ class Joining:
     def _leave(self, collection: Collection, now: float) -> None:
         """Close attachments of what is not needed, and then give up its rings."""
         if not self.leaving:
-            self.leaving = collection.separable(self.needs.to_detach(now))
+            self.leaving = self.needs.to_detach(now)
             if self.leaving:
                 self.log.say("not needed", template_types=sorted(self.leaving))
             return

@@ -17,7 +17,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
@@ -85,7 +85,8 @@ class Counter:
 class Attachment:
     """A descriptor that keeps a program attached, or is the program.
 
-    serves: the Template Types that it exists for; none means lineage, which all need.
+    serves: the Template Types that it exists for; none means lineage, which all need. Records of a
+    type are written by programs that serve only that one; what serves several keeps house for them.
     probe: what it is attached to; empty for a program.
     """
 
@@ -154,22 +155,6 @@ class Collection:
         self._programs = None
         other.rings, other.attachments = {}, []
 
-    def separable(self, numbers: AbstractSet[int]) -> frozenset[int]:
-        """Those of these Template Types that no attachment serves together with others.
-
-        A program fills in the records of all types that it serves: while it has to stay, nobody can
-        stop it from writing to any of their rings.
-        """
-        leaving = frozenset(numbers)
-        while bound := {
-            number
-            for one in self.attachments
-            if one.serves & leaving and not one.serves <= leaving
-            for number in one.serves & leaving
-        }:
-            leaving -= bound
-        return leaving
-
     def detach_one(self, numbers: AbstractSet[int]) -> bool:
         """Close the newest attachment that serves only these; False where there is none left.
 
@@ -186,7 +171,9 @@ class Collection:
         return False
 
     def retire(self, number: int) -> None:
-        """New evaluators don't get this ring any more; `close_retired` gives it up."""
+        """A type has left: new evaluators don't get its ring, `close_retired` gives it up."""
+        gone = {number}
+        self.attachments = [replace(one, serves=one.serves - gone) for one in self.attachments]
         self.retired.append(self.rings[number])
         self.rings = {n: ring for n, ring in self.rings.items() if n != number}
 

@@ -35,7 +35,7 @@ def handed_over(
 
 
 def running() -> Collection:
-    """Lineage, Template Type 1, and 3 with 4, which have a program in common."""
+    """Lineage, Template Type 1, and 3 with 4, with one that serves both."""
     return from_message(
         handed_over(
             [1, 3, 4],
