@@ -69,11 +69,26 @@ _S, _C, _E, _L = Sender.SUPERVISOR, Sender.COLLECTOR, Sender.EVALUATOR, Sender.L
 
 MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
     {
-        # collector → supervisor. attached: descriptors are one per ring, then the counters map,
-        # then attachments; `more` says that further descriptors follow in another message.
-        # A ring has template_type, bytes, stride and kind (bpf or memfd); a counter, which is one
-        # slot of 8 bytes in the counters map, has cause and template_type.
-        "attached": _kind(_C, rung=str, rings=list, counters=list, probes=list, more=int),
+        # supervisor → a collector that joins a running collection. Descriptors are the counters
+        # map, then the maps that `shared` names.
+        "join": _kind(_S, shared=list),
+        # collector → supervisor. attached: descriptors are one per ring, then the counters map if
+        # `counters` is not empty, then the maps that `shared` names, then attachments and programs;
+        # `more` says that further descriptors follow in another message. A ring has template_type,
+        # bytes, stride and kind (bpf or memfd); a counter, which is one slot of 8 bytes in the
+        # counters map, has cause and template_type. serves: for each of the attachments and programs,
+        # those that follow included, the list of Template Types that it is there for; an empty list
+        # says lineage, which every type needs. Who joins has neither counters nor shared maps.
+        "attached": _kind(
+            _C,
+            rung=str,
+            rings=list,
+            counters=list,
+            shared=list,
+            serves=list,
+            probes=list,
+            more=int,
+        ),
         "attachments": _kind(_C, more=int),
         "failed": _kind(_C, rung=str, reason=str, detail=str),
         # A polling collector has not looked from one moment to the other (nanoseconds since boot),

@@ -138,9 +138,7 @@ class Placement:
     serves: tuple[str, ...]
 
 
-def placements(
-    wanted: Collection[str], calls: Iterable[SystemCall], rung: Rung
-) -> list[Placement]:
+def placements(wanted: Collection[str], calls: Iterable[SystemCall], rung: Rung) -> list[Placement]:
     """Everything but lineage for these Template Types, in the order in which it is attached.
 
     calls: those that this kernel has. Exits come before entries, so that no exit is missed.
@@ -160,6 +158,4 @@ def placements(
 
 
 def _placement(call: SystemCall, side: str, function: str) -> Placement:
-    return Placement(
-        Tracepoint(CATEGORY, f"{side}_{call.name}", function), (call.template_type,)
-    )
+    return Placement(Tracepoint(CATEGORY, f"{side}_{call.name}", function), (call.template_type,))
