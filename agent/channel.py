@@ -69,20 +69,24 @@ _S, _C, _E, _L = Sender.SUPERVISOR, Sender.COLLECTOR, Sender.EVALUATOR, Sender.L
 
 MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
     {
-        # collector → supervisor. attached: descriptors are one per ring, then the counters map,
-        # then the maps named in `shared`, then attachments; `more` says that further descriptors
-        # follow in another message. A ring has template_type, bytes, stride and kind (bpf or
-        # memfd); a counter, which is one slot of 8 bytes in the counters map, has cause and
-        # template_type. serves: for each attachment, those of later messages included, the numbers
-        # of the Template Types that it exists for; none means lineage, which always stays.
+        # supervisor → a collector that joins a running collection. Descriptors are the counters
+        # map, then the maps that `shared` names.
+        "join": _kind(_S, shared=list),
+        # collector → supervisor. attached: descriptors are one per ring, then the counters map if
+        # `counters` is not empty, then the maps that `shared` names, then attachments and programs;
+        # `more` says that further descriptors follow in another message. A ring has template_type,
+        # bytes, stride and kind (bpf or memfd); a counter, which is one slot of 8 bytes in the
+        # counters map, has cause and template_type. serves: for each of the attachments and programs,
+        # those that follow included, the list of Template Types that it is there for; an empty list
+        # says lineage, which every type needs. Who joins has neither counters nor shared maps.
         "attached": _kind(
             _C,
             rung=str,
             rings=list,
             counters=list,
-            probes=list,
             shared=list,
             serves=list,
+            probes=list,
             more=int,
         ),
         "attachments": _kind(_C, more=int),
@@ -90,9 +94,6 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # A polling collector has not looked from one moment to the other (nanoseconds since boot),
         # so that so many looks are missing.
         "late": _kind(_C, from_ns=int, to_ns=int, missed=int),
-        # supervisor → collector that joins a running collection: descriptors are the counters map,
-        # then the maps named in `shared`.
-        "join": _kind(_S, shared=list),
         # supervisor → evaluator. load: descriptors are the attribution record, one per ring, one
         # per Channel File payload. files: [{"hash": hex, "template_type": number, "trial": 1 or 0,
         # "active_version": version that a file on trial must exceed}]. epochs: {ring: random name}.
