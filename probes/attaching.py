@@ -25,8 +25,8 @@ class Attached:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Where something is attached, each place once."""
-        return tuple(dict.fromkeys(_name(placement) for placement in self.placements))
+        """Where each of them is attached."""
+        return tuple(_name(placement) for placement in self.placements)
 
     def serves(self, programs: Iterable[str]) -> tuple[tuple[int, ...], ...]:
         """The Template Types that each attachment, then each of these programs is there for."""

@@ -183,13 +183,18 @@ def _seen(
 def _ring_bytes(
     types: Mapping[int, TemplateType], wanted: Sequence[int] | None, same: int | None
 ) -> dict[int, int]:
-    """Bytes by number for the types wanted: all of them where nobody says which."""
+    """Bytes by number for the types wanted: all of them where nobody says which.
+
+    One that is not known here (content of a newer release wants it) must not cost the others: it is
+    left out, like one that the rung can't see.
+    """
     unknown = set(wanted or ()) - set(types)
     if unknown:
-        sys.exit(f"agent.collector: --types: no Template Type {sorted(unknown)}")
+        sys.stderr.write(f"agent.collector: --types: no Template Type {sorted(unknown)}\n")
     return {
         number: same or LIMITS.ring_bytes.get(number, LIMITS.other_ring_bytes)
         for number in (types if wanted is None else wanted)
+        if number not in unknown
     }
 
 

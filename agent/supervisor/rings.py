@@ -132,7 +132,8 @@ class Collection:
     @property
     def probes(self) -> tuple[str, ...]:
         """What is attached, and what the collector named beside that."""
-        return (*(one.probe for one in self.attachments if one.probe), *self.absent)
+        attached = dict.fromkeys(one.probe for one in self.attachments if one.probe)
+        return (*attached, *self.absent)
 
     def add_attachments(self, message: Message) -> None:
         """Further descriptors, which keep programs attached."""
