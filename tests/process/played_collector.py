@@ -43,7 +43,9 @@ def main() -> None:
     if plan.get("dies"):
         os.kill(os.getpid(), signal.SIGKILL)
     if "fails" in plan:
-        send(channel, "failed", rung="bpf_btf", reason=plan["fails"], detail="words of the verifier")
+        send(
+            channel, "failed", rung="bpf_btf", reason=plan["fails"], detail="words of the verifier"
+        )
         return
     _hand_over(channel, plan)
 
