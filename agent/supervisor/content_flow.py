@@ -96,7 +96,8 @@ class ContentFlow:
     ) -> tuple[FileSet, LoadedFile] | None:
         """The set for the next trial, and the file on trial in it; None if nothing waits.
 
-        ready: whether content of a Template Type can be tried already; others let it pass. A trial that came to nothing, because its evaluator could not start or its rings went away,
+        ready: whether content of a Template Type can be tried already; what can't lets others pass.
+        A trial that came to nothing, because its evaluator could not start or its rings went away,
         is held again.
         """
         if self.on_trial is None:

@@ -29,6 +29,7 @@ from agent.supervisor.evaluator_process import Evaluator, FileSet, LoadedFile, S
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import Collection, RingFacts
 from agent.supervisor.store import StoreError
+from agent.supervisor.take_over import TakeOver
 
 Rings = Mapping[int, RingFacts]
 
@@ -41,34 +42,6 @@ class Launcher(Protocol):
 
     def payload_descriptor(self, content_hash: str) -> int:
         """A sealed memfd with a stored payload, owned by the caller; OSError or StoreError."""
-
-
-@dataclass(slots=True)
-class TakeOver:
-    """What the next worker must know about events that earlier ones died on."""
-
-    careful: dict[int, int] = field(default_factory=dict)
-    aside: dict[int, set[int]] = field(default_factory=dict)
-
-    def careful_field(self) -> dict[str, int]:
-        """As the `go` message carries it."""
-        return {str(ring): until for ring, until in self.careful.items()}
-
-    def aside_field(self) -> dict[str, list[int]]:
-        """As the `go` message carries it."""
-        return {str(ring): sorted(at) for ring, at in self.aside.items()}
-
-    def aside_between(self, ring: int, start: int, end: int) -> int:
-        """How many events in that stretch of a ring are set aside."""
-        return sum(start <= at < end for at in self.aside.get(ring, ()))
-
-    def prune(self, collection: Collection) -> None:
-        """Forget what lies behind the positions."""
-        for number, ring in collection.rings.items():
-            if self.careful.get(number, 0) <= ring.position:
-                self.careful.pop(number, None)
-            ahead = {at for at in self.aside.get(number, ()) if at >= ring.position}
-            self.aside[number] = ahead
 
 
 @dataclass(slots=True)
@@ -197,11 +170,7 @@ class Evaluators:
 
         Evaluators are replaced one after the other, at the positions of the rings that stay.
         """
-        rings = self.collection.rings if self.collection else {}
-        for gone in self.take_over.careful.keys() - rings.keys():
-            del self.take_over.careful[gone]
-        for gone in self.take_over.aside.keys() - rings.keys():
-            del self.take_over.aside[gone]
+        self.take_over.keep_only(self.collection.rings.keys() if self.collection else set())
 
     def held_rings(self) -> list[RingFacts]:
         """Rings that some evaluator may still speak of."""

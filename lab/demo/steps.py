@@ -124,9 +124,10 @@ def _start_agent(demo: Demonstration) -> str:
     collected = status["template_types"]["collected"]
     if collected:
         raise ClaimError(f"collects Template Types {', '.join(collected)}, which nothing needs")
+    probes = len(status["collection"]["probes"])
     return (
-        f"rung {status['rung']}, {len(status['collection']['probes'])} probes attached, for lineage "
-        f"only, {time.monotonic() - started:.2f} s after start"
+        f"rung {status['rung']}, {probes} probes attached, for lineage only, "
+        f"{time.monotonic() - started:.2f} s after start"
     )
 
 

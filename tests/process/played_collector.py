@@ -36,7 +36,7 @@ def main() -> None:
         return
     joined = receive(channel, Sender.SUPERVISOR)
     assert joined is not None
-    found = [os.readlink(f"/proc/self/fd/{one}") for one in joined.descriptors]
+    found = [str(Path(f"/proc/self/fd/{one}").readlink()) for one in joined.descriptors]
     expected = ["counters", *joined["shared"]]
     assert [f"/memfd:{name} (deleted)" for name in expected] == found, found
     plan = next(one for one in script["joins"] if one["types"] in (options.types, "any"))
