@@ -19,7 +19,13 @@ from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.log import Log
 from agent.supervisor.rings import Collection
+from agent.supervisor.settings import BPF_RUNGS
 from content.loss_causes import LossCause
+
+PERHAPS_ONE_TYPE = frozenset(
+    {"COMPILE_FAILED", "VERIFIER_REFUSED", "ATTACH_FAILED", "COLLECTOR_DIED"}
+)
+"""Reasons for which one Template Type may be to blame, and not the rung."""
 
 ANY_TEMPLATE_TYPE = 0
 BOOT_NS = 0
@@ -40,6 +46,9 @@ class Collecting:
     child: Child | None = None
     collection: Collection | None = None
     refused: list[dict[str, str]] = field(default_factory=list)
+    # Whether the next collector begins without any Template Type: these join one by one then, so
+    # that one which is refused does not cost the rung.
+    lineage_alone: bool = False
     _level: int = 0
     _deaths: int = 0
     _not_before: float = 0.0
@@ -171,8 +180,14 @@ class Collecting:
 
     def _next_rung(self, reason: str, detail: str) -> None:
         self._deaths = 0
+        rung = self.rungs[self._level]
+        if rung in BPF_RUNGS and reason in PERHAPS_ONE_TYPE and not self.lineage_alone:
+            self.lineage_alone = True
+            self.log.say("rung again, with lineage alone", rung=rung, because=f"{reason}: {detail}")
+            return
+        self.lineage_alone = False
         refused = {
-            "rung": self.rungs[self._level],
+            "rung": rung,
             "reason": reason,
             "detail": detail[-LIMITS.refusal_characters :],
         }

@@ -101,13 +101,13 @@ def _roles(sources: StatusSources) -> dict[str, Any]:
     members = sources.evaluators.members
     standby = [one for one in members if one.stage in (Stage.LOADING, Stage.READY)]
     link = sources.linking.child
-    collector = sources.collecting.child
+    collector = sources.collecting.child or sources.joining.child
     worker = sources.evaluators.worker
     return {
         "supervisor": {"pid": os.getpid()},
         "collector": {
             "pid": collector.pid if collector else None,
-            "state": _collector_state(sources.collecting),
+            "state": _collector_state(sources),
         },
         "evaluator": _evaluator(worker) if worker else None,
         "standby": [_evaluator(one) for one in standby],
@@ -115,7 +115,10 @@ def _roles(sources: StatusSources) -> dict[str, Any]:
     }
 
 
-def _collector_state(collecting: Collecting) -> str:
+def _collector_state(sources: StatusSources) -> str:
+    collecting = sources.collecting
+    if sources.joining.child is not None:
+        return "joins"
     if collecting.child is not None:
         return "polls" if collecting.collection else "attaches"
     return "attached and gone" if collecting.collection else "missing"

@@ -89,7 +89,7 @@ class Supervisor:
         self.evaluators = Evaluators(_Launcher(self), _backoff(), self.flow.missing)
         self.collecting = Collecting(
             settings.rungs,
-            lambda rung: self._start_collector(rung, sorted(self.needs.why)),
+            self._start_first_collector,
             self.ledger,
             self.log,
             _backoff(),
@@ -332,6 +332,11 @@ class Supervisor:
             for key, _ in self.selector.select(LIMITS.tick_seconds):
                 key.data()
             self.linking.flush()
+
+    def _start_first_collector(self, rung: str) -> Child:
+        return self._start_collector(
+            rung, [] if self.collecting.lineage_alone else sorted(self.needs.why)
+        )
 
     def _start_collector(self, rung: str, numbers: Sequence[int], *more: str) -> Child:
         """A collector of these Template Types; below BPF, of all that the rung can see."""

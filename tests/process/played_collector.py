@@ -32,7 +32,11 @@ def main() -> None:
     script = json.loads((_state_folder() / "script.json").read_text(encoding="utf-8"))
     _note(options)
     if not options.join:
-        _hand_over(channel, script["first"], shared=SHARED)
+        plan = script["first"]
+        if "fails" in plan and options.types:
+            _fail(channel, plan["fails"])
+        else:
+            _hand_over(channel, plan, shared=SHARED)
         return
     joined = receive(channel, Sender.SUPERVISOR)
     assert joined is not None
@@ -43,11 +47,13 @@ def main() -> None:
     if plan.get("dies"):
         os.kill(os.getpid(), signal.SIGKILL)
     if "fails" in plan:
-        send(
-            channel, "failed", rung="bpf_btf", reason=plan["fails"], detail="words of the verifier"
-        )
+        _fail(channel, plan["fails"])
         return
     _hand_over(channel, plan)
+
+
+def _fail(channel: socket.socket, reason: str) -> None:
+    send(channel, "failed", rung="bpf_btf", reason=reason, detail="words of the verifier")
 
 
 def _hand_over(channel: socket.socket, plan: Mapping[str, Any], shared: Sequence[str] = ()) -> None:

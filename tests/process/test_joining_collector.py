@@ -168,6 +168,23 @@ def test_a_type_that_cannot_be_had_is_reported_and_the_rest_goes_on(
     assert f"reason={reason}" in one.log()
 
 
+def test_one_type_that_is_refused_at_the_start_does_not_cost_the_rung(sensor: Starter) -> None:
+    """A kernel that refuses one program would cost a host six Template Types and prevention."""
+    refuses = {"fails": "VERIFIER_REFUSED"}
+    one = sensor(
+        {**refuses, "rings": [], "serves": [[]]},
+        {"types": "1,4", **refuses},
+        {"types": "1", "rings": [PROCESS], "serves": [[PROCESS]], "events": 2},
+        {"types": "4", **refuses},
+        collect="1,4",
+    )
+    now = one.wait(lambda now: bool(_trouble(now).get("given_up")), 30.0)
+    assert (now["rung"], now["refused_rungs"]) == ("bpf_btf", [])
+    assert now["reduced_because"] == ["TEMPLATE_TYPE_NOT_COLLECTED"]
+    one.wait(lambda now: rings(now) == {"1": (2, 2)})
+    assert one.asked()[:4] == ["first 1,4", "first ", "join 1,4", "join 1"]
+
+
 def test_what_nothing_needs_leaves_and_its_events_are_evaluated_first(sensor: Starter) -> None:
     """A host would pay for probes that nothing needs, or lose what they had seen."""
     first = {"rings": [PROCESS, FILE], "serves": [[], [PROCESS], [FILE], [PROCESS, FILE]]}
