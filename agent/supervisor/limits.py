@@ -45,6 +45,9 @@ class SupervisorLimits:
     # A Template Type that can't be joined: tries, how long to wait between them (doubled each
     # time), and how long from then on, while it is reported as not to be had.
     joins: int = 3
+    # Content of several types that arrives together is joined together, by one compiler: so long
+    # nothing new has to be needed.
+    join_settle_seconds: float = 0.1
     join_first_seconds: float = 1.0
     join_again_seconds: float = 300.0
     # Processes of this run that are known to be ours.

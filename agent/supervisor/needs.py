@@ -49,11 +49,12 @@ class Needs:
     """What is needed now, since when, and what could not be had.
 
     policy: collected whatever the content says. grace: how long (seconds) a type stays attached
-    that nothing needs.
+    that nothing needs. settle: how long nothing new has to be needed before anything joins.
     """
 
     policy: frozenset[int] = frozenset()
     grace: float = LIMITS.detach_after_seconds
+    settle: float = LIMITS.join_settle_seconds
     why: Mapping[int, tuple[Why, ...]] = field(default_factory=dict)
     trouble: dict[int, Trouble] = field(default_factory=dict)
     _since: dict[int, float] = field(default_factory=dict)
@@ -76,6 +77,8 @@ class Needs:
         """What to join now: what has never failed, else one that has and whose time has come."""
         missing = sorted(number for number in self.why if number not in collected)
         fresh = tuple(number for number in missing if number not in self.trouble)
+        if any(now - self._since[number] < self.settle for number in fresh):
+            return ()
         again = (number for number in missing if self._due(number, now))
         return fresh or tuple(number for _, number in zip(range(1), again, strict=False))
 

@@ -57,7 +57,7 @@ class World:
     held: list[RingFacts] = field(default_factory=list)
     changes: int = 0
     told: list[Mapping[str, Any]] = field(default_factory=list)
-    needs: Needs = field(default_factory=lambda: Needs(grace=GRACE))
+    needs: Needs = field(default_factory=lambda: Needs(grace=GRACE, settle=0.0))
     collection: Collection = field(default_factory=running)
     joining: Joining = field(init=False)
 

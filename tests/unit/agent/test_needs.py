@@ -14,7 +14,7 @@ GRACE = 60.0
 
 def needing(*numbers: int, collected: frozenset[int] = frozenset(), now: float = 0.0) -> Needs:
     """Needs of content in force for these types."""
-    needs = Needs(grace=GRACE)
+    needs = Needs(grace=GRACE, settle=0.0)
     needs.update(numbers, (), collected, now)
     return needs
 
@@ -123,3 +123,18 @@ def test_how_long_a_type_was_waited_for() -> None:
     needs = needing(1, now=10.0)
     needs.update({1, 2}, (), (), 12.0)
     assert needs.joined((1, 2), 13.0) == 3.0
+
+
+def test_what_arrives_together_joins_together() -> None:
+    """Ten Channel Files at once would make ten compilers run, one after the other."""
+    needs = Needs(grace=GRACE, settle=0.1)
+    needs.update({1}, (), (), 5.0)
+    assert needs.to_join((), 5.0) == ()
+    needs.update({1, 2}, (), (), 5.08)
+    assert needs.to_join((), 5.11) == ()
+    assert needs.to_join((), 5.19) == (1, 2)
+    needs.failed((1, 2), "VERIFIER_REFUSED", "words", 5.19)
+    again = 5.19 + LIMITS.join_first_seconds
+    needs.update({1, 2, 3}, (), (), again)
+    assert needs.to_join((), again) == ()
+    assert needs.to_join((), again + 0.1) == (3,)
