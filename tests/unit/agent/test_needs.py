@@ -137,4 +137,4 @@ def test_what_arrives_together_joins_together() -> None:
     again = 5.19 + LIMITS.join_first_seconds
     needs.update({1, 2, 3}, (), (), again)
     assert needs.to_join((), again) == ()
-    assert needs.to_join((), again + 0.1) == (3,)
+    assert needs.to_join((), again + 0.2) == (3,)
