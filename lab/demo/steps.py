@@ -161,7 +161,7 @@ def _push(world: World) -> str:
     files = sorted(str(path) for path in packed.glob("*.channel"))
     key = str(world.operator_folder / "signing.key")
     run_json("cloud", "push", *files, "--folder", str(world.cloud_folder), "--key", key)
-    status = world.wait("content in force for all Template Types", _all_in_force, 60.0)
+    status = world.wait("content in force for all Template Types", _all_in_force, 120.0)
     said = [f"type {f['template_type']} v{f['version']}" for f in status["content"]["active"]]
     probes = len(status["collection"]["probes"])
     return f"{len(files)} Channel Files, for which {probes} probes are attached: {', '.join(said)}"
