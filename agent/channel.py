@@ -69,11 +69,26 @@ _S, _C, _E, _L = Sender.SUPERVISOR, Sender.COLLECTOR, Sender.EVALUATOR, Sender.L
 
 MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
     {
-        # collector → supervisor. attached: descriptors are one per ring, then the counters map,
-        # then attachments; `more` says that further descriptors follow in another message.
-        # A ring has template_type, bytes, stride and kind (bpf or memfd); a counter, which is one
-        # slot of 8 bytes in the counters map, has cause and template_type.
-        "attached": _kind(_C, rung=str, rings=list, counters=list, probes=list, more=int),
+        # supervisor → a collector that joins a running collection. Descriptors are the counters
+        # map, then the maps that `shared` names.
+        "join": _kind(_S, shared=list),
+        # collector → supervisor. attached: descriptors are one per ring, then the counters map if
+        # `counters` is not empty, then the maps that `shared` names, then attachments and programs;
+        # `more` says that further descriptors follow in another message. A ring has template_type,
+        # bytes, stride and kind (bpf or memfd); a counter, which is one slot of 8 bytes in the
+        # counters map, has cause and template_type. serves: for each of the attachments and programs,
+        # those that follow included, the list of Template Types that it is there for; an empty list
+        # says lineage, which every type needs. Who joins has neither counters nor shared maps.
+        "attached": _kind(
+            _C,
+            rung=str,
+            rings=list,
+            counters=list,
+            shared=list,
+            serves=list,
+            probes=list,
+            more=int,
+        ),
         "attachments": _kind(_C, more=int),
         "failed": _kind(_C, rung=str, reason=str, detail=str),
         # A polling collector has not looked from one moment to the other (nanoseconds since boot),
@@ -81,8 +96,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "late": _kind(_C, from_ns=int, to_ns=int, missed=int),
         # supervisor → evaluator. load: descriptors are the attribution record, one per ring, one
         # per Channel File payload. files: [{"hash": hex, "template_type": number, "trial": 1 or 0,
-        # "active_version": version that a file on trial must exceed}]
-        "load": _kind(_S, rung=str, rings=list, files=list, epoch=str),
+        # "active_version": version that a file on trial must exceed}]. epochs: {ring: random name}.
+        "load": _kind(_S, rung=str, rings=list, files=list, epochs=dict),
         # positions: {ring: bytes}. careful: {ring: position up to which events are evaluated one by
         # one}, because a predecessor died in a batch there. aside: {ring: [positions]} of events
         # that are not evaluated again.
@@ -110,7 +125,20 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "stored": _kind(_L, report=int),
         # supervisor → link. identity comes first, and again when the rung changes; `run` is random
         # per run of the supervisor, so that (run, report) names a report for good.
-        "identity": _kind(_S, agent=str, run=str, rung=str, refused=list, boot_id=str, active=list),
+        # not_collected: Template Types that the rung should supply and that can't be had.
+        "identity": _kind(
+            _S,
+            agent=str,
+            run=str,
+            rung=str,
+            refused=list,
+            not_collected=list,
+            boot_id=str,
+            active=list,
+        ),
+        # processes: [[pid, start time in nanoseconds since boot]] of the sensor's own, those that
+        # are new; before any report about them.
+        "own": _kind(_S, processes=list),
         "outcome": _kind(_S, hash=str, state=str, problems=list),
         "state": _kind(_S, facts=dict, active=list),
         # Numbered reports, sent in rising order; detections carry a DetectionBatch as payload.

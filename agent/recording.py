@@ -20,8 +20,9 @@ import numpy as np
 
 from agent.channel import ProtocolViolationError
 from agent.supervisor.child import Child, start
+from agent.supervisor.hand_over import from_message
 from agent.supervisor.limits import LIMITS as SUPERVISOR_LIMITS
-from agent.supervisor.rings import Collection, from_message
+from agent.supervisor.rings import Collection
 from agent.supervisor.roles import SHIPPED, Role
 from content.loss_causes import LossCause
 from content.record import Records, dtype

@@ -9,10 +9,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent import channel
-from agent.channel import Sender
+from agent.channel import Message, Sender
 from bench.harness import Figure, NotMeasurableError, Peer, from_samples, run
 from content.definitions import TemplateType, load_definitions
 from probes.errors import ProbeError
@@ -31,19 +32,27 @@ STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 ENVIRONMENT = {"PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1"}
 COLUMNS = ("pid", "operation", "result", "path_length", "present", "truncated")
 
+BEGINNINGS = {
+    "": (),
+    ", lineage alone": ("--types", ""),
+    ", process alone": ("--types", "1"),
+}
+"""All Template Types, and fewer: name of the figure → options."""
+JOIN = "collector: start to attached, file joining process, median"
+
+EXEC = ("on_exec", "on_exec_process", "on_exec_privilege", "on_exec_memory")
+END = ("on_exit", "forget_calls", "on_free")
+
 Work = Callable[[int, str], None]
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """Start, added cost per exec and open, time in BPF, time to read."""
+    """Start and join, added cost per exec and open, time in BPF, time to read."""
     if os.geteuid() != 0:
         raise NotMeasurableError("needs root")
     mount_privately()
     divisor = QUICK_DIVISOR if quick else 1
-    starts = [_start_seconds() for _ in range(max(2, STARTS // divisor))]
-    figures = [
-        from_samples("collector: start to attached, median", starts, unit="s", bar="<= 1"),
-    ]
+    figures = _starts(max(2, STARTS // divisor))
     with tempfile.TemporaryDirectory() as folder:
         before = _costs(folder, divisor)
         with _collection() as (types, probes):
@@ -56,33 +65,69 @@ def measure(*, quick: bool) -> list[Figure]:
     return figures
 
 
-def _start_seconds() -> float:
-    """From the exec of the collector until the supervisor has what it needs."""
+def _starts(count: int) -> list[Figure]:
+    """From the exec of a collector until its supervisor has what it needs."""
+    samples: dict[str, list[float]] = {}
+    for name, arguments in BEGINNINGS.items():
+        for _ in range(count):
+            with _collector(*arguments) as (_, seconds):
+                samples.setdefault(f"collector: start to attached{name}, median", []).append(seconds)
+    with _collector("--types", "1") as (running, _):
+        for _ in range(count):
+            with _collector("--types", "2", "--join", joins=running) as (_, seconds):
+                samples.setdefault(JOIN, []).append(seconds)
+    return [from_samples(name, seconds, unit="s", bar="<= 1") for name, seconds in samples.items()]
+
+
+@dataclass(slots=True)
+class _Handed:
+    """What a collector handed over; common: counters and shared maps."""
+
+    shared: list[str]
+    common: list[int]
+    descriptors: list[int]
+
+
+@contextmanager
+def _collector(*arguments: str, joins: _Handed | None = None) -> Iterator[tuple[_Handed, float]]:
     ours, theirs = channel.pair()
     ours.setblocking(True)
     with ours, theirs:
         began = time.monotonic()
-        command = [sys.executable, "-I", "-m", "agent.collector", "--rung", "bpf_btf"]
+        command = [sys.executable, "-I", "-m", "agent.collector", "--rung", "bpf_btf", *arguments]
         command += ["--channel-fd", str(theirs.fileno())]
         process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=ENVIRONMENT)
-        held: list[int] = []
-        left = 1
-        while left:
-            left = _receive(ours, held)
+        if joins is not None:
+            channel.send(ours, "join", descriptors=joins.common, shared=joins.shared)
+        handed = _receive_all(ours)
         seconds = time.monotonic() - began
         process.wait()
-    for descriptor in held:  # to detach takes long, and is not the collector's
-        os.close(descriptor)
-    return seconds
+    try:
+        yield handed, seconds
+    finally:  # to detach takes long, and is not the collector's
+        for descriptor in handed.descriptors:
+            os.close(descriptor)
 
 
-def _receive(ours: socket.socket, held: list[int]) -> int:
+def _receive_all(ours: socket.socket) -> _Handed:
+    message = _receive(ours)
+    descriptors = list(message.descriptors)
+    begin = len(message["rings"])
+    common = descriptors[begin : begin + bool(message["counters"]) + len(message["shared"])]
+    left = int(message["more"])
+    while left:
+        message_of_more = _receive(ours)
+        descriptors.extend(message_of_more.descriptors)
+        left = int(message_of_more["more"])
+    return _Handed(list(message["shared"]), common, descriptors)
+
+
+def _receive(ours: socket.socket) -> Message:
     message = channel.receive(ours, Sender.COLLECTOR)
     if message is None or message.kind == "failed":
         reason = message["detail"] if message else "the collector died"
         raise NotMeasurableError(str(reason))
-    held.extend(message.descriptors)
-    return int(message["more"])
+    return message
 
 
 @contextmanager
@@ -158,8 +203,8 @@ def _time_in_bpf(probes: LoadedProbes, folder: str, divisor: int) -> list[Figure
     """Nanoseconds in programs that run often, as the kernel counts them."""
     opens, execs = OPENS // divisor, EXECS // divisor
     works: list[tuple[str, Work, int, tuple[str, ...], str | None]] = [
-        ("an exec", _execute, execs, ("on_exec",), "<= 1500"),
-        ("the end of a process", _execute, execs, ("on_exit",), None),
+        ("an exec", _execute, execs, EXEC, "<= 1500"),
+        ("the end of a process", _execute, execs, END, None),
         ("an open for writing", _open_to_write, opens, ("enter_openat", "exit_file"), "<= 200"),
         ("an open for reading", _open_to_read, opens, ("enter_openat", "exit_file"), "<= 200"),
         ("a map that is no event", _map_memory, opens, ("enter_mmap", "exit_memory"), None),

@@ -175,7 +175,7 @@ def _load(
         rung=str(Rung.BPF_BTF),
         rings=[one.document() for one in probes.rings],
         files=described,
-        epoch="bench",
+        epochs={str(one.template_type): "bench" for one in probes.rings},
         descriptors=[*descriptors, *(one.descriptor for one in probes.rings), *contents],
     )
 

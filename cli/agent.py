@@ -16,9 +16,11 @@ from typing import Annotated, Any
 import typer
 
 from agent.supervisor.control import ask
+from agent.supervisor.limits import LIMITS as SUPERVISOR_LIMITS
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
 from cli.agent_record import record_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
+from content.definitions import load_definitions
 from cli.respawn import Respawner
 
 NANOSECONDS = 1_000_000_000
@@ -59,12 +61,23 @@ def run(
     respawn: Annotated[
         bool, typer.Option("--respawn", help="Start the supervisor again if it dies or hangs.")
     ] = False,
+    collect: Annotated[
+        str,
+        typer.Option(
+            help="Template Types to collect though no content needs them: names, or all.",
+            metavar="TYPE,...",
+        ),
+    ] = "",
+    detach_after_seconds: Annotated[
+        float, typer.Option(help="How long probes stay attached that nothing needs any more.")
+    ] = SUPERVISOR_LIMITS.detach_after_seconds,
     as_json: Annotated[bool, typer.Option("--json", help="Log one JSON object a line.")] = False,
 ) -> None:
     """Run the sensor in the foreground until SIGTERM or Ctrl-C.
 
     Logs to standard error. As root it loads BPF probes and gives each role its own user; as
-    anybody else it polls with psutil (reduced functionality), and says so.
+    anybody else it polls with psutil (reduced functionality), and says so. Probes are attached for
+    the Template Types that content needs, and for those that --collect names.
     """
     if rung and rung not in RUNGS:
         fail("UNKNOWN_RUNG", f"{rung}; expected one of {', '.join(RUNGS)}", ExitCode.USAGE)
@@ -79,11 +92,26 @@ def run(
         "--rung": rung,
         "--roles": roles,
         "--probation-seconds": probation_seconds,
+        "--collect": ",".join(map(str, _template_types(collect))),
+        "--detach-after-seconds": detach_after_seconds,
     }
     command = _supervisor_command(options, trust or [], ["--json-log"] if as_json else [])
     if respawn:
         raise SystemExit(Respawner(command).run())
     os.execv(sys.executable, command)  # noqa: S606 — our own interpreter, our own module
+
+
+def _template_types(names: str) -> list[int]:
+    """Numbers of the Template Types that are named; ends with a usage error for unknown ones."""
+    known = {one.name: number for number, one in load_definitions().items()}
+    wanted = names.split(",") if names else []
+    if wanted == ["all"]:
+        return sorted(known.values())
+    for name in wanted:
+        if name not in known:
+            found = f"{shown(name)}; expected all, or some of {', '.join(known)}"
+            fail("UNKNOWN_TEMPLATE_TYPE", found, ExitCode.USAGE)
+    return sorted({known[name] for name in wanted})
 
 
 def _supervisor_command(
@@ -133,6 +161,8 @@ def _show(document: Mapping[str, Any]) -> None:
             f"Rings ({len(collection['probes'])} probes, {collection['attachments']} attachments)"
         )
         table(title, ["Template Type", "produced", "accounted for"], rows)
+        types = ["number", "name", "collected", "because"]
+        table("Template Types", types, _type_rows(document["template_types"]))
     content = document["content"]
     rows = [
         [str(f["template_type"]), str(f["version"]), f["state"], f["hash"][:16]]
@@ -146,6 +176,21 @@ def _show(document: Mapping[str, Any]) -> None:
     _show_if("Deaths", ["role", "cause", "signal", "action"], document["deaths"])
     events = document["events"]
     screen.print("events " + "  ".join(f"{name} {count}" for name, count in events.items()))
+
+
+def _type_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """Every Template Type: whether it is collected, and what for or why not."""
+    rows = []
+    for number, template_type in sorted(load_definitions().items()):
+        why, missing = found["collected"].get(str(number)), found["missing"].get(str(number))
+        collected, because = "no", "nothing needs it"
+        if why is not None:
+            collected, because = "yes", ", ".join(why) or "nothing any more"
+        elif missing is not None:
+            words = f"{missing['reason']} {missing['detail'][-200:]}".strip()
+            because = f"{shown(words)}; needed for {', '.join(missing['why'])}"
+        rows.append([str(number), template_type.name, collected, because])
+    return rows
 
 
 def _role_rows(roles: Mapping[str, Any]) -> list[list[str]]:

@@ -83,6 +83,7 @@ def detection(stored: reports.Stored[Detection], types: Types) -> Document:
         "attack_techniques": list(report.attack_techniques),
         "rung": enum_name(Rung, report.rung),
         "sequence": report.sequence,
+        "own_activity": report.own_activity,
         "inputs": dict(_inputs(report.inputs, template_type)),
         "truncated": [_field_name(number, template_type) for number in report.truncated_fields],
     }

@@ -81,6 +81,11 @@ class LossCause(StrEnum):
     MALFORMED_REPORT = "MALFORMED_REPORT", Missing.DETECTION, "the link could not read it"
     REFUSED_BY_CLOUD = "REFUSED_BY_CLOUD", Missing.DETECTION, "the cloud called it invalid"
     BEFORE_SENSOR = "BEFORE_SENSOR", Missing.TIME, "from boot until this run began to collect"
+    NOT_COLLECTED = (
+        "NOT_COLLECTED",
+        Missing.TIME,
+        "probes of the Template Type were not attached: nothing needed them, or they were refused",
+    )
     COLLECTION_GAP = "COLLECTION_GAP", Missing.TIME, "from a collector's death to its successor"
     POLL_GAP = "POLL_GAP", Missing.POLL, "a polling collector came late"
     EVALUATOR_DOWN = (

@@ -53,20 +53,6 @@ struct syscall_exit {
     s64 result;
 };
 
-BPF_F_TABLE("array", u32, u64, loss_counters, COUNTER_SLOTS, BPF_F_MMAPABLE);
-
-static __always_inline void count_losses(u32 slot, u64 lost)
-{
-    u64 *counter = loss_counters.lookup(&slot);
-    if (counter)
-        __sync_fetch_and_add(counter, lost);
-}
-
-static __always_inline void count_loss(u32 slot)
-{
-    count_losses(slot, 1);
-}
-
 static __always_inline u64 read_u64(u64 address)
 {
     u64 value = 0;

@@ -1,6 +1,6 @@
 /* Template Type exit: one record per process, when its last thread ends.
  *
- * Called by on_exit, before lineage forgets the process. Threads that end together may all find
+ * Lineage remembers the process until it is freed, which is later. Threads that end together may all find
  * none alive after them (the kernel counts them down some way before it calls us): the first of
  * them reports, and leaves a note that the others find.
  */
@@ -52,7 +52,7 @@ static __always_inline u32 wait_status(u64 leader, u64 group)
         }                                                                                    \
     } while (NOTHING)
 
-static __always_inline void report_exit(u64 group)
+static __always_inline int report_exit(u64 group)
 {
     u64 task = bpf_get_current_task();
     u64 leader = read_u64(task + OFFSET_task_struct_group_leader);
@@ -62,11 +62,11 @@ static __always_inline void report_exit(u64 group)
     };
     if (read_u32(task + OFFSET_task_struct_flags) & TASK_OF_KERNEL
         || !is_first(task, leader, group, &ended))
-        return;
+        return 0;
     struct exit_record *record = exit_ring.ringbuf_reserve(sizeof(struct exit_record));
     if (!record) {
         count_loss(COUNTER_RING_FULL_exit);
-        return;
+        return 0;
     }
     struct actor actor = {};
     u32 status = wait_status(leader, group);
@@ -77,4 +77,11 @@ static __always_inline void report_exit(u64 group)
     HOW_IT_ENDED(record, status);
     NUMBER(exit, record, lifetime, record->time_ns - ended.start_boottime);
     exit_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    return 0;
+}
+
+int on_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+    u64 group = MEMBER(u64, current_task(), task_struct_signal);
+    return MEMBER(u32, group, signal_struct_live) ? 0 : report_exit(group);
 }

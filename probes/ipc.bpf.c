@@ -70,6 +70,37 @@ static __always_inline void report_unix(struct call *call, s64 result, int reada
     ipc_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
+static __always_inline int remember_unix(struct syscall_enter *ctx, u32 operation)
+{
+    return remember_socket(
+        OF_IPC, ctx->number, operation, ctx->arguments[0], ctx->arguments[1], ctx->arguments[2]);
+}
+
+int enter_connect_unix(struct syscall_enter *ctx)
+{
+    return remember_unix(ctx, SOCKET_CONNECT);
+}
+
+int enter_bind_unix(struct syscall_enter *ctx)
+{
+    return remember_unix(ctx, SOCKET_BIND);
+}
+
+int exit_unix(struct syscall_exit *ctx)
+{
+    struct call call = {};
+    struct socket_address address = {};
+    if (!recall_of(OF_IPC, &call, ctx->number))
+        return 0;
+    int readable = asked_family(&call, ctx->result, &address);
+    if (address.family != FAMILY_UNIX)
+        return 0;
+    if (!readable)
+        count_loss(COUNTER_READ_FAULT_ipc);
+    report_unix(&call, ctx->result, readable);
+    return 0;
+}
+
 static __always_inline int remember_fifo(u32 number, u64 path, u64 mode)
 {
     if ((mode & FILE_TYPE_BITS) != FILE_TYPE_FIFO)

@@ -6,6 +6,7 @@ temporary folder, points BCC at it and removes it afterwards; it also removes wh
 that was killed meanwhile. See docs/adr/0003.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,9 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from probes.private_mounts import cover
+
 VARIABLE = "BCC_KERNEL_SOURCE"
 PREFIX = "bulkhead-kernel-"
 PROC = Path("/proc")
+SYMBOLS = PROC / "kallsyms"
 
 TYPES = """\
 #ifndef BULKHEAD_TYPES
@@ -97,6 +101,17 @@ def kernel_source() -> Iterator[None]:
             yield
         finally:
             _restore(before)
+
+
+def hide_symbols() -> None:
+    """Spare BCC a look at all symbols of the kernel, if the kernel lets us.
+
+    It reads the hundred thousand lines of /proc/kallsyms at each compilation to choose a helper for
+    pointers that it follows itself. Our programs have none, so that an empty file does as well. Only
+    this process, and what it forks, sees that.
+    """
+    with contextlib.suppress(OSError):
+        cover(SYMBOLS, Path(os.devnull))
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -16,7 +16,7 @@ The lineage map's value, which user space also writes when it seeds the map, is 
 both sides too: `lineage_text` for C, `lineage_dtype` for numpy.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -41,8 +41,12 @@ KIND_NAMES = {
 TRUNCATED = 1 << 32
 """What a remembered text's length carries where the text was longer (common.bpf.h has it too)."""
 
-KINSHIP = (("parent_pid", "u8"), ("parent_start_time", "u8"), ("threads", "i8"))
-"""threads: how many there are, 0 where nobody has counted."""
+EXTRA = {
+    Rung.BPF_BTF: (("start_boottime", "u8"),),
+    Rung.BPF_TRACEPOINT: (("parent_pid", "u8"), ("parent_start_time", "u8"), ("threads", "i8")),
+}
+"""What a rung remembers besides. start_boottime: the exact moment, 0 where only whole ticks are known.
+threads: how many there are, 0 where nobody has counted."""
 
 IMAGES = ("image", "parent_image")
 COMMAND_LINES = ("command_line", "parent_command_line")
@@ -54,9 +58,18 @@ def header_text(
     template_types: Sequence[TemplateType],
     counted: Sequence[CounterSlot],
     rung: Rung = Rung.BPF_BTF,
+    wanted: Collection[str] | None = None,
 ) -> str:
-    """The generated part of the BPF programs: all types, lineage, indexes of loss counters."""
-    parts = [type_text(template_type) for template_type in template_types]
+    """The generated part of the BPF programs: types, lineage, indexes of loss counters.
+
+    template_types: all that are defined; lineage and counters are the same for every load. wanted:
+    the names of those whose records are needed, all by default: a compiler takes its time to read.
+    """
+    parts = [
+        type_text(template_type)
+        for template_type in template_types
+        if wanted is None or template_type.name in wanted
+    ]
     lineage = lineage_text(template_types, rung)
     return "".join((*parts, lineage, _counters(template_types, counted)))
 
@@ -83,7 +96,7 @@ def lineage_dtype(
     return np.dtype(
         [
             ("start_time", "u8"),
-            *(KINSHIP if rung is Rung.BPF_TRACEPOINT else ()),
+            *EXTRA[rung],
             ("image_taken", "i8"),
             ("command_line_taken", "i8"),
             ("image", "u1", _largest_capacity(types, IMAGES)),
@@ -96,13 +109,11 @@ def lineage_text(template_types: Iterable[TemplateType], rung: Rung = Rung.BPF_B
     """The same as C, with its capacities."""
     value = lineage_dtype(template_types, rung)
     image, command_line = value["image"].itemsize, value["command_line"].itemsize
-    kinship = "".join(
-        f"    {C_TYPES[kind]} {name};\n" for name, kind in KINSHIP if name in (value.names or ())
-    )
+    extra = "".join(f"    {C_TYPES[kind]} {name};\n" for name, kind in EXTRA[rung])
     return (
         f"#define LINEAGE_IMAGE_BYTES {image}\n"
         f"#define LINEAGE_COMMAND_LINE_BYTES {command_line}\n"
-        f"struct lineage {{\n    u64 start_time;\n{kinship}    s64 image_taken;\n"
+        f"struct lineage {{\n    u64 start_time;\n{extra}    s64 image_taken;\n"
         "    s64 command_line_taken;\n    u8 image[LINEAGE_IMAGE_BYTES];\n"
         "    u8 command_line[LINEAGE_COMMAND_LINE_BYTES];\n};\n"
         f"_Static_assert(sizeof(struct lineage) == {value.itemsize},"

@@ -43,6 +43,8 @@ class ProbeLimits:
     pending_accesses: int = 4_096
     # Programs between their exec and their first instruction (rung bpf_tracepoint).
     starting_processes: int = 4_096
+    # One more compiler works at the same time for every so many Template Types.
+    types_per_compiler: int = 4
     # Passes over /proc that fill the lineage map at start; two are usual.
     seed_passes: int = 5
     # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).

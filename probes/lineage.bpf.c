@@ -1,109 +1,26 @@
-/* Who a process is and who its parent is, for every record.
+/* What keeps the lineage map: image and command line of every process, by pid.
  *
- * The lineage map holds image and command line of every process, because a parent's memory can't
- * be read from its child. fork copies the entry, exec replaces it, the exit of a group's last
- * thread removes it. Processes older than the sensor are added from /proc by probes/seed.py once
- * these programs are attached, and only where the kernel has not written an entry meanwhile.
+ * fork copies the entry and exec replaces it. Processes older than the sensor are added from /proc by
+ * probes/seed.py once these programs are attached, and only where the kernel has not written an
+ * entry meanwhile. They are the first on their tracepoints, and the programs of a raw tracepoint run
+ * in the order in which they were attached: whatever reports an exec, and was attached at the start or
+ * much later, finds the entry of the new program.
  *
- * An entry counts only while its start time is that of the process, so a recycled pid never
- * inherits a stranger's name. Start times are whole clock ticks, as /proc shows them. They are in
- * the value and not in the key: there is one living process of a pid, so what an exit or a seeding
- * left behind is overwritten by the next process of that pid, and never fills the map.
+ * An entry is removed when the kernel frees the process, after its parent has taken note of its end:
+ * whatever reports an exit still finds it, in whichever order. By then the pid may be another's, who
+ * has an entry already, and whole ticks don't tell two apart that lived within 10 ms: so entries that
+ * the kernel wrote have the exact moment as well.
+ *
+ * Start times are in the value and not in the key: there is one living process of a pid, so what a
+ * seeding left behind is overwritten by the next process of that pid, and never fills the map.
  */
 
-struct actor {
-    u64 task;
-    u64 start_time;
-    u64 pid_and_thread;
-    u64 user_and_group;
-    u64 parent_start_time;
-    u32 parent_pid;
-    u32 parent_user_id;
-    struct lineage *self;
-    struct lineage *parent;
-};
+BPF_PERCPU_ARRAY(lineage_scratch, struct lineage, 1);
 
-static __always_inline u64 whole_ticks(u64 nanoseconds)
+static __always_inline void begin_lineage(struct lineage *entry, u64 start_boottime)
 {
-    return nanoseconds - nanoseconds % NANOSECONDS_PER_TICK;
-}
-
-/* Of the process that a thread belongs to; the task is one that MEMBER can read. */
-static __always_inline u64 process_start_time(u64 task)
-{
-    u64 leader = MEMBER(u64, task, task_struct_group_leader);
-    return whole_ticks(MEMBER(u64, leader, task_struct_start_boottime));
-}
-
-static __always_inline struct lineage *find_lineage(u32 pid, u64 start_time)
-{
-    struct lineage *entry = lineage.lookup(&pid);
-    return entry && entry->start_time == start_time ? entry : NULL;
-}
-
-static __always_inline void find_actor(struct actor *actor)
-{
-    actor->task = current_task();
-    actor->start_time = process_start_time(actor->task);
-    actor->pid_and_thread = bpf_get_current_pid_tgid();
-    actor->user_and_group = bpf_get_current_uid_gid();
-    u64 parent = MEMBER(u64, actor->task, task_struct_real_parent);
-    u64 credentials = MEMBER(u64, parent, task_struct_real_cred);
-    actor->parent_pid = MEMBER(u32, parent, task_struct_tgid);
-    actor->parent_start_time = process_start_time(parent);
-    actor->parent_user_id = MEMBER(u32, credentials, cred_uid);
-    actor->self = find_lineage(actor->pid_and_thread >> 32, actor->start_time);
-    actor->parent = find_lineage(actor->parent_pid, actor->parent_start_time);
-}
-
-#define TASK_NAME_BYTES 16 /* of two words, the last byte being a NUL */
-#define OFFSET_rest_of_comm (OFFSET_task_struct_comm + sizeof(u64))
-
-static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 task)
-{
-    ((u64 *)destination)[0] = MEMBER(u64, task, task_struct_comm);
-    ((u64 *)destination)[1] = MEMBER(u64, task, rest_of_comm);
-    u64 length = 0;
-    while (length < TASK_NAME_BYTES - 1 && destination[length])
-        length++;
-    return length;
-}
-
-/* The fields that say who acted and who the parent is; image and command line come extra. */
-#define ACTOR(type, record, actor)                                                           \
-    do {                                                                                     \
-        _Static_assert(CAPACITY_##type##_name == TASK_NAME_BYTES, "name of " #type);         \
-        TEXT(type, record, name, copy_task_name, (actor)->task);                             \
-        NUMBER(type, record, pid, (actor)->pid_and_thread >> 32);                            \
-        NUMBER(type, record, thread_id, (u32)(actor)->pid_and_thread);                       \
-        NUMBER(type, record, parent_pid, (actor)->parent_pid);                               \
-        NUMBER(type, record, user_id, (u32)(actor)->user_and_group);                         \
-        NUMBER(type, record, group_id, (actor)->user_and_group >> 32);                       \
-        NUMBER(type, record, start_time, (actor)->start_time);                               \
-        NUMBER(type, record, cgroup_id, bpf_get_current_cgroup_id());                        \
-        NUMBER(type, record, parent_user_id, (actor)->parent_user_id);                       \
-        NUMBER(type, record, parent_start_time, (actor)->parent_start_time);                 \
-        if ((actor)->parent) {                                                               \
-            TEXT(type, record, parent_image, copy_lineage_image, (actor)->parent);           \
-            ARGUMENTS(type, record, parent_command_line, copy_lineage_command_line,          \
-                      (actor)->parent);                                                      \
-        }                                                                                    \
-    } while (NOTHING)
-
-/* Where the arguments of a program lie that is about to run. */
-struct arguments {
-    u64 start;
-    u64 length; /* without the NUL behind the last one */
-};
-
-static __always_inline struct arguments find_arguments(u64 task)
-{
-    u64 memory = MEMBER(u64, task, task_struct_mm);
-    struct arguments arguments = {.start = MEMBER(u64, memory, mm_struct_arg_start)};
-    arguments.length = MEMBER(u64, memory, mm_struct_arg_end) - arguments.start;
-    if (arguments.length > 0)
-        arguments.length -= 1;
-    return arguments;
+    entry->start_time = whole_ticks(start_boottime);
+    entry->start_boottime = start_boottime;
 }
 
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
@@ -116,13 +33,13 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
         = find_lineage(bpf_get_current_pid_tgid() >> 32, process_start_time(current_task()));
     if (!entry)
         return 0;
-    if (lineage.update(&child_pid, entry)) {
+    if (update_lineage(child_pid, entry)) {
         count_loss(COUNTER_LINEAGE_FULL);
         return 0;
     }
-    entry = lineage.lookup(&child_pid);
+    entry = lookup_lineage(child_pid);
     if (entry)
-        entry->start_time = whole_ticks(read_u64(child + OFFSET_task_struct_start_boottime));
+        begin_lineage(entry, read_u64(child + OFFSET_task_struct_start_boottime));
     return 0;
 }
 
@@ -134,47 +51,55 @@ static __always_inline void remember_program(
                                                 arguments->start, arguments->length);
 }
 
-/* The entry of a process that executes a program now, with that program in it; NULL only if BPF
- * itself is broken. What was forked before our eyes has an entry, which is written in place: that
- * spares two copies of 800 bytes. Who reads it on another processor at that moment, for an event
- * of a child, may get a text that is half of the program before.
- */
-static __always_inline struct lineage *replace_lineage(
-    struct actor *actor, u64 file_name, struct arguments *arguments)
+/* A process without an entry: no room was left when it was forked, or it is older than the sensor. */
+static __always_inline void add_lineage(
+    u32 pid, u64 start_boottime, u64 file_name, struct arguments *arguments)
 {
-    u32 pid = actor->pid_and_thread >> 32;
     u32 only = 0;
-    if (actor->self) {
-        remember_program(actor->self, file_name, arguments);
-        return actor->self;
-    }
     struct lineage *entry = lineage_scratch.lookup(&only);
     if (!entry)
-        return NULL;
+        return;
     remember_program(entry, file_name, arguments);
-    entry->start_time = actor->start_time;
-    if (lineage.update(&pid, entry))
+    begin_lineage(entry, start_boottime);
+    if (update_lineage(pid, entry))
         count_loss(COUNTER_LINEAGE_FULL);
-    return entry;
 }
 
-#ifdef SUPPLY_exit
-static __always_inline void report_exit(u64 group); /* in exit.bpf.c */
-#endif
-
-int on_exit(struct bpf_raw_tracepoint_args *ctx)
+/* What was forked before our eyes has an entry, which is written in place: that spares two copies of
+ * 800 bytes. Who reads it on another processor at that moment, for an event of a child, may get a
+ * text that is half of the program before.
+ */
+int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-    u64 pid_and_thread = bpf_get_current_pid_tgid();
-    u64 group = MEMBER(u64, current_task(), task_struct_signal);
-    u32 pid = pid_and_thread >> 32;
-#ifdef PENDING_CALLS
-    pending.delete(&pid_and_thread); /* a thread that died inside a call */
-#endif
-    if (MEMBER(u32, group, signal_struct_live) != 0)
-        return 0;
-#ifdef SUPPLY_exit
-    report_exit(group);
-#endif
-    lineage.delete(&pid);
+    u64 task = current_task();
+    u64 leader = MEMBER(u64, task, task_struct_group_leader);
+    u64 start_boottime = MEMBER(u64, leader, task_struct_start_boottime);
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    u64 file_name = read_u64(ctx->args[2] + OFFSET_linux_binprm_filename);
+    struct arguments arguments = find_arguments(task);
+    struct lineage *entry = find_lineage(pid, whole_ticks(start_boottime));
+    if (entry)
+        remember_program(entry, file_name, &arguments);
+    else
+        add_lineage(pid, start_boottime, file_name, &arguments);
+    return 0;
+}
+
+static __always_inline int is_of(struct lineage *entry, u64 start_boottime)
+{
+    return entry->start_boottime ? entry->start_boottime == start_boottime
+                                 : entry->start_time == whole_ticks(start_boottime);
+}
+
+/* Some time after a task has ended, in the name of whoever the processor runs just then. */
+int on_free(struct bpf_raw_tracepoint_args *ctx)
+{
+    u64 task = ctx->args[0];
+    u32 pid = read_u32(task + OFFSET_task_struct_tgid);
+    if (pid != read_u32(task + OFFSET_task_struct_pid))
+        return 0; /* a thread */
+    struct lineage *entry = lookup_lineage(pid);
+    if (entry && is_of(entry, read_u64(task + OFFSET_task_struct_start_boottime)))
+        delete_lineage(pid);
     return 0;
 }

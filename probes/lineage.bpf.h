@@ -1,10 +1,7 @@
-/* The lineage map: what is remembered of every process, by pid; and how it gets into a record.
+/* How what is remembered of a process, in the lineage map, gets into a record.
  *
- * Who keeps it depends on the rung: lineage.bpf.c or lineage.tracepoint.bpf.c.
+ * Who keeps the map depends on the rung: lineage.bpf.c or lineage.tracepoint.bpf.c.
  */
-
-BPF_HASH(lineage, u32, struct lineage, LINEAGE_ENTRIES);
-BPF_PERCPU_ARRAY(lineage_scratch, struct lineage, 1);
 
 /* What the process was started as, for records that are not of its start. */
 #define ACTOR_IMAGE(type, record, actor)                                                     \

@@ -2,7 +2,7 @@
  *
  * mmap is one of the most frequent calls: all but PROT_EXEC ends after one comparison, and of the
  * rest only what can be written to, is shared, or has no name in any folder is remembered.
- * Executions are reported from on_exec (process.bpf.c).
+ * Of executions, only those of a file that no folder has are reported.
  */
 
 BPF_RINGBUF_OUTPUT(memory_ring, RING_PAGES_memory);
@@ -118,20 +118,22 @@ int exit_memory(struct syscall_exit *ctx)
     return 0;
 }
 
-/* A program that was executed, once its lineage is that of the new image. */
-static __always_inline void report_execution(struct actor *actor, u64 program)
+/* A program that was executed; lineage, which was attached before, has it already. */
+int on_exec_memory(struct bpf_raw_tracepoint_args *ctx)
 {
-    u64 file = read_u64(program + OFFSET_linux_binprm_file);
+    struct actor actor = {};
+    u64 file = read_u64(ctx->args[2] + OFFSET_linux_binprm_file);
     if (!is_unlinked(file))
-        return;
+        return 0;
     struct memory_record *record = reserve_memory();
     if (!record)
-        return;
-    actor->self = find_lineage(actor->pid_and_thread >> 32, actor->start_time);
+        return 0;
+    find_actor(&actor);
     BEGIN(memory, record);
-    ACTOR(memory, record, actor);
-    ACTOR_IMAGE(memory, record, actor);
+    ACTOR(memory, record, &actor);
+    ACTOR_IMAGE(memory, record, &actor);
     NUMBER(memory, record, operation, memory_operation_execute);
     BACKING(memory, record, file);
     memory_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    return 0;
 }

@@ -42,3 +42,44 @@ static __always_inline void report_network(
     }
     network_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
+
+static __always_inline int remember_ip(struct syscall_enter *ctx, u32 operation, u64 length)
+{
+    return remember_socket(
+        NOTHING, ctx->number, operation, ctx->arguments[0], ctx->arguments[1], length);
+}
+
+int enter_connect(struct syscall_enter *ctx)
+{
+    return remember_ip(ctx, SOCKET_CONNECT, ctx->arguments[2]);
+}
+
+int enter_bind(struct syscall_enter *ctx)
+{
+    return remember_ip(ctx, SOCKET_BIND, ctx->arguments[2]);
+}
+
+int enter_accept(struct syscall_enter *ctx)
+{
+    return remember_ip(ctx, SOCKET_ACCEPT, offered_bytes(ctx->arguments[2]));
+}
+
+int exit_network(struct syscall_exit *ctx)
+{
+    struct call call = {};
+    struct socket_address address = {};
+    s64 result = ctx->result;
+    int readable = 1;
+    if (!recall(&call, ctx->number))
+        return 0;
+    if (call.operation == SOCKET_ACCEPT)
+        find_accepted(&call, result, &address);
+    else
+        readable = asked_family(&call, result, &address);
+    if (!is_ip(address.family))
+        return 0;
+    if (!readable)
+        count_loss(COUNTER_READ_FAULT_network);
+    report_network(&call, result, &address);
+    return 0;
+}

@@ -29,23 +29,38 @@ struct call {
     u64 request; /* address of openat2's flags and mode, while they are not known */
 };
 
-BPF_HASH(pending, u64, struct call, PENDING_CALLS);
+_Static_assert(sizeof(struct call) == CALL_BYTES, "size of a pending call");
+
+/* Network and ipc watch the same calls, each with programs of its own, so that one can be attached or
+ * detached without the other: what they remember of one thread's call must not be mixed up. A process
+ * id leaves the uppermost bits of the key free.
+ */
+#define OF_IPC (1ULL << 63)
+
+static __always_inline int update_pending(u64 key, struct call *call)
+{
+    return bpf_map_update_elem_(SHARED_MAP(pending), &key, call, BPF_ANY);
+}
 
 static __always_inline int remember(struct call *call, u32 full_counter)
 {
-    u64 thread = bpf_get_current_pid_tgid();
-    if (pending.update(&thread, call))
+    if (update_pending(bpf_get_current_pid_tgid(), call))
         count_loss(full_counter);
     return 0;
 }
 
-static __always_inline int recall(struct call *call, u32 number)
+static __always_inline int recall_of(u64 owner, struct call *call, u32 number)
 {
-    u64 thread = bpf_get_current_pid_tgid();
-    struct call *found = pending.lookup(&thread);
+    u64 key = bpf_get_current_pid_tgid() | owner;
+    struct call *found = bpf_map_lookup_elem_(SHARED_MAP(pending), &key);
     if (!found || found->number != number)
         return 0;
     *call = *found;
-    pending.delete(&thread);
+    bpf_map_delete_elem_(SHARED_MAP(pending), &key);
     return 1;
+}
+
+static __always_inline int recall(struct call *call, u32 number)
+{
+    return recall_of(NOTHING, call, number);
 }

@@ -151,31 +151,34 @@ static __always_inline int differ(struct credentials *before, struct credentials
 
 /* The mark is set where a set-id bit or a capability was honoured, even if it changed nothing. An
  * interpreter that was opened by another (binfmt_misc) bears credentials that are not the caller's;
- * an exec never changes the real id. Lineage has the new program already.
+ * an exec never changes the real id. Lineage, which was attached before, has the new program already.
  */
-static __always_inline void report_exec_privilege(struct actor *actor, u64 program)
+int on_exec_privilege(struct bpf_raw_tracepoint_args *ctx)
 {
+    u64 program = ctx->args[2];
     struct credentials before = {};
     struct credentials after = {};
+    struct actor actor = {};
     if (!read_u32(program + OFFSET_linux_binprm_per_clear))
-        return;
+        return 0;
     u64 file = read_u64(program + OFFSET_linux_binprm_file);
     read_credentials(&before, read_u64(file + OFFSET_file_f_cred));
     read_current_credentials(&after);
     int known = before.user_id == after.user_id;
     if (known && !differ(&before, &after))
-        return;
+        return 0;
     struct privilege_record *record = reserve_privilege();
     if (!record)
-        return;
-    actor->self = find_lineage(actor->pid_and_thread >> 32, actor->start_time);
+        return 0;
+    find_actor(&actor);
     BEGIN(privilege, record);
-    ACTOR(privilege, record, actor);
-    ACTOR_IMAGE(privilege, record, actor);
+    ACTOR(privilege, record, &actor);
+    ACTOR_IMAGE(privilege, record, &actor);
     NUMBER(privilege, record, operation, privilege_operation_exec);
     NUMBER(privilege, record, result, NOTHING);
     if (known)
         CREDENTIALS_BEFORE(record, &before);
     CREDENTIALS_AFTER(record, &after);
     privilege_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    return 0;
 }

@@ -1,10 +1,13 @@
-"""The text of the BPF program: generated parts, then the sources of the Template Types wanted.
+"""The text of the BPF programs: generated parts, then the sources of the Template Types wanted.
 
-What no Template Type needs is neither compiled nor attached. Lineage always is.
+What no Template Type needs is neither compiled nor attached. Lineage is kept by whoever is the first
+to collect. Compilers that work at the same time get a part each: a translation unit that stands for
+itself, because nothing is shared between units but maps that are there before.
 """
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from content.definitions import RUNG_NUMBERS, Rung, TemplateType
@@ -16,18 +19,25 @@ from probes.tracepoints import wanted_calls
 
 FOLDER = Path(__file__).parent
 
+CALL_BYTES = 64
+"""Of what is remembered of a system call under way: struct call."""
+
 BPF_RUNGS = (Rung.BPF_BTF, Rung.BPF_TRACEPOINT)
 
 BEFORE: Mapping[Rung, tuple[str, ...]] = {
-    Rung.BPF_BTF: ("common.bpf.h", "members.bpf.h"),
-    Rung.BPF_TRACEPOINT: ("common.bpf.h",),
+    Rung.BPF_BTF: ("common.bpf.h", "members.bpf.h", "shared.bpf.h"),
+    Rung.BPF_TRACEPOINT: ("common.bpf.h", "shared.bpf.h"),
 }
 PENDING = ("pending.bpf.h", "objects{}.bpf.h")
-LINEAGE = ("lineage.bpf.h", "lineage{}.bpf.c")
+ACTOR = ("lineage.bpf.h", "actor{}.bpf.h")
+STARTING = "starting.tracepoint.bpf.h"
+LINEAGE: Mapping[Rung, tuple[str, ...]] = {
+    Rung.BPF_BTF: ("lineage.bpf.c",),
+    Rung.BPF_TRACEPOINT: (STARTING, "lineage.tracepoint.bpf.c"),
+}
+FORGET = "forget.bpf.c"
 SOCKETS = ("socket.bpf.h", "socket_objects{}.bpf.h")
 SOCKET_CALLS = (*SOCKETS, "socket_calls.bpf.h")
-ALWAYS = "process"
-"""Its source is always compiled, for it keeps lineage at every exec."""
 ON_BOTH: Mapping[str, tuple[str, ...]] = {
     "file": ("file.bpf.c",),
     "network": (*SOCKET_CALLS, "network.bpf.c"),
@@ -35,22 +45,19 @@ ON_BOTH: Mapping[str, tuple[str, ...]] = {
 }
 SOURCES: Mapping[Rung, Mapping[str, tuple[str, ...]]] = {
     Rung.BPF_BTF: {
-        "privilege": ("privilege.bpf.c",),
-        "memory": ("memory.bpf.c",),
         "process": ("directory.bpf.h", "process.bpf.c"),
         **ON_BOTH,
         "exit": ("exit.bpf.c",),
+        "privilege": ("privilege.bpf.c",),
         "module": ("module.bpf.c",),
         "process_access": ("target.bpf.h", "process_access.bpf.c"),
+        "memory": ("memory.bpf.c",),
         "dns": (*SOCKETS, "dns_message.bpf.h", "dns.bpf.c"),
     },
-    Rung.BPF_TRACEPOINT: {"process": ("process.tracepoint.bpf.c",), **ON_BOTH},
+    Rung.BPF_TRACEPOINT: {"process": (STARTING, "process.tracepoint.bpf.c"), **ON_BOTH},
 }
-"""By rung and Template Type, in the order in which they are compiled: process calls what reports
-execs. `{}` is where a name says for which rung a file is, if it is not for both."""
-
-SOCKET_TYPES = frozenset({"network", "ipc"})
-AFTER_SOCKETS = ("socket.bpf.c",)
+"""By rung and Template Type. `{}` is where a name says for which rung a file is, if it is not for
+both."""
 
 SUFFIXES: Mapping[Rung, str] = {Rung.BPF_BTF: "", Rung.BPF_TRACEPOINT: ".tracepoint"}
 
@@ -126,21 +133,62 @@ def watches_calls(wanted: Collection[str]) -> bool:
     return any(wanted_calls(wanted))
 
 
-def source_names(wanted: Collection[str], rung: Rung = Rung.BPF_BTF) -> tuple[str, ...]:
-    """Files of the program for these Template Types, in the order in which they are compiled."""
-    pending = PENDING if watches_calls(wanted) else ()
-    names = [*BEFORE[rung], *pending, *LINEAGE]
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One translation unit. ring_bytes: by name of the Template Types that it reports."""
+
+    ring_bytes: Mapping[str, int]
+    keeps_lineage: bool = False
+    forgets: bool = False
+
+
+def parts(
+    ring_bytes: Mapping[str, int], rung: Rung, compilers: int, *, keeps_lineage: bool
+) -> tuple[Part, ...]:
+    """Share Template Types among so many compilers, which then need about the same time."""
+    rest = list(ring_bytes)
+    shares: list[list[str]] = [[] for _ in range(max(1, compilers))]
+    begun = sum(map(_bytes_of, LINEAGE[rung])) if keeps_lineage else 0
+    weights = [begun] + [0] * (len(shares) - 1)
+    for name in sorted(rest, key=lambda one: (-_weight(one, rung), one)):
+        least = weights.index(min(weights))
+        shares[least].append(name)
+        weights[least] += _weight(name, rung)
+    return tuple(
+        Part(
+            {name: ring_bytes[name] for name in rest if name in share},
+            keeps_lineage=keeps_lineage and not index,
+            forgets=watches_calls(rest) and not index,
+        )
+        for index, share in enumerate(shares)
+        if share or not index
+    )
+
+
+def _weight(name: str, rung: Rung) -> int:
+    return sum(map(_bytes_of, SOURCES[rung].get(name, ())))
+
+
+def _bytes_of(source: str) -> int:
+    return (FOLDER / source.format("")).stat().st_size
+
+
+def source_names(part: Part, rung: Rung = Rung.BPF_BTF) -> tuple[str, ...]:
+    """Files of a part, in the order in which they are compiled."""
+    pending = PENDING if watches_calls(part.ring_bytes) or part.forgets else ()
+    lineage = LINEAGE[rung] if part.keeps_lineage else ()
+    names = dict.fromkeys((*BEFORE[rung], *pending, *ACTOR, *lineage))
     for name, files in SOURCES[rung].items():
-        if name in wanted or name == ALWAYS:
-            names += [source for source in files if source not in names]
-    if SOCKET_TYPES.intersection(wanted):
-        names += AFTER_SOCKETS
+        if name in part.ring_bytes:
+            names |= dict.fromkeys(files)
+    if part.forgets:
+        names[FORGET] = None
     return tuple(name.format(SUFFIXES[rung]) for name in names)
 
 
-def sources(wanted: Collection[str], rung: Rung = Rung.BPF_BTF) -> list[str]:
+def sources(part: Part, rung: Rung = Rung.BPF_BTF) -> list[str]:
     """Text of those files."""
-    return [(FOLDER / name).read_text(encoding="utf-8") for name in source_names(wanted, rung)]
+    return [(FOLDER / name).read_text(encoding="utf-8") for name in source_names(part, rung)]
 
 
 def offsets_text(offsets: Mapping[tuple[str, str], int], *, typed_task: bool) -> str:
@@ -169,34 +217,38 @@ def registers_text(machine: str) -> str:
     )
 
 
-def program_text(
-    template_types: Sequence[TemplateType],
-    counted: Sequence[CounterSlot],
-    ring_bytes: Mapping[str, int],
-    kernel: str,
-    rung: Rung = Rung.BPF_BTF,
-) -> str:
-    """One translation unit.
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is the same in all parts of a load.
 
-    template_types: all that are defined. ring_bytes: name → bytes of ring for the types wanted.
-    kernel: what is known of this kernel, as C: offsets_text, or structs of tracepoints and
-    registers_text.
+    template_types: all that are defined. kernel: what is known of this kernel, as C: offsets_text,
+    or structs of tracepoints and registers_text. shared: descriptor of every map that is there.
+    forgets_ipc: whether calls are remembered for ipc.
     """
+
+    template_types: Sequence[TemplateType]
+    counted: Sequence[CounterSlot]
+    kernel: str
+    shared: Mapping[str, int]
+    rung: Rung = Rung.BPF_BTF
+    forgets_ipc: bool = False
+
+
+def program_text(part: Part, around: Surroundings) -> str:
+    """One translation unit."""
     page = os.sysconf("SC_PAGE_SIZE")
     ticks = os.sysconf("SC_CLK_TCK")
     lines = [
-        f"#define RUNG {RUNG_NUMBERS[rung]}",
-        f"#define LINEAGE_ENTRIES {LIMITS.lineage_entries}",
+        f"#define RUNG {RUNG_NUMBERS[around.rung]}",
         f"#define ENDED_PROCESSES {LIMITS.ended_processes}",
         f"#define STARTING_PROCESSES {LIMITS.starting_processes}",
+        f"#define PENDING_ACCESSES {LIMITS.pending_accesses}",
+        f"#define CALL_BYTES {CALL_BYTES}",
+        f"#define FORGETS_IPC {int(around.forgets_ipc)}",
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
+        *(f"#define SHARED_{name} {descriptor}" for name, descriptor in around.shared.items()),
     ]
-    if watches_calls(ring_bytes):
-        lines += [
-            f"#define PENDING_CALLS {LIMITS.pending_calls}",
-            f"#define PENDING_ACCESSES {LIMITS.pending_accesses}",
-        ]
-    for name, size in ring_bytes.items():
+    for name, size in part.ring_bytes.items():
         lines += [f"#define SUPPLY_{name} 1", f"#define RING_PAGES_{name} {size // page}"]
-    header = header_text(template_types, counted, rung)
-    return "\n".join((*lines, header, kernel, *sources(ring_bytes, rung)))
+    header = header_text(around.template_types, around.counted, around.rung, part.ring_bytes)
+    return "\n".join((*lines, header, around.kernel, *sources(part, around.rung)))

@@ -5,18 +5,12 @@ machine that mounts neither gets a mount in a mount namespace of this process al
 with it.
 """
 
-import ctypes
-import os
 from pathlib import Path
 
 from probes.errors import ProbeError, ProbeReason
+from probes.private_mounts import mount
 
 CANDIDATES = (Path("/sys/kernel/debug/tracing"), Path("/sys/kernel/tracing"))
-
-CLONE_NEWNS = 0x00020000
-MS_REC = 0x4000
-MS_PRIVATE = 1 << 18
-MS_NOSUID_NODEV_NOEXEC = 0x2 | 0x4 | 0x8
 
 
 def events_folder() -> Path:
@@ -38,11 +32,11 @@ def mount_privately() -> bool:
     point = _mount_point()
     if _is_folder(point / "events"):
         return False
-    library = ctypes.CDLL(None, use_errno=True)
-    _check(library.unshare(CLONE_NEWNS), "unshare the mount namespace")
-    _check(library.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "make mounts private")
-    arguments = (b"tracefs", os.fsencode(point), b"tracefs", MS_NOSUID_NODEV_NOEXEC, None)
-    _check(library.mount(*arguments), f"mount tracefs on {point}")
+    try:
+        mount("tracefs", point)
+    except OSError as error:
+        detail = f"can't mount tracefs on {point}: {error.strerror}"
+        raise ProbeError(ProbeReason.TRACEFS_UNAVAILABLE, detail) from error
     return True
 
 
@@ -56,9 +50,3 @@ def _is_folder(path: Path) -> bool:
     except PermissionError as error:
         detail = f"{path}: {error.strerror}: tracepoints are for root"
         raise ProbeError(ProbeReason.NOT_PERMITTED, detail) from error
-
-
-def _check(result: int, what: str) -> None:
-    if result:
-        problem = os.strerror(ctypes.get_errno())
-        raise ProbeError(ProbeReason.TRACEFS_UNAVAILABLE, f"can't {what}: {problem}")

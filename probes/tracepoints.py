@@ -1,13 +1,18 @@
 """Where the BPF programs are attached: one table, by Template Type.
 
-A few keep lineage and report execs and exits: raw tracepoints whose arguments are the kernel's own
-structs where BTF says how to read them, else tracepoints that describe themselves. Everything else
-is a pair of sys_enter and sys_exit tracepoints of one system call. A kernel without some system
-call (arm64 has no `open`, 6.1 no `fchmodat2`, one that can't load modules no `init_module`) has no
-tracepoint for it either: it is left out and reported as missing.
+Programs of a tracepoint run in the order in which they were attached. Lineage is always the first,
+on the tracepoints of fork, exec and the end of a process. What reports execs and exits comes after
+it with programs of its own, one for each Template Type, so that it can be attached later, or
+detached, without the others. Everything else is a pair of sys_enter and sys_exit tracepoints of one
+system call for one Template Type. A kernel without some system call (arm64 has no `open`, 6.1 no
+`fchmodat2`, one that can't load modules no `init_module`) has no tracepoint for it either: it is
+left out and reported as missing.
+
+Raw tracepoints, whose arguments are the kernel's own structs, serve where BTF says how to read them
+or nobody looks at them, tracepoints that describe themselves elsewhere.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -34,29 +39,31 @@ class Tracepoint:
     function: str
 
 
+Point = RawTracepoint | Tracepoint
+
+
 @dataclass(frozen=True, slots=True)
 class SystemCall:
-    """A system call, the functions at its entry and exit, and the Template Types it supplies."""
+    """A system call, the functions at its entry and exit, and the Template Type that they supply."""
 
     name: str
     enter: str
     exit: str
-    template_types: frozenset[str]
+    template_type: str
 
 
-def _calls(names: str, exit_function: str, *template_types: str) -> tuple[SystemCall, ...]:
-    supplied = frozenset(template_types)
+def _calls(names: str, exit_function: str, template_type: str) -> tuple[SystemCall, ...]:
     return tuple(
-        SystemCall(name, f"enter_{name}", exit_function, supplied) for name in names.split()
+        SystemCall(name, f"enter_{name}", exit_function, template_type) for name in names.split()
     )
 
 
-LINEAGE: Mapping[Rung, tuple[RawTracepoint | Tracepoint, ...]] = MappingProxyType(
+LINEAGE: Mapping[Rung, tuple[Point, ...]] = MappingProxyType(
     {
         Rung.BPF_BTF: (
             RawTracepoint("sched_process_fork", "on_fork"),
             RawTracepoint("sched_process_exec", "on_exec"),
-            RawTracepoint("sched_process_exit", "on_exit"),
+            RawTracepoint("sched_process_free", "on_free"),
         ),
         # The return of an exec is attached before the exec, so that none is left unfinished.
         Rung.BPF_TRACEPOINT: (
@@ -69,32 +76,86 @@ LINEAGE: Mapping[Rung, tuple[RawTracepoint | Tracepoint, ...]] = MappingProxyTyp
 )
 """In the order in which they are attached."""
 
+REPORTS: Mapping[Rung, Mapping[str, tuple[Point, ...]]] = MappingProxyType(
+    {
+        Rung.BPF_BTF: {
+            "process": (RawTracepoint("sched_process_exec", "on_exec_process"),),
+            "exit": (RawTracepoint("sched_process_exit", "on_exit"),),
+            "privilege": (RawTracepoint("sched_process_exec", "on_exec_privilege"),),
+            "memory": (RawTracepoint("sched_process_exec", "on_exec_memory"),),
+        },
+        Rung.BPF_TRACEPOINT: {
+            "process": (
+                RawTracepoint("sys_exit", "on_return_process"),
+                Tracepoint("sched", "sched_process_exec", "on_exec_process"),
+                Tracepoint("sched", "sched_process_exit", "on_exit_process"),
+            ),
+        },
+    }
+)
+"""By Template Type, what reports execs and exits."""
+
+FORGET = RawTracepoint("sched_process_exit", "forget_calls")
+"""Where a load watches system calls: forgets those that a thread died in."""
+
 SYSTEM_CALLS = (
     *_calls("open openat openat2 creat", "exit_file", "file"),
     *_calls("unlink unlinkat rename renameat renameat2", "exit_file", "file"),
     *_calls("chmod fchmod fchmodat fchmodat2", "exit_file", "file"),
-    *_calls("connect bind", "exit_socket", "network", "ipc"),
-    SystemCall("accept", "enter_accept", "exit_socket", frozenset({"network"})),
-    SystemCall("accept4", "enter_accept", "exit_socket", frozenset({"network"})),
+    *_calls("connect bind accept", "exit_network", "network"),
+    SystemCall("accept4", "enter_accept", "exit_network", "network"),
+    SystemCall("connect", "enter_connect_unix", "exit_unix", "ipc"),
+    SystemCall("bind", "enter_bind_unix", "exit_unix", "ipc"),
     *_calls("mknod mknodat", "exit_fifo", "ipc"),
     *_calls("setuid setgid setreuid setregid setresuid setresgid", "exit_privilege", "privilege"),
     *_calls("setfsuid setfsgid setgroups capset", "exit_privilege", "privilege"),
     *_calls("init_module finit_module delete_module bpf", "exit_module", "module"),
     *_calls("ptrace process_vm_readv process_vm_writev", "exit_access", "process_access"),
     *_calls("pidfd_getfd pidfd_send_signal kill tkill tgkill", "exit_access", "process_access"),
-    SystemCall("rt_sigqueueinfo", "enter_tkill", "exit_access", frozenset({"process_access"})),
-    SystemCall("rt_tgsigqueueinfo", "enter_tgkill", "exit_access", frozenset({"process_access"})),
+    SystemCall("rt_sigqueueinfo", "enter_tkill", "exit_access", "process_access"),
+    SystemCall("rt_tgsigqueueinfo", "enter_tgkill", "exit_access", "process_access"),
     *_calls("mmap mprotect memfd_create", "exit_memory", "memory"),
-    SystemCall("pkey_mprotect", "enter_mprotect", "exit_memory", frozenset({"memory"})),
+    SystemCall("pkey_mprotect", "enter_mprotect", "exit_memory", "memory"),
     *_calls("sendto sendmsg sendmmsg writev", "exit_send", "dns"),
 )
 
 
 def wanted_calls(template_types: Collection[str]) -> Iterator[SystemCall]:
     """The system calls that supply any of these Template Types."""
-    return (call for call in SYSTEM_CALLS if call.template_types.intersection(template_types))
+    return (call for call in SYSTEM_CALLS if call.template_type in template_types)
 
 
 def is_known(events: Path, call: SystemCall) -> bool:
     """Whether this kernel has the tracepoints of a system call, below tracefs' events folder."""
     return (events / CATEGORY / f"sys_enter_{call.name}" / "id").exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A program at a tracepoint, and the Template Types that it is there for; none: lineage."""
+
+    point: Point
+    serves: tuple[str, ...]
+
+
+def placements(wanted: Collection[str], calls: Iterable[SystemCall], rung: Rung) -> list[Placement]:
+    """Everything but lineage for these Template Types, in the order in which it is attached.
+
+    calls: those that this kernel has. Exits come before entries, so that no exit is missed.
+    """
+    known = list(calls)
+    reports = [
+        Placement(point, (name,))
+        for name, points in REPORTS[rung].items()
+        if name in wanted
+        for point in points
+    ]
+    served = tuple(dict.fromkeys(call.template_type for call in known))
+    forget = [Placement(FORGET, served)] if known else []
+    ends = [_placement(call, "sys_exit", call.exit) for call in known]
+    begins = [_placement(call, "sys_enter", call.enter) for call in known]
+    return [*reports, *forget, *ends, *begins]
+
+
+def _placement(call: SystemCall, side: str, function: str) -> Placement:
+    return Placement(Tracepoint(CATEGORY, f"{side}_{call.name}", function), (call.template_type,))

@@ -2,7 +2,8 @@
 
 In the rungs `bpf_btf` and `bpf_tracepoint` it compiles, loads and attaches, hands every descriptor
 to the supervisor and ends: collection goes on in the kernel for as long as the supervisor holds
-them, and no process with BPF rights is left. In the rungs `process_connector` and `psutil` it makes
+them, and no process with BPF rights is left. With `--join` it adds Template Types to a collection
+that runs, whose maps the supervisor sends it (`join`). In the rungs `process_connector` and `psutil` it makes
 its rings, hands them over, gives up what it can, and listens or polls until the channel closes. A
 rung that can't be had is a `failed` message with a reason code and exit status 3.
 
@@ -17,18 +18,20 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from agent.channel import LIMITS as CHANNEL_LIMITS
-from agent.channel import send
+from agent.channel import ProtocolViolationError, Sender, receive, send
 from agent.collector.polling import connector_collector, listen, poll, psutil_collector
 from agent.sandbox import SandboxError
 from content.definitions import Rung, TemplateType, load_definitions
 from probes.counters import CounterSlot
-from probes.errors import ProbeError
+from probes.errors import ProbeError, ProbeReason
+from probes.kernel_source import hide_symbols
 from probes.limits import LIMITS
 from probes.loader import load
 from probes.memory_ring import MemoryRings
 from probes.process_connector import ProcessConnector
 from probes.program import BPF_RUNGS
 from probes.ring import RingDescription
+from probes.shared_maps import named
 from probes.tracefs import mount_privately
 
 EXIT_FAILED = 3
@@ -37,18 +40,21 @@ POLLED = ("psutil/processes", "psutil/sockets")
 LISTENED = ("connector/processes", "psutil/sockets")
 """What the rungs psutil and process_connector name as their probes."""
 
+NO_JOIN = "rung {}: one process collects everything, and nothing can join it"
 POWER_OF_TWO = "a power of two from {} to {} bytes"
 
 
 class Handover(NamedTuple):
-    """What the supervisor is given."""
+    """What the supervisor is given. common: descriptors of counters and shared maps; none in a join."""
 
     rung: Rung
     rings: tuple[RingDescription, ...]
-    counters: int
+    common: tuple[int, ...]
     counter_slots: tuple[CounterSlot, ...]
-    attachments: tuple[int, ...]
     probes: tuple[str, ...]
+    shared: tuple[str, ...] = ()
+    attachments: tuple[int, ...] = ()
+    serves: tuple[tuple[int, ...], ...] = ()
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -60,7 +66,11 @@ def run(arguments: Sequence[str]) -> int:
     channel = socket.socket(fileno=options.channel_fd)
     try:
         if options.rung in BPF_RUNGS:
-            return _attach(channel, types, _seen(types, sizes, options.rung), options.rung)
+            seen = _seen(types, sizes, options.rung)
+            joined = _joined(channel) if options.join else None
+            return _attach(channel, types, seen, options.rung, joined)
+        if options.join:
+            raise ProbeError(ProbeReason.RUNG_NOT_SUPPORTED, NO_JOIN.format(options.rung))
         if options.rung is Rung.PROCESS_CONNECTOR:
             return _listen(channel, types, sizes)
         return _poll(channel, types, sizes)
@@ -69,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
             channel, "failed", rung=str(options.rung), reason=str(error.reason), detail=error.detail
         )
         return EXIT_FAILED
-    except SandboxError as error:
+    except (SandboxError, ProtocolViolationError) as error:
         sys.stderr.write(f"agent.collector: {error}\n")
         return EXIT_FAILED
     except (BrokenPipeError, ConnectionResetError):
@@ -80,7 +90,7 @@ def hand_over(channel: socket.socket, handover: Handover) -> None:
     """Send `attached`, and as many `attachments` as the descriptors take."""
     descriptors = [
         *(ring.descriptor for ring in handover.rings),
-        handover.counters,
+        *handover.common,
         *handover.attachments,
     ]
     size = CHANNEL_LIMITS.descriptors
@@ -91,6 +101,8 @@ def hand_over(channel: socket.socket, handover: Handover) -> None:
         rung=str(handover.rung),
         rings=[ring.document() for ring in handover.rings],
         counters=[slot.document() for slot in handover.counter_slots],
+        shared=list(handover.shared),
+        serves=[list(numbers) for numbers in handover.serves],
         probes=list(handover.probes),
         more=max(0, len(descriptors) - size),
     )
@@ -104,17 +116,37 @@ def _attach(
     types: Mapping[int, TemplateType],
     sizes: Mapping[int, int],
     rung: Rung,
+    joined: Mapping[str, int] | None,
 ) -> int:
     mount_privately()
-    loaded = load(tuple(types.values()), sizes, rung)
-    kept = (*loaded.attachments, *loaded.programs.values())
-    probes = (*loaded.probes, *(f"missing/{name}" for name in loaded.missing))
+    hide_symbols()
+    loaded = load(tuple(types.values()), sizes, rung, joined)
+    begins = joined is None
     hand_over(
         channel,
-        Handover(rung, loaded.rings, loaded.counters, loaded.counter_slots, kept, probes),
+        Handover(
+            rung,
+            loaded.rings,
+            common=(loaded.counters, *loaded.shared.values()) if begins else (),
+            counter_slots=loaded.counter_slots if begins else (),
+            probes=(*loaded.probes, *(f"missing/{name}" for name in loaded.missing)),
+            shared=tuple(loaded.shared) if begins else (),
+            attachments=(*loaded.attachments, *loaded.programs.values()),
+            serves=loaded.serves,
+        ),
     )
     loaded.close()
     return 0
+
+
+def _joined(channel: socket.socket) -> Mapping[str, int]:
+    """Counters and shared maps of the collection that runs, as the supervisor sends them."""
+    message = receive(channel, Sender.SUPERVISOR)
+    if message is None:
+        raise BrokenPipeError
+    if message.kind != "join":
+        raise ProtocolViolationError(f"{message.kind} instead of join")
+    return named(message["shared"], message.descriptors)
 
 
 def _poll(
@@ -138,7 +170,7 @@ def _listen(
 
 
 def _from_memory(rung: Rung, rings: MemoryRings, probes: tuple[str, ...]) -> Handover:
-    return Handover(rung, rings.descriptions, rings.counters, rings.counter_slots, (), probes)
+    return Handover(rung, rings.descriptions, (rings.counters,), rings.counter_slots, probes)
 
 
 def _seen(
@@ -149,14 +181,20 @@ def _seen(
 
 
 def _ring_bytes(
-    types: Mapping[int, TemplateType], wanted: Sequence[int], same: int | None
+    types: Mapping[int, TemplateType], wanted: Sequence[int] | None, same: int | None
 ) -> dict[int, int]:
-    unknown = set(wanted) - set(types)
+    """Bytes by number for the types wanted: all of them where nobody says which.
+
+    One that is not known here (content of a newer release wants it) must not cost the others: it is
+    left out, like one that the rung can't see.
+    """
+    unknown = set(wanted or ()) - set(types)
     if unknown:
-        sys.exit(f"agent.collector: --types: no Template Type {sorted(unknown)}")
+        sys.stderr.write(f"agent.collector: --types: no Template Type {sorted(unknown)}\n")
     return {
         number: same or LIMITS.ring_bytes.get(number, LIMITS.other_ring_bytes)
-        for number in wanted or types
+        for number in (types if wanted is None else wanted)
+        if number not in unknown
     }
 
 
@@ -165,8 +203,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rung", type=Rung, choices=list(Rung), required=True)
     parser.add_argument("--channel-fd", type=int, required=True)
     parser.add_argument("--ring-bytes", type=_power_of_two, help="for every ring")
-    parser.add_argument("--types", type=_numbers, default=(), help="numbers, separated by commas")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--types", type=_numbers, help="numbers, separated by commas; empty for lineage alone"
+    )
+    parser.add_argument("--join", action="store_true", help="add them to a collection that runs")
+    options = parser.parse_args(arguments)
+    if options.join and not options.types:
+        parser.error("--join needs --types")
+    return options
 
 
 def _power_of_two(text: str) -> int:
@@ -178,4 +222,4 @@ def _power_of_two(text: str) -> int:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.split(","))
+    return tuple(int(number) for number in text.split(",")) if text else ()

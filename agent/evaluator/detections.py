@@ -19,7 +19,7 @@ Records = np.ndarray[tuple[int], np.dtype[np.void]]
 class Source:
     """Where a batch of events came from.
 
-    epoch: names the set of rings, so that ids stay unique over restarts of collection.
+    epoch: names the ring, so that ids stay unique over restarts of collection.
     first: sequence number of row 0, in records.
     boot_to_unix_ns: what to add to a boot-time clock to get Unix time.
     """

@@ -27,6 +27,7 @@ from probes.ring import Ring
 class Cursor:
     """Our place in one ring, in bytes, and what is special about the events ahead.
 
+    epoch: names the ring for good; ids of detections begin with it.
     careful_until: below this position events are evaluated one by one, because a predecessor died
     somewhere there; the attribution record then names the event exactly.
     aside: positions of events that are not evaluated again.
@@ -34,6 +35,7 @@ class Cursor:
 
     ring: Ring
     template_type: TemplateType
+    epoch: str
     position: int = 0
     careful_until: int = 0
     aside: frozenset[int] = frozenset()
@@ -60,7 +62,6 @@ class EventLoop:
     engine: Engine
     attribution: Attribution
     cursors: Mapping[int, Cursor]
-    epoch: str
     hashes: Mapping[int, str]
     skipped: Sequence[InstanceFault] = ()
     evaluated: int = 0
@@ -124,7 +125,7 @@ class EventLoop:
             number = cursor.template_type.number
             send(self.channel, "undecided", ring=number, rows=undecided)
         start, stride, done = cursor.position, cursor.ring.stride, 0
-        source = Source(self.epoch, start // stride, _boot_to_unix_ns())
+        source = Source(cursor.epoch, start // stride, _boot_to_unix_ns())
         found = frames(
             evaluation.matches, cursor.template_type, records, source, LIMITS.frame_payload_bytes
         )

@@ -112,7 +112,7 @@ def run(
         sandbox=sandbox,
     )
     hashes = {payload.template_type: payload.hash for payload in payloads}
-    return _work(EventLoop(channel, engine, attribution, cursors, order["epoch"], hashes, skipped))
+    return _work(EventLoop(channel, engine, attribution, cursors, hashes, skipped))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -134,7 +134,8 @@ def _acquire(
     for ring, descriptor in zip(order["rings"], ring_descriptors, strict=True):
         template_type = types[ring["template_type"]]
         mapped = Ring(descriptor, ring["stride"], ring["bytes"], ring["kind"], template_type)
-        cursors[template_type.number] = Cursor(mapped, template_type)
+        epoch = str(order["epochs"][str(template_type.number)])
+        cursors[template_type.number] = Cursor(mapped, template_type, epoch)
     payloads = []
     for file, descriptor in zip(order["files"], file_descriptors, strict=True):
         payloads.append(

@@ -11,6 +11,7 @@ from agent.channel import Message, ProtocolViolationError
 from agent.link import reports
 from agent.link.errors import ReportError
 from agent.link.log import say
+from agent.link.own_activity import OwnActivity
 from agent.link.sensor import Identity, RefusedRung, Sensor
 from agent.link.store import Batch, Report
 from bulkhead.v1 import report_pb2
@@ -26,8 +27,15 @@ def identity(message: Message) -> Identity:
         run=reports.text(message["run"]),
         rung=message["rung"],
         refused=tuple(_refused(one) for one in message["refused"]),
+        not_collected=frozenset(_number(one) for one in message["not_collected"]),
         boot_id=reports.text(message["boot_id"]),
     )
+
+
+def _number(entry: object) -> int:
+    if type(entry) is not int:
+        raise ReportError("IDENTITY", f"Template Type {entry!r:.40}, expected a number")
+    return entry
 
 
 def _refused(entry: object) -> RefusedRung:
@@ -44,12 +52,14 @@ class Intake:
         self.batch = Batch()
         self.stopping = False
         self.identity_changed = False
+        self.own_activity = OwnActivity(sensor.software.types)
         self._sensor = sensor
         self._now_unix_ns = now_unix_ns
         self._handlers: Mapping[str, Callable[[Message], None]] = {
             "identity": self._identity,
             "state": self._state,
             "outcome": self._outcome,
+            "own": self._own,
             "detections": self._detections,
             "crash": self._crash,
             "loss": self._loss,
@@ -92,7 +102,12 @@ class Intake:
         self.batch.acknowledgements.append(outcome)
 
     def _detections(self, message: Message) -> None:
-        self.batch.reports.append(Report(message["report"], reports.detections(message.payload)))
+        batch = reports.detections(message.payload)
+        self.own_activity.mark(batch)
+        self.batch.reports.append(Report(message["report"], batch))
+
+    def _own(self, message: Message) -> None:
+        self.own_activity.know(message["processes"])
 
     def _crash(self, message: Message) -> None:
         crash = reports.from_facts(report_pb2.CrashReport(), message["facts"])

@@ -48,6 +48,8 @@ class LinkLimits:
     # Signatures of a revocation that are passed on; the supervisor knows which key it trusts.
     signatures: int = 8
     known_outcomes: int = 1024
+    # Processes of the sensor itself that are recognised.
+    own_processes: int = 4096
     # Texts in acknowledgements, crash and loss reports.
     text_characters: int = 1024
     problems: int = 100

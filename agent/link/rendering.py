@@ -53,6 +53,7 @@ class Renderer:
             "severity": _enum(channel_file_pb2.Severity.DESCRIPTOR, detection.severity),
             "attack_techniques": [_text(one) for one in detection.attack_techniques],
             "rung": _enum(report_pb2.Rung.DESCRIPTOR, detection.rung),
+            "own_activity": detection.own_activity,
             "inputs": {
                 _name(fields, one.field): _value(fields.get(one.field), one.value)
                 for one in detection.inputs

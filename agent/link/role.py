@@ -215,6 +215,7 @@ class Link:
                 "connected": int(self._mailbox.connected),
                 "outbox": self._store.waiting,
                 "dropped": self._store.dropped,
+                "own_activity": self._intake.own_activity.detections,
             }
         )
 

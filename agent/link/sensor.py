@@ -57,6 +57,8 @@ class Identity:
     run: str
     rung: str
     refused: tuple[RefusedRung, ...]
+    # Template Types that the rung should supply and that this host can't have.
+    not_collected: frozenset[int]
     boot_id: str
 
 
@@ -86,9 +88,15 @@ class Sensor:
         return self._outcomes.get(content_hash) in ON_ITS_WAY
 
     def hello(self) -> sensor_service_pb2.Hello:
-        """The first message of a session."""
+        """The first message of a session.
+
+        Supplied is what could be collected, whether anything needs it now or not: content that is
+        offered is what makes the sensor attach its probes.
+        """
         identity = self.identity
-        supply = Supply.of(self.software.types, Rung(identity.rung))
+        types = self.software.types.items()
+        had = {number: one for number, one in types if number not in identity.not_collected}
+        supply = Supply.of(had, Rung(identity.rung))
         return sensor_service_pb2.Hello(
             agent_id=identity.agent,
             sensor_version=self.software.version,

@@ -14,11 +14,18 @@ from dataclasses import dataclass, field
 from agent.backoff import Backoff
 from agent.channel import Message, ProtocolViolationError
 from agent.supervisor.child import Child
+from agent.supervisor.hand_over import from_message
 from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.log import Log
-from agent.supervisor.rings import Collection, from_message
+from agent.supervisor.rings import Collection
+from agent.supervisor.settings import BPF_RUNGS
 from content.loss_causes import LossCause
+
+PERHAPS_ONE_TYPE = frozenset(
+    {"COMPILE_FAILED", "VERIFIER_REFUSED", "ATTACH_FAILED", "COLLECTOR_DIED"}
+)
+"""Reasons for which one Template Type may be to blame, and not the rung."""
 
 ANY_TEMPLATE_TYPE = 0
 BOOT_NS = 0
@@ -39,6 +46,9 @@ class Collecting:
     child: Child | None = None
     collection: Collection | None = None
     refused: list[dict[str, str]] = field(default_factory=list)
+    # Whether the next collector begins without any Template Type: these join one by one then, so
+    # that one which is refused does not cost the rung.
+    lineage_alone: bool = False
     _level: int = 0
     _deaths: int = 0
     _not_before: float = 0.0
@@ -64,7 +74,7 @@ class Collecting:
             if self._overdue(self.child, now):
                 self.child.kill()
             return
-        held = self.collection is not None and self.collection.rung.startswith("bpf")
+        held = self.collection is not None and self.collection.in_kernel
         if held or now < self._not_before:
             return
         try:
@@ -111,7 +121,7 @@ class Collecting:
             self._arriving.close()
             self._arriving = None
         collection = self.collection
-        if collection is not None and collection.rung.startswith("bpf"):
+        if collection is not None and collection.in_kernel:
             self.log.say("collector gone", pid=child.pid, attachments=len(collection.attachments))
             return
         if collection is not None and self._blind_since is None:
@@ -155,7 +165,7 @@ class Collecting:
     def _overdue(self, child: Child, now: float) -> bool:
         if self.collection is None or self._blind_since is not None:
             return now - child.started > LIMITS.collector_seconds
-        polls = not self.collection.rung.startswith("bpf")
+        polls = not self.collection.in_kernel
         return polls and now - self._heard > LIMITS.collector_silence_seconds
 
     def _replace(self, new: Collection | None) -> None:
@@ -170,8 +180,14 @@ class Collecting:
 
     def _next_rung(self, reason: str, detail: str) -> None:
         self._deaths = 0
+        rung = self.rungs[self._level]
+        if rung in BPF_RUNGS and reason in PERHAPS_ONE_TYPE and not self.lineage_alone:
+            self.lineage_alone = True
+            self.log.say("rung again, with lineage alone", rung=rung, because=f"{reason}: {detail}")
+            return
+        self.lineage_alone = False
         refused = {
-            "rung": self.rungs[self._level],
+            "rung": rung,
             "reason": reason,
             "detail": detail[-LIMITS.refusal_characters :],
         }

@@ -83,16 +83,29 @@ class ContentFlow:
         file = self.manifest.active.get(template_type)
         return file.version if file else 0
 
-    def candidate_set(self) -> tuple[FileSet, LoadedFile] | None:
+    def types_in_force(self) -> set[int]:
+        """Template Types of the files in force, and of those that would be without probation."""
+        return {*self.manifest.active, *self.manifest.last_known_good().active}
+
+    def types_on_their_way(self) -> set[int]:
+        """Template Types of the files that wait, and of the one on trial."""
+        return {file.template_type for file in [*self.waiting, *filter(None, [self.on_trial])]}
+
+    def candidate_set(
+        self, ready: Callable[[int], bool] = lambda _: True
+    ) -> tuple[FileSet, LoadedFile] | None:
         """The set for the next trial, and the file on trial in it; None if nothing waits.
 
+        ready: whether content of a Template Type can be tried already; what can't lets others pass.
         A trial that came to nothing, because its evaluator could not start or its rings went away,
         is held again.
         """
         if self.on_trial is None:
-            if not self.waiting:
+            file = next((one for one in self.waiting if ready(one.template_type)), None)
+            if file is None:
                 return None
-            self.on_trial = self._step(self.waiting.popleft(), Event.TRIAL_STARTED)
+            self.waiting.remove(file)
+            self.on_trial = self._step(file, Event.TRIAL_STARTED)
         tried = _loaded(self.on_trial)
         others = {file for file in self.wanted() if file.template_type != tried.template_type}
         return frozenset({*others, tried}), tried
@@ -199,6 +212,20 @@ class ContentFlow:
         if known is not None:
             self.unserved[content_hash] = problems
             self.say(content_hash, known.state, problems)
+
+    def cannot_collect(self, template_type: int, reason: str, detail: str) -> None:
+        """A Template Type can't be had: what waits for it is refused, what is in force waits."""
+        found = f"Template Type {template_type}: {reason} {detail}".strip()
+        cause = problem("NOT_COLLECTED", "", found, "probes that can be attached")
+        for file in [one for one in self.waiting if one.template_type == template_type]:
+            self.waiting.remove(file)
+            self._step(file, Event.REFUSED, [cause])
+            self.store.tidy(self._kept())
+        if self.on_trial is not None and self.on_trial.template_type == template_type:
+            self.rejected([cause])
+        active = self.manifest.active.get(template_type)
+        if active is not None and active.hash not in self.unserved:
+            self.cannot_serve(active.hash, [cause])
 
     def instance_skipped(self, content_hash: str, instance: str, reason: str, detail: str) -> None:
         """An evaluator skips an instance of a file in force: the rest of the file goes on."""

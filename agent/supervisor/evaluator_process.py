@@ -16,7 +16,7 @@ from agent.attribution import Progress
 from agent.deaths import Cause, Death
 from agent.supervisor.child import Child
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.rings import Collection
+from agent.supervisor.rings import RingFacts
 
 
 class LoadedFile(NamedTuple):
@@ -53,7 +53,8 @@ class Evaluator:
     # It has done what it was there for, or is no longer wanted: its end is no death.
     finished: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
-    collection: Collection | None = None
+    # Those that it was given; the collection may have others by now.
+    rings: Mapping[int, RingFacts] = field(default_factory=dict)
 
     def enter(self, stage: Stage, now: float) -> None:
         """Move on to another stage."""
@@ -73,7 +74,7 @@ class Evaluator:
     def progress(self) -> Progress:
         """What it was doing last, from the memory that outlives it, as far as it can be true."""
         found = attribution.read(self.attribution)
-        ring = self.collection.rings.get(found.ring) if self.collection else None
+        ring = self.rings.get(found.ring)
         if ring is None:
             return found.nowhere()
         return found.within(ring.position, ring.produced(), ring.stride)

@@ -5,16 +5,18 @@ there and takes the next step, whatever happened before:
 
     nobody works, somebody ready with the wanted set  → it goes, at the positions of the rings
     the worker has another set, a successor is ready  → the worker drains, then the successor goes
+    the collection has other rings than the worker    → the same
     nobody ready or loading with the wanted set       → a stand-by is started
     a file is on probation                            → the same for last known good
 
 So a crash, a promotion, a rollback and a change of the rings are all the same to it. The stand-by
-has loaded its content and waits: taking over is one message.
+has loaded its content and waits: taking over is one message. One that has earlier rings waits on
+until its successor is ready, for it could still take over what it has.
 """
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,8 +27,11 @@ from agent.deaths import Cause
 from agent.supervisor.child import Child
 from agent.supervisor.evaluator_process import Evaluator, FileSet, LoadedFile, Stage
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.rings import Collection
+from agent.supervisor.rings import Collection, RingFacts
 from agent.supervisor.store import StoreError
+from agent.supervisor.take_over import TakeOver
+
+Rings = Mapping[int, RingFacts]
 
 
 class Launcher(Protocol):
@@ -37,34 +42,6 @@ class Launcher(Protocol):
 
     def payload_descriptor(self, content_hash: str) -> int:
         """A sealed memfd with a stored payload, owned by the caller; OSError or StoreError."""
-
-
-@dataclass(slots=True)
-class TakeOver:
-    """What the next worker must know about events that earlier ones died on."""
-
-    careful: dict[int, int] = field(default_factory=dict)
-    aside: dict[int, set[int]] = field(default_factory=dict)
-
-    def careful_field(self) -> dict[str, int]:
-        """As the `go` message carries it."""
-        return {str(ring): until for ring, until in self.careful.items()}
-
-    def aside_field(self) -> dict[str, list[int]]:
-        """As the `go` message carries it."""
-        return {str(ring): sorted(at) for ring, at in self.aside.items()}
-
-    def aside_between(self, ring: int, start: int, end: int) -> int:
-        """How many events in that stretch of a ring are set aside."""
-        return sum(start <= at < end for at in self.aside.get(ring, ()))
-
-    def prune(self, collection: Collection) -> None:
-        """Forget what lies behind the positions."""
-        for number, ring in collection.rings.items():
-            if self.careful.get(number, 0) <= ring.position:
-                self.careful.pop(number, None)
-            ahead = {at for at in self.aside.get(number, ()) if at >= ring.position}
-            self.aside[number] = ahead
 
 
 @dataclass(slots=True)
@@ -109,10 +86,12 @@ class Evaluators:
         if self.collection is None or not self.collection.complete:
             return
         worker = self.worker
-        successor = self._ready()
-        if worker is None and successor is not None:
-            self._go(successor, self.collection, now)
-        elif worker is not None and successor is not None and worker.files != self.wanted:
+        successor = self._ready(self.collection.rings)
+        if worker is None:
+            first = successor or self._ready(None)
+            if first is not None:
+                self._go(first, self.collection, now)
+        elif successor is not None and not _works_on(worker, self.wanted, self.collection.rings):
             self._drain(worker, now)
         self._end_obsolete()
         missing = next((files for files in self._sets() if not self._standing_by(files)), None)
@@ -140,7 +119,7 @@ class Evaluators:
                 self._able_again_at = now + LIMITS.start_again_seconds
                 return None
             one = Evaluator(child, files, candidate, record, Stage.LOADING, now, now)
-            one.collection = collection
+            one.rings = collection.rings
             self.members.append(one)
             if not _send_load(one, collection, payloads, active_version):
                 child.kill()
@@ -186,6 +165,17 @@ class Evaluators:
         self.collection = collection
         self.take_over = TakeOver()
 
+    def change_some_rings(self) -> None:
+        """Template Types came or went: what is said of rings that are there no more is forgotten.
+
+        Evaluators are replaced one after the other, at the positions of the rings that stay.
+        """
+        self.take_over.keep_only(self.collection.rings.keys() if self.collection else set())
+
+    def held_rings(self) -> list[RingFacts]:
+        """Rings that some evaluator may still speak of."""
+        return [ring for one in self.members for ring in one.rings.values()]
+
     def _sets(self) -> list[FileSet]:
         """The sets that a stand-by is kept for, the more urgent first."""
         if self.fallback is None or self.fallback == self.wanted:
@@ -212,7 +202,8 @@ class Evaluators:
             os.close(record)
             raise
 
-    def _ready(self) -> Evaluator | None:
+    def _ready(self, rings: Rings | None) -> Evaluator | None:
+        """Somebody who can take over the wanted set, on these rings or (None) whichever it has."""
         fitting = (
             one
             for one in self.members
@@ -220,23 +211,31 @@ class Evaluators:
             and not one.finished
             and one.candidate is None
             and one.files == self.wanted
+            and (rings is None or one.rings == rings)
         )
         return next(fitting, None)
 
-    def _standing_by(self, files: FileSet) -> bool:
+    def _standing_by(self, files: FileSet, *stages: Stage) -> bool:
+        rings = self.collection.rings if self.collection else {}
         return any(
             not one.finished
             and one.candidate is None
-            and one.files == files
-            and one.stage in (Stage.LOADING, Stage.READY)
+            and _works_on(one, files, rings)
+            and one.stage in (stages or (Stage.LOADING, Stage.READY))
             for one in self.members
         )
 
     def _end_obsolete(self) -> None:
         sets = self._sets()
+        rings = self.collection.rings if self.collection else {}
         for one in self.members:
             waiting = one.stage in (Stage.LOADING, Stage.READY) and one.candidate is None
-            if waiting and one.files not in sets and not one.finished:
+            if not waiting or one.finished:
+                continue
+            outdated = one.rings != rings and (
+                one.stage is Stage.LOADING or self._standing_by(one.files, Stage.READY)
+            )
+            if one.files not in sets or outdated:
                 self.dismiss(one)
 
     def _end_overdue(self, now: float) -> None:
@@ -248,7 +247,7 @@ class Evaluators:
 
     def _go(self, one: Evaluator, collection: Collection, now: float) -> None:
         self.take_over.prune(collection)
-        positions = {str(number): ring.position for number, ring in collection.rings.items()}
+        positions = {str(number): ring.position for number, ring in one.rings.items()}
         told = one.child.send(
             "go",
             positions=positions,
@@ -266,6 +265,10 @@ class Evaluators:
             worker.enter(Stage.DRAINING, now)
 
 
+def _works_on(one: Evaluator, files: FileSet, rings: Rings) -> bool:
+    return one.files == files and one.rings == rings
+
+
 def _in_order(files: FileSet) -> list[LoadedFile]:
     return sorted(files, key=lambda file: file.template_type)
 
@@ -280,7 +283,7 @@ def _send_load(
         rung=collection.rung,
         rings=[ring.document() for ring in rings],
         files=[_document(file, one, active_version) for file in _in_order(one.files)],
-        epoch=collection.epoch,
+        epochs={str(number): ring.epoch for number, ring in collection.rings.items()},
     )
 
 

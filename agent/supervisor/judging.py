@@ -97,7 +97,7 @@ class Judging:
         if not (death.foreign_kill and death.running):
             self.evaluators.slow_down(one)
         self.evaluators.remove(one)
-        decision = decide(death, self.history, self._stride(death.progress.ring))
+        decision = decide(death, self.history, _stride(one, death.progress.ring))
         self.deaths += 1
         facts = self._crash_facts(one, death, decision, end.exit_code)
         self.recent.append(facts)
@@ -141,7 +141,7 @@ class Judging:
             self.flow.cannot_serve(content_hash, problems)
 
     def _frame(self, one: Evaluator, message: Message) -> None:
-        ring = self._ring(message["ring"])
+        ring = _ring(one, message["ring"])
         position, evaluated = message["position"], message["evaluated"]
         if position < ring.position or position > ring.produced() or position % ring.stride:
             raise ProtocolViolationError(f"position {position} of ring {ring.template_type}")
@@ -185,11 +185,11 @@ class Judging:
         told = (message[name] for name in ("instance", "reason", "detail"))
         self.flow.instance_skipped(content_hash, *told)
 
-    def _undecided(self, _one: Evaluator, message: Message) -> None:
+    def _undecided(self, one: Evaluator, message: Message) -> None:
         rows = message["rows"]
         if rows < 0:
             raise ProtocolViolationError(f"{rows} undecided rows")
-        self.ledger.add(LossCause.INSTANCE_SKIPPED, self._ring(message["ring"]).template_type, rows)
+        self.ledger.add(LossCause.INSTANCE_SKIPPED, _ring(one, message["ring"]).template_type, rows)
 
     def _drained(self, one: Evaluator, _message: Message) -> None:
         # It has nothing more to do, and nobody follows before it is gone.
@@ -234,22 +234,22 @@ class Judging:
             "suspect_content_hash": decision.suspect_hash or candidate,
             "suspect_template_type": progress.ring,
             "suspect_instance_id": decision.suspect_instance,
-            "suspect_sequence": progress.position // self._stride(progress.ring)
+            "suspect_sequence": progress.position // _stride(one, progress.ring)
             + (progress.row or 0),
             "action": str(decision.action),
             "in_trial": death.on_trial,
         }
 
-    def _ring(self, number: int) -> RingFacts:
-        collection = self.evaluators.collection
-        if collection is None or number not in collection.rings:
-            raise ProtocolViolationError(f"there is no ring {number}")
-        return collection.rings[number]
 
-    def _stride(self, number: int) -> int:
-        collection = self.evaluators.collection
-        ring = collection.rings.get(number) if collection else None
-        return ring.stride if ring else 8
+def _ring(one: Evaluator, number: int) -> RingFacts:
+    """A ring that it was given, which may be retired by now."""
+    if number not in one.rings:
+        raise ProtocolViolationError(f"there is no ring {number}")
+    return one.rings[number]
+
+
+def _stride(one: Evaluator, number: int) -> int:
+    return one.rings[number].stride if number in one.rings else 8
 
 
 def _version(message: Message, content_hash: str) -> int:

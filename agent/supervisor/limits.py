@@ -36,6 +36,23 @@ class SupervisorLimits:
     # where the reason stands.
     refusal_characters: int = 2_000
     collector_seconds: float = 60.0
+    # How long a Template Type stays attached after nothing needs it any more.
+    detach_after_seconds: float = 60.0
+    # How much of each turn goes into closing attachments, of which each takes the kernel a moment.
+    detach_seconds_per_turn: float = 0.02
+    # What was written while attachments were closed is read in this time.
+    settle_seconds: float = 0.5
+    # A Template Type that can't be joined: tries, how long to wait between them (doubled each
+    # time), and how long from then on, while it is reported as not to be had.
+    joins: int = 3
+    # Content of several types that arrives together is joined together, by one compiler: so long
+    # nothing new has to be needed.
+    join_settle_seconds: float = 0.1
+    join_first_seconds: float = 1.0
+    join_again_seconds: float = 300.0
+    # Processes of this run that are known to be ours.
+    own_processes: int = 4096
+    own_processes_per_message: int = 1024
     # Channels to roles have numbers from here on, above those of attachments.
     first_channel_descriptor: int = 768
     # How often a message channel is read before others get their turn.

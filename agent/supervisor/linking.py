@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from agent.backoff import Backoff
@@ -19,6 +20,7 @@ from agent.supervisor.child import Child
 from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.log import Log
+from agent.supervisor.own_processes import OwnProcesses
 from agent.supervisor.payload import Problem
 from agent.supervisor.reports import Report, Reports
 
@@ -36,6 +38,7 @@ class Linking:
     start: Callable[[], Child]
     identity: Callable[[], Mapping[str, Any]]
     state: Callable[[], Mapping[str, Any]]
+    own: OwnProcesses
     reports: Reports
     log: Log
     backoff: Backoff
@@ -46,6 +49,7 @@ class Linking:
     _not_before: float = 0.0
     _told_state: float = 0.0
     _introduced: bool = False
+    _told_own: int = 0
     _outcomes: OrderedDict[str, Mapping[str, Any]] = field(default_factory=OrderedDict)
     _untold: set[str] = field(default_factory=set)
 
@@ -70,6 +74,7 @@ class Linking:
         if self.child is None:
             if now >= self._not_before and self._start(now):
                 self._heard, self._introduced, self._told_state = now, False, 0.0
+                self._told_own = 0
                 self._untold = set(self._outcomes)
                 self.reports.resend()
             return
@@ -97,11 +102,22 @@ class Linking:
             self._introduced = child.send("identity", **self.identity())
             if not self._introduced:
                 return
+        if not self._tell_own(child):
+            return
         for content_hash in [one for one in self._outcomes if one in self._untold]:
             if not child.send("outcome", **self._outcomes[content_hash]):
                 return
             self._untold.discard(content_hash)
         self.reports.flush(lambda report: _send_report(child, report))
+
+    def _tell_own(self, child: Child) -> bool:
+        """Tell of new processes of ours, before any report about them."""
+        while self._told_own < self.own.count:
+            new = list(islice(self.own.since(self._told_own), LIMITS.own_processes_per_message))
+            if not child.send("own", processes=new):
+                return False
+            self._told_own = max(self._told_own, self.own.count - len(self.own.known)) + len(new)
+        return True
 
     def message(self, message: Message, flow: ContentFlow) -> None:
         """One message of the link."""

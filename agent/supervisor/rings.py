@@ -3,35 +3,42 @@
 The supervisor holds them and never reads an event. From the collector's message it knows how long
 each ring and record is; from the ring's own pages how many records were produced; from frames, up
 to which position events are accounted for. The counters map holds what the kernel had to drop.
+
+A collection grows by what a joining collector has attached, and shrinks by the attachments that
+serve nothing but Template Types that leave. A ring that is given up is kept as long as an evaluator
+may still speak of it.
 """
 
 import contextlib
-import fcntl
 import mmap
 import os
 import re
-import secrets
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
+from agent.supervisor.settings import BPF_RUNGS
 from content.loss_causes import LossCause
 
-PAGE = mmap.PAGESIZE
-_WORD = struct.Struct("<Q")
-_KINDS = ("bpf", "memfd")
+WORD = struct.Struct("<Q")
+"""A position, or a count."""
+
 _RECURSION_MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
 _FDINFO_BYTES = 4096
 """Of what the kernel says of a descriptor; a program's is some 200 bytes."""
 
-MAX_RING_BYTES = 1 << 32
 
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RingFacts:
-    """One ring: what the collector said of it, and the position that is accounted for."""
+    """One ring: what the collector said of it, and the position that is accounted for.
+
+    epoch: names the ring for good, together with its Template Type; a type that leaves and comes
+    back gets another ring, whose positions count from zero.
+    """
 
     template_type: int
     size: int
@@ -39,11 +46,12 @@ class RingFacts:
     kind: str
     descriptor: int
     producer: mmap.mmap
+    epoch: str
     position: int = 0
 
     def produced(self) -> int:
         """Position up to which events were written, in bytes."""
-        (position,) = _WORD.unpack_from(self.producer, 0)
+        (position,) = WORD.unpack_from(self.producer, 0)
         return int(position)
 
     def backlog(self) -> int:
@@ -73,31 +81,111 @@ class Counter:
     template_type: int
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A descriptor that keeps a program attached, or is the program.
+
+    serves: the Template Types that it exists for; none means lineage, which all need. Records of a
+    type are written by programs that serve only that one; what serves several keeps house for them.
+    probe: what it is attached to; empty for a program.
+    """
+
+    descriptor: int
+    serves: frozenset[int]
+    probe: str
+
+
 @dataclass(slots=True)
 class Collection:
-    """Everything that a collector handed over, under a random name (epoch)."""
+    """Everything that collectors handed over, under a random name (epoch).
+
+    counters_descriptor, shared: what a joining collector is given. absent: what the collector named
+    beside its attachments. awaited: what the descriptors are for that are still to come. retired:
+    rings that nothing is written to any more, and that an evaluator may still have.
+    """
 
     rung: str
-    rings: Mapping[int, RingFacts]
+    rings: dict[int, RingFacts]
     counters: tuple[Counter, ...]
-    probes: tuple[str, ...]
     counters_map: mmap.mmap | None
-    attachments: list[int]
-    awaited: int
-    epoch: str = field(default_factory=lambda: secrets.token_hex(8))
+    counters_descriptor: int | None
+    shared: Mapping[str, int]
+    awaited: deque[tuple[frozenset[int], str]]
+    absent: tuple[str, ...]
+    epoch: str
+    attachments: list[Attachment] = field(default_factory=list)
+    retired: list[RingFacts] = field(default_factory=list)
     _programs: list[int] | None = None
+    # Of programs that are gone.
+    _skipped_before: int = 0
 
     @property
     def complete(self) -> bool:
         """Whether all descriptors have arrived."""
-        return self.awaited == 0
+        return not self.awaited
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether it goes on without its collector, and can be joined."""
+        return self.rung in BPF_RUNGS
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """What is attached, and what the collector named beside that."""
+        attached = dict.fromkeys(one.probe for one in self.attachments if one.probe)
+        return (*attached, *self.absent)
 
     def add_attachments(self, message: Message) -> None:
         """Further descriptors, which keep programs attached."""
-        self.attachments.extend(message.descriptors)
-        if len(message.descriptors) > self.awaited or not message.descriptors:
-            raise ProtocolViolationError(f"{self.awaited} descriptors awaited")
-        self.awaited -= len(message.descriptors)
+        if len(message.descriptors) > len(self.awaited) or not message.descriptors:
+            for descriptor in message.descriptors:
+                os.close(descriptor)
+            raise ProtocolViolationError(f"{len(self.awaited)} descriptors awaited")
+        self.attach(message.descriptors)
+
+    def attach(self, descriptors: Sequence[int]) -> None:
+        """The next descriptors of those that are awaited."""
+        for descriptor in descriptors:
+            self.attachments.append(Attachment(descriptor, *self.awaited.popleft()))
+
+    def join(self, other: "Collection") -> None:
+        """Take over rings and attachments that were added to this collection."""
+        self.rings = {**self.rings, **other.rings}
+        self.attachments += other.attachments
+        self.absent = (*self.absent, *(one for one in other.absent if one not in self.absent))
+        self._programs = None
+        other.rings, other.attachments = {}, []
+
+    def detach_one(self, numbers: AbstractSet[int]) -> bool:
+        """Close the newest attachment that serves only these; False where there is none left.
+
+        Newest first, because the ends of calls were attached before their beginnings.
+        """
+        for index in reversed(range(len(self.attachments))):
+            serves = self.attachments[index].serves
+            if serves and serves <= numbers:
+                descriptor = self.attachments.pop(index).descriptor
+                self._skipped_before += _skipped(descriptor) or 0
+                os.close(descriptor)
+                self._programs = None
+                return True
+        return False
+
+    def retire(self, number: int) -> None:
+        """A type has left: new evaluators don't get its ring, `close_retired` gives it up."""
+        gone = {number}
+        self.attachments = [replace(one, serves=one.serves - gone) for one in self.attachments]
+        self.retired.append(self.rings[number])
+        self.rings = {n: ring for n, ring in self.rings.items() if n != number}
+
+    def close_retired(self, held: Sequence[RingFacts]) -> dict[int, int]:
+        """Give up the retired rings that nobody holds; how many events were left in which."""
+        closed = [ring for ring in self.retired if ring not in held]
+        self.retired = [ring for ring in self.retired if ring in held]
+        left = {ring.template_type: ring.backlog() for ring in closed}
+        for ring in closed:
+            ring.close()
+        return left
 
     def lost(self) -> Iterator[tuple[Counter, int]]:
         """Every counter with its count since collection began.
@@ -108,13 +196,12 @@ class Collection:
         if self.counters_map is None:
             return
         if self.complete and self._programs is None:
-            self._programs = [fd for fd in self.attachments if _skipped(fd) is not None]
-        yield (
-            Counter(LossCause.PROBE_SKIPPED, 0),
-            sum(_skipped(fd) or 0 for fd in self._programs or ()),
-        )
+            descriptors = (one.descriptor for one in self.attachments)
+            self._programs = [fd for fd in descriptors if _skipped(fd) is not None]
+        skipped = sum(_skipped(fd) or 0 for fd in self._programs or ())
+        yield Counter(LossCause.PROBE_SKIPPED, 0), self._skipped_before + skipped
         for slot, counter in enumerate(self.counters):
-            (count,) = _WORD.unpack_from(self.counters_map, slot * _WORD.size)
+            (count,) = WORD.unpack_from(self.counters_map, slot * WORD.size)
             yield counter, int(count)
 
     def produced_events(self) -> int:
@@ -127,18 +214,21 @@ class Collection:
 
     def detach(self) -> None:
         """Nothing is written to the rings any more; what is in them can still be read."""
-        for descriptor in self.attachments:
-            os.close(descriptor)
+        for one in self.attachments:
+            os.close(one.descriptor)
         self.attachments.clear()
         self._programs = []
 
     def close(self) -> None:
         """Detach everything and give up the rings."""
         self.detach()
-        for ring in self.rings.values():
+        for ring in (*self.rings.values(), *self.retired):
             ring.close()
         if self.counters_map is not None:
             self.counters_map.close()
+        for descriptor in (self.counters_descriptor, *self.shared.values()):
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def _skipped(descriptor: int) -> int | None:
@@ -157,64 +247,3 @@ def skipped_in(facts: str) -> int | None:
     """The count in a descriptor's fdinfo; None where there is none."""
     found = _RECURSION_MISSES.search(facts)
     return int(found[1]) if found else None
-
-
-def from_message(message: Message) -> Collection:
-    """What an `attached` message hands over; ProtocolViolationError if it doesn't add up."""
-    try:
-        collection = _collection(message)
-    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-        for descriptor in message.descriptors:
-            os.close(descriptor)
-        raise ProtocolViolationError(f"attached: {error!r:.200}") from error
-    if collection.counters_map is not None:  # mapped, and not needed any more
-        os.close(message.descriptors[len(collection.rings)])
-    return collection
-
-
-def _collection(message: Message) -> Collection:
-    documents = message["rings"]
-    counters = tuple(Counter(str(c["cause"]), int(c["template_type"])) for c in message["counters"])
-    expected = len(documents) + bool(counters)
-    if not documents or len(message.descriptors) < expected:
-        raise ValueError(f"{len(message.descriptors)} descriptors for {len(documents)} rings")
-    if message["more"] < 0:
-        raise ValueError(f"{message['more']} descriptors to come")
-    checked = [_ring(*pair) for pair in zip(documents, message.descriptors, strict=False)]
-    if len({ring.template_type for ring in checked}) < len(checked):
-        raise ValueError("two rings of one Template Type")
-    counters_map = None
-    if counters:
-        size = -(-len(counters) * _WORD.size // PAGE) * PAGE
-        counters_map = _map(message.descriptors[len(documents)], size)
-    return Collection(
-        rung=str(message["rung"]),
-        rings={ring.template_type: ring for ring in checked},
-        counters=counters,
-        probes=tuple(map(str, message["probes"])),
-        counters_map=counters_map,
-        attachments=list(message.descriptors[expected:]),
-        awaited=int(message["more"]),
-    )
-
-
-def _ring(document: Mapping[str, Any], descriptor: int) -> RingFacts:
-    size, stride, kind = document["bytes"], document["stride"], document["kind"]
-    number = document["template_type"]
-    for value in (size, stride, number):
-        if type(value) is not int or value <= 0:
-            raise ValueError(f"ring {document!r:.120}")
-    if kind not in _KINDS or stride % 8 or size < stride or size > MAX_RING_BYTES:
-        raise ValueError(f"ring {document!r:.120}")
-    return RingFacts(number, size, stride, kind, descriptor, _map(descriptor, PAGE, PAGE))
-
-
-def _map(descriptor: int, size: int, offset: int = 0) -> mmap.mmap:
-    """Map for reading; a memfd only if it can't be cut short, as reading it then would end us."""
-    try:
-        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
-    except OSError:  # not a memfd: a BPF map
-        seals = fcntl.F_SEAL_SHRINK
-    if not seals & fcntl.F_SEAL_SHRINK:
-        raise ValueError("memory that is not sealed against shrinking")
-    return mmap.mmap(descriptor, size, offset=offset, prot=mmap.PROT_READ)

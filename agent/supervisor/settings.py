@@ -9,8 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.supervisor.limits import LIMITS
+
 RUNGS = ("bpf_btf", "bpf_tracepoint", "process_connector", "psutil")
 """The kernel dependency ladder, best rung first."""
+
+BPF_RUNGS = ("bpf_btf", "bpf_tracepoint")
+"""Where what is collected stays in the kernel without its collector, and can be joined."""
 
 RUNGS_WITHOUT_START_TIME = ("bpf_tracepoint",)
 """Where an event doesn't say when its process was started, so that none can be stopped for it."""
@@ -35,6 +40,8 @@ class Settings:
     rungs: tuple[str, ...]
     ring_bytes: int
     probation_seconds: float
+    collect: frozenset[int]
+    detach_after_seconds: float
     json_log: bool
     ready_fd: int | None
 
@@ -59,6 +66,11 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--rung", choices=RUNGS, help="start at this rung (default: the best)")
     parser.add_argument("--ring-bytes", type=int, default=0)
     parser.add_argument("--probation-seconds", type=float, default=30.0)
+    parser.add_argument(
+        "--collect", type=_template_types, default=frozenset(), metavar="NUMBER,...",
+        help="Template Types to collect whether content needs them or not",
+    )  # fmt: skip
+    parser.add_argument("--detach-after-seconds", type=float, default=LIMITS.detach_after_seconds)
     parser.add_argument("--json-log", action="store_true")
     parser.add_argument("--ready-fd", type=int)
     chosen = parser.parse_args(arguments)
@@ -66,6 +78,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         parser.error("--cloud and --tls go together")
     if not 0 <= chosen.probation_seconds < float("inf"):
         parser.error(f"--probation-seconds {chosen.probation_seconds}: expected seconds, 0 or more")
+    if not 0 <= chosen.detach_after_seconds < float("inf"):
+        seconds = chosen.detach_after_seconds
+        parser.error(f"--detach-after-seconds {seconds}: expected seconds, 0 or more")
     if chosen.ring_bytes < 0:
         parser.error(f"--ring-bytes {chosen.ring_bytes}: expected bytes, 0 for the best size")
     return Settings(
@@ -79,9 +94,20 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         rungs=RUNGS[RUNGS.index(chosen.rung) :] if chosen.rung else _usable_rungs(),
         ring_bytes=chosen.ring_bytes,
         probation_seconds=chosen.probation_seconds,
+        collect=chosen.collect,
+        detach_after_seconds=chosen.detach_after_seconds,
         json_log=chosen.json_log,
         ready_fd=chosen.ready_fd,
     )
+
+
+def _template_types(text: str) -> frozenset[int]:
+    """Numbers of Template Types; which of them there are, only the collector knows."""
+    numbers = [int(part) for part in text.split(",")]
+    for number in numbers:
+        if not 0 < number <= LIMITS.template_type:
+            raise argparse.ArgumentTypeError(f"{number} is no number of a Template Type")
+    return frozenset(numbers)
 
 
 def host_id() -> str:

@@ -10,10 +10,12 @@ from agent.supervisor.collecting import Collecting
 from agent.supervisor.content_flow import ContentFlow, active_documents
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.joining import Joining
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.linking import Linking
 from agent.supervisor.manifest import Quarantined
+from agent.supervisor.needs import Needs
 from agent.supervisor.reports import Reports
 from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
 
@@ -29,6 +31,7 @@ class StatusSources:
     flow: ContentFlow
     evaluators: Evaluators
     collecting: Collecting
+    joining: Joining
     linking: Linking
     judging: Judging
     ledger: Ledger
@@ -56,6 +59,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "reduced_because": reasons,
         "roles": _roles(sources),
         "collection": _collection(sources),
+        "template_types": _template_types(sources),
         "content": {
             "active": active_documents(sources.flow.manifest),
             "unserved": {name: list(found) for name, found in sources.flow.unserved.items()},
@@ -83,6 +87,8 @@ def reduced(sources: StatusSources) -> list[str]:
         reasons.append(f"RUNG_{collecting.rung.upper()}")
         if collecting.rung in RUNGS_WITHOUT_START_TIME:
             reasons.append("PREVENT_OFF")
+    if sources.joining.needs.given_up():
+        reasons.append("TEMPLATE_TYPE_NOT_COLLECTED")
     if sources.evaluators.worker is None:
         reasons.append("NO_EVALUATOR")
     if sources.flow.unserved:
@@ -100,13 +106,13 @@ def _roles(sources: StatusSources) -> dict[str, Any]:
     members = sources.evaluators.members
     standby = [one for one in members if one.stage in (Stage.LOADING, Stage.READY)]
     link = sources.linking.child
-    collector = sources.collecting.child
+    collector = sources.collecting.child or sources.joining.child
     worker = sources.evaluators.worker
     return {
         "supervisor": {"pid": os.getpid()},
         "collector": {
             "pid": collector.pid if collector else None,
-            "state": _collector_state(sources.collecting),
+            "state": _collector_state(sources),
         },
         "evaluator": _evaluator(worker) if worker else None,
         "standby": [_evaluator(one) for one in standby],
@@ -114,7 +120,10 @@ def _roles(sources: StatusSources) -> dict[str, Any]:
     }
 
 
-def _collector_state(collecting: Collecting) -> str:
+def _collector_state(sources: StatusSources) -> str:
+    collecting = sources.collecting
+    if sources.joining.child is not None:
+        return "joins"
     if collecting.child is not None:
         return "polls" if collecting.collection else "attaches"
     return "attached and gone" if collecting.collection else "missing"
@@ -146,6 +155,30 @@ def _collection(sources: StatusSources) -> dict[str, Any] | None:
             }
             for number, ring in collection.rings.items()
         },
+    }
+
+
+def _template_types(sources: StatusSources) -> dict[str, Any]:
+    """What is collected and what for, and what is needed and is not collected."""
+    needs, collected = sources.joining.needs, sources.joining.collected()
+    missing = [number for number in needs.why if number not in collected]
+    return {
+        "collected": {
+            str(n): [str(why) for why in needs.why.get(n, ())] for n in sorted(collected)
+        },
+        "leaving": sorted(sources.joining.leaving),
+        "missing": {str(number): _missing(needs, number) for number in missing},
+    }
+
+
+def _missing(needs: Needs, number: int) -> dict[str, Any]:
+    trouble = needs.trouble.get(number)
+    return {
+        "why": [str(why) for why in needs.why[number]],
+        "reason": trouble.reason if trouble else "NOT_YET",
+        "detail": trouble.detail if trouble else "",
+        "failures": trouble.failures if trouble else 0,
+        "given_up": trouble is not None and trouble.given_up,
     }
 
 

@@ -12,7 +12,7 @@ import secrets
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,16 +24,20 @@ from agent.supervisor.collecting import Collecting
 from agent.supervisor.content_flow import ContentFlow, active_documents
 from agent.supervisor.control import ControlSocket
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.joining import Joining
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.link_folder import prepare
 from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
+from agent.supervisor.needs import Needs
+from agent.supervisor.own_processes import OwnProcesses
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
 from agent.supervisor.service_manager import forget, from_environment
-from agent.supervisor.settings import Settings, boot_id
+from agent.supervisor.service_manager import forget, from_environment
+from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.status import StatusSources, reduced, snapshot
 from agent.supervisor.store import Store
@@ -72,18 +76,35 @@ class Supervisor:
         self.children: dict[int, Child] = {}
         self.reports = Reports()
         self.ledger = Ledger(self.run_id, lambda facts: self.reports.add("loss", facts))
+        self.own = OwnProcesses()
+        self.own.add(os.getpid())
         self.linking = Linking(
-            self._start_link, self._identity, self._state, self.reports, self.log, _backoff()
+            self._start_link,
+            self._identity,
+            self._state,
+            self.own,
+            self.reports,
+            self.log,
+            _backoff(),
         )
         self.flow = ContentFlow(self.store, keys, settings.probation_seconds, self.linking.say)
         self.evaluators = Evaluators(_Launcher(self), _backoff(), self.flow.missing)
         self.collecting = Collecting(
             settings.rungs,
-            self._start_collector,
+            self._start_first_collector,
             self.ledger,
             self.log,
             _backoff(),
             self._collection_changed,
+        )
+        self.needs = Needs(settings.collect, settings.detach_after_seconds)
+        self.joining = Joining(
+            self.needs,
+            lambda numbers: self._start_collector(self.collecting.rung, numbers, "--join"),
+            self.evaluators.held_rings,
+            self._rings_changed,
+            self.ledger,
+            self.log,
         )
         self.judging = Judging(
             self.run_id,
@@ -118,6 +139,7 @@ class Supervisor:
             self.log.say("can't start", role=role, because=error)
             raise
         self.children[child.pidfd] = child
+        self.own.add(child.pid)
         self._watch(child.channel.fileno(), lambda: self._read(child))
         self._watch(child.stderr, lambda: self._read_output(child))
         self._watch(child.pidfd, lambda: self._ended(child))
@@ -136,6 +158,7 @@ class Supervisor:
             flow=self.flow,
             evaluators=self.evaluators,
             collecting=self.collecting,
+            joining=self.joining,
             linking=self.linking,
             judging=self.judging,
             ledger=self.ledger,
@@ -174,7 +197,7 @@ class Supervisor:
             self._watched_losses = now
             if self.collecting.collection is not None:
                 self.ledger.watch(self.collecting.collection)
-        self.collecting.reconcile()
+        self._collect_what_is_needed(now)
         if self.flow.accept_due():
             self.judging.history.forget()
         self.flow.retry_commit()
@@ -190,6 +213,17 @@ class Supervisor:
         sources = self._sources()
         self.manager.look(protecting=sources.protecting, reduced=reduced(sources))
 
+    def _collect_what_is_needed(self, now: float) -> None:
+        told = self.needs.given_up().keys()
+        in_force, on_their_way = self.flow.types_in_force(), self.flow.types_on_their_way()
+        self.needs.update(in_force, on_their_way, self.joining.collected(), now)
+        self.collecting.reconcile()
+        self.joining.reconcile()
+        for number, trouble in self.needs.given_up().items():
+            self.flow.cannot_collect(number, trouble.reason, trouble.detail)
+        if self.needs.given_up().keys() != told:
+            self.linking.introduce_again()
+
     def _end_lingering(self, now: float) -> None:
         """A role that has closed its channel and lives on is of no use, and may do harm."""
         for child in self.children.values():
@@ -201,7 +235,7 @@ class Supervisor:
         collection = self.collecting.collection
         if collection is None or not collection.complete or self.evaluators.on_trial is not None:
             return
-        trial = self.flow.candidate_set()
+        trial = self.flow.candidate_set(self.joining.ready_for_trial)
         if trial is not None:
             files, candidate = trial
             version = self.flow.active_version(candidate.template_type)
@@ -213,7 +247,7 @@ class Supervisor:
                 self._dispatch(child, message)
         except ProtocolViolationError as error:
             self.log.say("protocol violation", role=child.role, pid=child.pid, error=error)
-            self._blame_protocol(child)
+            self._blame_protocol(child, error)
         if child.closed and child.channel.fileno() in self.selector.get_map():
             self.selector.unregister(child.channel.fileno())
 
@@ -222,6 +256,8 @@ class Supervisor:
             self.judging.message(child, message)
         elif child.role is Role.LINK:
             self.linking.message(message, self.flow)
+        elif child is self.joining.child:
+            self.joining.message(message)
         elif message.kind == "attached":
             self.collecting.attached(child, message)
         elif message.kind == "attachments":
@@ -233,7 +269,9 @@ class Supervisor:
         elif message.kind == "heartbeat":
             self.collecting.heard()
 
-    def _blame_protocol(self, child: Child) -> None:
+    def _blame_protocol(self, child: Child, error: ProtocolViolationError) -> None:
+        if child is self.joining.child:
+            self.joining.blamed(error)
         one = self.evaluators.by_child(child)
         if one is not None:
             self.evaluators.blame_protocol(one)
@@ -260,6 +298,8 @@ class Supervisor:
             self.judging.ended(one)
         elif child is self.collecting.child:
             self.collecting.ended(child)
+        elif child is self.joining.child:
+            self.joining.ended(child)
         elif child is self.linking.child:
             self.linking.ended(child)
         child.close()
@@ -267,6 +307,7 @@ class Supervisor:
     def _shut_down(self) -> None:
         """Detach, evaluate what is in the rings, let the link store it, end everybody."""
         self.manager.stopping()
+        self.joining.close()
         self._empty_rings()
         self.collecting.close()
         self.ledger.report_pending(all_of_it=True)
@@ -300,9 +341,16 @@ class Supervisor:
                 key.data()
             self.linking.flush()
 
-    def _start_collector(self, rung: str) -> Child:
+    def _start_first_collector(self, rung: str) -> Child:
+        return self._start_collector(
+            rung, [] if self.collecting.lineage_alone else sorted(self.needs.why)
+        )
+
+    def _start_collector(self, rung: str, numbers: Sequence[int], *more: str) -> Child:
+        """A collector of these Template Types; below BPF, of all that the rung can see."""
         size = ["--ring-bytes", str(self.settings.ring_bytes)] if self.settings.ring_bytes else []
-        return self.spawn(Role.COLLECTOR, "--rung", rung, *size)
+        types = ["--types", ",".join(map(str, numbers))] if rung in BPF_RUNGS else []
+        return self.spawn(Role.COLLECTOR, "--rung", rung, *types, *size, *more)
 
     def _start_link(self) -> Child:
         arguments = [
@@ -317,9 +365,16 @@ class Supervisor:
 
     def _collection_changed(self) -> None:
         self.evaluators.change_rings(self.collecting.collection)
+        self.joining.collection_changed(self.collecting.collection)
         self.judging.history.rings_changed()
         self.flow.supply_changed()
         self.linking.introduce_again()
+
+    def _rings_changed(self) -> None:
+        """Template Types came or went, and collection goes on: evaluators follow one by one."""
+        self.evaluators.change_some_rings()
+        self.judging.history.rings_changed()
+        self.flow.supply_changed()
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -327,6 +382,7 @@ class Supervisor:
             "run": self.run_id,
             "rung": self.collecting.rung,
             "refused": list(self.collecting.refused),
+            "not_collected": sorted(self.needs.given_up()),
             "boot_id": self.boot_id,
             "active": active_documents(self.flow.manifest),
         }

@@ -63,6 +63,12 @@ def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
         os.close(descriptor)
 
 
+def start_time_ns(pid: int) -> int | None:
+    """When a process was started, as events carry it; None if it is gone."""
+    fields = _stat(pid)
+    return int(fields[_START_TIME_FIELD - 1]) * NANOSECONDS_PER_TICK if fields else None
+
+
 def _without_effect(error: OSError | OverflowError) -> Outcome:
     """Gone, or (without root, another user's process) out of our reach."""
     # Too large: no process ever had that id. EINVAL or ENOENT: a thread has it, and no process.

@@ -117,15 +117,16 @@ def _start_cloud(world: World) -> str:
 def _start_agent(demo: Demonstration) -> str:
     started = time.monotonic()
     demo.world.start_agent()
-    status = demo.world.wait(
-        "event that was evaluated", lambda status: status["events"]["evaluated"] > 0, 30.0
-    )
+    status = demo.world.wait("evaluator", lambda status: bool(status["protecting"]), 30.0)
     demo.remember(status)
     if status["rung"] != "bpf_btf":
         raise ClaimError(f"on rung {status['rung']}: {', '.join(status['reduced_because'])}")
-    collection = status["collection"]
+    collected = status["template_types"]["collected"]
+    if collected:
+        raise ClaimError(f"collects Template Types {', '.join(collected)}, which nothing needs")
+    probes = len(status["collection"]["probes"])
     return (
-        f"rung {status['rung']}, {len(collection['probes'])} probes attached, first event "
+        f"rung {status['rung']}, {probes} probes attached, for lineage only, "
         f"{time.monotonic() - started:.2f} s after start"
     )
 
@@ -160,9 +161,10 @@ def _push(world: World) -> str:
     files = sorted(str(path) for path in packed.glob("*.channel"))
     key = str(world.operator_folder / "signing.key")
     run_json("cloud", "push", *files, "--folder", str(world.cloud_folder), "--key", key)
-    status = world.wait("content in force for all Template Types", _all_in_force, 60.0)
+    status = world.wait("content in force for all Template Types", _all_in_force, 120.0)
     said = [f"type {f['template_type']} v{f['version']}" for f in status["content"]["active"]]
-    return f"{len(files)} Channel Files: {', '.join(said)}"
+    probes = len(status["collection"]["probes"])
+    return f"{len(files)} Channel Files, for which {probes} probes are attached: {', '.join(said)}"
 
 
 def _all_in_force(status: Mapping[str, Any]) -> bool:

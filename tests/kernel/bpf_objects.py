@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 BPF_SYSTEM_CALL = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 PROGRAM_BY_ID = 13
 MAP_BY_ID = 14
+MAP_LOOKUP = 1
 ENABLE_STATS = 32
 ATTRIBUTE_BYTES = 16
 
@@ -43,6 +45,20 @@ def is_there(identity: tuple[int, int]) -> bool:
     return True
 
 
+def has_entry(descriptor: int, pid: int) -> bool:
+    """Whether a map with process ids as keys has an entry of that one."""
+    key = ctypes.c_uint32(pid)
+    value = ctypes.create_string_buffer(int(facts(descriptor)["value_size"]))
+    attribute = (ctypes.c_uint64 * 4)(
+        descriptor, ctypes.addressof(key), ctypes.addressof(value), 0
+    )
+    try:
+        _call(MAP_LOOKUP, attribute)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 @contextmanager
 def counted_runs() -> Iterator[None]:
     """While it lasts, the kernel counts the runs of every program."""
@@ -54,7 +70,10 @@ def counted_runs() -> Iterator[None]:
 
 
 def _bpf(command: int, first: int) -> int:
-    attribute = (ctypes.c_uint32 * (ATTRIBUTE_BYTES // 4))(first)
+    return _call(command, (ctypes.c_uint32 * (ATTRIBUTE_BYTES // 4))(first))
+
+
+def _call(command: int, attribute: ctypes.Array[Any]) -> int:
     result = _library.syscall(
         ctypes.c_long(BPF_SYSTEM_CALL), command, attribute, ctypes.sizeof(attribute)
     )

@@ -50,9 +50,39 @@ class Collection:
             )
 
     @property
+    def shared(self) -> list[int]:
+        """Descriptors of counters and shared maps; none where this collector joined."""
+        begin = len(self.message["rings"])
+        return self.descriptors[begin : begin + bool(self.message["counters"]) + self._names]
+
+    @property
     def attachments(self) -> list[int]:
-        """Descriptors behind the rings and the counters."""
-        return self.descriptors[len(self.rings) + 1 :]
+        """Descriptors behind the rings, the counters and the shared maps."""
+        begin = len(self.message["rings"]) + len(self.shared)
+        return self.descriptors[begin:]
+
+    @property
+    def _names(self) -> int:
+        return len(self.message["shared"])
+
+    def detach(self, *numbers: int) -> int:
+        """Close what is there for no other Template Types than these; how many that were."""
+        closing = [
+            descriptor
+            for descriptor, serves in zip(self.attachments, self.message["serves"], strict=True)
+            if serves and set(serves) <= set(numbers)
+        ]
+        for descriptor in closing:
+            os.close(descriptor)
+        places = [place for place, one in enumerate(self.descriptors) if one in closing]
+        kept = len(self.descriptors) - len(self.attachments)
+        self.message["serves"][:] = [
+            serves
+            for place, serves in enumerate(self.message["serves"])
+            if place + kept not in places
+        ]
+        self.descriptors[:] = [one for one in self.descriptors if one not in closing]
+        return len(closing)
 
     @property
     def rung(self) -> Rung:
@@ -158,13 +188,21 @@ def first_messages(ours: socket.socket) -> tuple[Message, list[int]]:
 
 
 @contextmanager
-def collecting(*arguments: str, **options: Any) -> Iterator[Collection]:
-    """A running collection, gone afterwards. options: for subprocess.Popen."""
+def collecting(
+    *arguments: str, given: Sequence[int] = (), shared: Sequence[str] | None = None, **options: Any
+) -> Iterator[Collection]:
+    """A running collection, gone afterwards.
+
+    shared: names of maps that a joining collector is sent, with the descriptors `given`. options:
+    for subprocess.Popen.
+    """
     ours, theirs = channel.pair()
     ours.settimeout(SECONDS)
     process = start_process(arguments, theirs, **options)
     theirs.close()
     try:
+        if shared is not None:
+            channel.send(ours, "join", descriptors=given, shared=list(shared))
         message, descriptors = first_messages(ours)
         assert message.kind == "attached", message.fields
     except BaseException:
@@ -179,12 +217,26 @@ def collecting(*arguments: str, **options: Any) -> Iterator[Collection]:
         collection.close()
 
 
-def refused(*arguments: str, **options: Any) -> Message:
-    """The `failed` message of a collector that can't have its rung."""
+@contextmanager
+def joining(running: Collection, types: str, *arguments: str) -> Iterator[Collection]:
+    """What a collector has added to a collection, detached afterwards."""
+    command = ("--rung", running.message["rung"], "--types", types, "--join", *arguments)
+    with collecting(
+        *command, given=running.shared, shared=running.message["shared"]
+    ) as collection:
+        yield collection
+
+
+def refused(
+    *arguments: str, given: Sequence[int] = (), shared: Sequence[str] | None = None, **options: Any
+) -> Message:
+    """The `failed` message of a collector that can't have its rung, or can't join."""
     ours, theirs = channel.pair()
     ours.settimeout(SECONDS)
     with ours, start_process(arguments, theirs, **options):
         theirs.close()
+        if shared is not None:
+            channel.send(ours, "join", descriptors=given, shared=list(shared))
         message, descriptors = first_messages(ours)
     assert not descriptors
     assert message.kind == "failed"

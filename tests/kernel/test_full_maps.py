@@ -17,12 +17,12 @@ PROGRAM = """
 import json, os, socket, subprocess, sys, threading, time
 from dataclasses import replace
 from content.definitions import load_definitions
-from probes import loader, program
+from probes import loader, shared_maps
 from probes.counters import Counters
 from probes.limits import LIMITS
 from probes.tracefs import mount_privately
 mount_privately()
-program.LIMITS = replace(LIMITS, **{changes!r})
+shared_maps.LIMITS = replace(LIMITS, **{changes!r})
 types = tuple(load_definitions().values())
 probes = loader.load(types, {{kind.number: LIMITS.other_ring_bytes for kind in types}})
 {body}
@@ -78,3 +78,21 @@ def test_calls_that_find_no_room_are_counted() -> None:
     assert lost["PENDING_FULL 3"] >= waiting - FEW + 1
     assert lost["PENDING_FULL 2"] >= 1
     assert lost["PENDING_FULL 4"] >= 1
+
+
+def test_calls_of_the_dead_are_forgotten() -> None:
+    """If it failed, servers that are killed would fill the map, and others' calls be lost."""
+    room = 64
+    body = (
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        f"for _ in range({room}):\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        [threading.Thread(target=server.accept).start() for _ in range(3)]\n"
+        "        server.accept()\n"
+        "    time.sleep(0.02)\n"
+        "    os.kill(child, 9)\n"
+        "    os.waitpid(child, 0)\n"
+    )
+    _, lost = run({"pending_calls": room}, body)
+    assert not [name for name in lost if name.startswith("PENDING_FULL")]

@@ -38,9 +38,10 @@ for child in children:
 
 
 def runs_of_exec_program(collection: Collection) -> int:
-    """How often the program behind sched_process_exec ran, as the kernel counts it."""
+    """How often the program that reports execs ran, as the kernel counts it."""
     links = [facts(descriptor) for descriptor in collection.attachments]
-    (exec_link,) = [link for link in links if link.get("tp_name") == "sched_process_exec"]
+    of_lineage, exec_link = [one for one in links if one.get("tp_name") == "sched_process_exec"]
+    assert of_lineage["prog_id"] != exec_link["prog_id"]
     programs = [link for link in links if link.get("prog_id") == exec_link["prog_id"]]
     (program,) = [one for one in programs if "run_cnt" in one]
     return int(program["run_cnt"])

@@ -117,6 +117,7 @@ class ScriptedSupervisor:
             run=self.run,
             rung=self.rung,
             refused=[],
+            not_collected=[],
             boot_id="boot",
             active=[],
         )

@@ -82,7 +82,7 @@ def evaluator(
             rung=str(Rung.BPF_BTF),
             rings=[ring.description.document()],
             files=[_described(payload, trial=trial)],
-            epoch="test",
+            epochs={str(IPC.number): "test"},
             descriptors=[record, ring.description.descriptor, content],
         )
         yield supervised

@@ -175,6 +175,7 @@ class Detection(_message.Message):
     RUNG_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELDS_FIELD_NUMBER: _builtins.int
+    OWN_ACTIVITY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique per agent: source epoch, Template Type, sequence, instance."""
     time_unix_ns: _builtins.int
@@ -188,6 +189,10 @@ class Detection(_message.Message):
     severity: _channel_file_pb2.Severity.ValueType
     title: _builtins.str
     rung: Global___Rung.ValueType
+    own_activity: _builtins.bool
+    """What acted is a process of the sensor itself: pid and start time are those of one that its
+    supervisor has started.
+    """
     @_builtins.property
     def attack_techniques(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -212,10 +217,11 @@ class Detection(_message.Message):
         rung: Global___Rung.ValueType = ...,
         inputs: _abc.Iterable[_channel_file_pb2.FieldInput] | None = ...,
         truncated_fields: _abc.Iterable[_builtins.int] | None = ...,
+        own_activity: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attack_techniques", b"attack_techniques", "channel_file_version", b"channel_file_version", "disposition", b"disposition", "id", b"id", "inputs", b"inputs", "instance_id", b"instance_id", "rung", b"rung", "sequence", b"sequence", "severity", b"severity", "template_type", b"template_type", "time_unix_ns", b"time_unix_ns", "title", b"title", "truncated_fields", b"truncated_fields"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attack_techniques", b"attack_techniques", "channel_file_version", b"channel_file_version", "disposition", b"disposition", "id", b"id", "inputs", b"inputs", "instance_id", b"instance_id", "own_activity", b"own_activity", "rung", b"rung", "sequence", b"sequence", "severity", b"severity", "template_type", b"template_type", "time_unix_ns", b"time_unix_ns", "title", b"title", "truncated_fields", b"truncated_fields"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.channel import Message
-from agent.supervisor.rings import Collection, from_message
+from agent.supervisor.hand_over import from_message
+from agent.supervisor.rings import Collection
 
 STRIDE = 64
 RECORDS = 256
@@ -40,9 +41,12 @@ def count(descriptor: int, slot: int, number: int) -> None:
 
 
 def attached(fields: Mapping[str, Any], descriptors: tuple[int, ...]) -> Message:
-    """The collector's message."""
-    said = {"rung": "psutil", "rings": [], "counters": [], "probes": ["p"], "more": 0}
-    return Message("attached", {**said, **fields}, b"", descriptors)
+    """The collector's message; unless it is said, all attachments are lineage's."""
+    said: dict[str, Any] = {"rung": "psutil", "rings": [], "counters": [], "probes": ["p"]}
+    said |= {"shared": [], "more": 0, **fields}
+    before = len(said["rings"]) + bool(said["counters"]) + len(said["shared"])
+    serves: list[list[int]] = [[]] * max(0, len(descriptors) - before + said["more"])
+    return Message("attached", {"serves": serves, **said}, b"", descriptors)
 
 
 def collection(*numbers: int) -> Collection:

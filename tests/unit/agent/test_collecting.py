@@ -75,7 +75,8 @@ def test_every_rung_is_tried_in_order(ladder: Ladder) -> None:
 
 def test_each_fall_is_said_with_the_words_of_who_refused(ladder: Ladder) -> None:
     """Nobody would know why a host sees less."""
-    ladder.refuse("VERIFIER_REFUSED", "R1 invalid mem access")
+    for _ in range(2):
+        ladder.refuse("VERIFIER_REFUSED", "R1 invalid mem access")
     ladder.refuse("CONNECTOR_MISSING", "no answer")
     assert ladder.collecting.refused == [
         {"rung": "bpf_btf", "reason": "VERIFIER_REFUSED", "detail": "R1 invalid mem access"},
@@ -88,7 +89,7 @@ def test_each_fall_is_said_with_the_words_of_who_refused(ladder: Ladder) -> None
 
 def test_dying_is_a_refusal_after_some_tries(ladder: Ladder) -> None:
     """A compiler that crashes would be tried for ever, on a rung that never comes."""
-    for _ in range(LIMITS.collector_deaths_per_rung):
+    for _ in range(2 * LIMITS.collector_deaths_per_rung):
         assert ladder.collecting.rung == "bpf_btf"
         ladder.die()
     assert ladder.collecting.rung == "bpf_tracepoint"
@@ -108,7 +109,29 @@ def test_the_last_rung_is_never_given_up(ladder: Ladder) -> None:
 
 def test_words_are_kept_to_their_end(ladder: Ladder) -> None:
     """A verifier's log would not fit into a message, and its last line says what is wrong."""
-    ladder.refuse("VERIFIER_REFUSED", "x" * 50_000 + " the reason")
+    for _ in range(2):
+        ladder.refuse("VERIFIER_REFUSED", "x" * 50_000 + " the reason")
     (refused,) = ladder.collecting.refused
     assert len(refused["detail"]) == LIMITS.refusal_characters
     assert refused["detail"].endswith(" the reason")
+
+
+@pytest.mark.parametrize(
+    ("reason", "alone"),
+    [
+        ("VERIFIER_REFUSED", True),
+        ("COMPILE_FAILED", True),
+        ("ATTACH_FAILED", True),
+        ("BTF_MISSING", False),
+        ("NOT_PERMITTED", False),
+    ],
+)
+def test_one_type_does_not_cost_the_rung(ladder: Ladder, reason: str, alone: bool) -> None:  # noqa: FBT001 — a table's column
+    """A kernel that refuses one program would cost a host six Template Types and prevention."""
+    ladder.refuse(reason, "words")
+    assert ladder.collecting.lineage_alone is alone
+    assert ladder.collecting.rung == ("bpf_btf" if alone else "bpf_tracepoint")
+    assert bool(ladder.collecting.refused) is not alone
+    if alone:
+        ladder.refuse(reason, "words")
+    assert (ladder.collecting.rung, ladder.collecting.lineage_alone) == ("bpf_tracepoint", False)

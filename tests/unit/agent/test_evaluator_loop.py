@@ -39,14 +39,13 @@ def said() -> list[Message]:
             commit=lambda _: None,
             read=lambda *_: BATCH,
         )
-        cursor = Cursor(ring, EVERY_KIND)
+        cursor = Cursor(ring, EVERY_KIND, "epoch")
         attribution: Any = SimpleNamespace(batch=lambda *_: None, phase=lambda _: None)
         loop = EventLoop(
             ours,
             SkippingEngine(),
             attribution,
             {EVERY_KIND.number: cursor},
-            "epoch",
             {EVERY_KIND.number: "ab" * 32},
         )
         loop._step(cursor)

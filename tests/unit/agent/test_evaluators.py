@@ -1,5 +1,6 @@
 """The pool of evaluators: whatever happened before, it takes the next step to what is wanted."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -43,7 +44,7 @@ def test_from_nothing_to_a_worker_and_a_stand_by(theatre: Theatre) -> None:
         {"hash": ONE.hash, "template_type": 1, "trial": 0, "active_version": 0},
         {"hash": TWO.hash, "template_type": 2, "trial": 0, "active_version": 0},
     ]
-    assert load["epoch"] == theatre.rings.epoch
+    assert load["epochs"] == {"1": theatre.rings.epoch, "2": theatre.rings.epoch}
     assert played(first).descriptors == 1 + 2 + 2
     theatre.turn()
     assert len(theatre.pool.members) == 1  # It loads; nobody else is needed for now.
@@ -63,7 +64,7 @@ def test_nothing_happens_without_rings(theatre: Theatre) -> None:
     """Evaluators would be started, and die, before there is anything to evaluate."""
     started = []
     for awaited in (1, 0):
-        theatre.rings.awaited = awaited
+        theatre.rings.awaited = deque([(frozenset[int](), "")] * awaited)
         theatre.turn()
         started.append(len(theatre.children))
     assert started == [0, 1]

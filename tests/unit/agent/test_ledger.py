@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from agent.supervisor.hand_over import from_message
 from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.rings import from_message
 from tests.unit.agent.ring_memory import attached, count, memory, ring
 
 UP_NS = 3600 * SECOND

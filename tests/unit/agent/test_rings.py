@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.channel import Message, ProtocolViolationError
-from agent.supervisor.rings import Counter, from_message, skipped_in
+from agent.supervisor.hand_over import from_message
+from agent.supervisor.rings import Counter, skipped_in
 from tests.unit.agent.descriptors import none_lost, open_descriptors
 from tests.unit.agent.ring_memory import STRIDE, attached, collection, count, memory, produce, ring
 
@@ -175,3 +176,27 @@ def test_skipped_programs_are_counted() -> None:
     program = "pos:\t0\nprog_type:\t5\nrecursion_misses:\t3\nverified_insns:\t9\n"
     assert skipped_in(program) == 3
     assert skipped_in("pos:\t0\nflags:\t02\nmap_type:\t27\n") is None
+
+
+def test_what_was_skipped_stays_counted_when_its_program_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A type that leaves would take its share of the loss along, and later loss be passed over."""
+    fields = {
+        "rung": "bpf_btf",
+        "rings": [ring(1), ring(2)],
+        "counters": [{"cause": "RING_FULL", "template_type": 1}],
+        "serves": [[], [1], [2]],
+    }
+    descriptors = tuple(memory() for _ in range(2)) + tuple(memory(4096) for _ in range(4))
+    found = from_message(attached(fields, descriptors))
+    skipped = dict(zip(descriptors[3:], (1, 10, 100), strict=True))
+    monkeypatch.setattr("agent.supervisor.rings._skipped", skipped.get)
+    counts = [next(found.lost())[1]]
+    assert found.detach_one({2})
+    counts.append(next(found.lost())[1])
+    skipped[descriptors[4]] += 5
+    counts.append(next(found.lost())[1])
+    assert not found.detach_one({2})
+    assert counts == [111, 111, 116]
+    found.close()

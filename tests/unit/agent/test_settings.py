@@ -31,6 +31,8 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.rungs, found.ring_bytes) == (("psutil",), 4096)
     assert (found.probation_seconds, found.ready_fd, found.json_log) == (1.5, 7, True)
     assert parse(["--rung", "bpf_btf"]).rungs == RUNGS
+    collecting = parse(["--collect", "3,1,3", "--detach-after-seconds", "0"])
+    assert (collecting.collect, collecting.detach_after_seconds) == (frozenset({1, 3}), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,12 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["--probation-seconds", "nan"],
         ["--probation-seconds", "inf"],
         ["--probation-seconds", "-1"],
+        ["--collect", ""],
+        ["--collect", "0"],
+        ["--collect", "1,process"],
+        ["--collect", "70000"],
+        ["--detach-after-seconds", "nan"],
+        ["--detach-after-seconds", "-1"],
         ["--sta", "s"],
         ["rubbish"],
     ],

@@ -19,7 +19,7 @@ NOW_NS = 77
 def sensor(rung: str = "bpf_btf") -> Sensor:
     """A sensor that has been introduced."""
     software = Software(load_definitions(), "1.2.3", "linux/test")
-    return Sensor(Identity("agent", "run", rung, (), "boot"), software)
+    return Sensor(Identity("agent", "run", rung, (), frozenset(), "boot"), software)
 
 
 def intake(of: Sensor | None = None) -> Intake:
@@ -30,7 +30,7 @@ def intake(of: Sensor | None = None) -> Intake:
 def introduced(**changes: Any) -> Message:
     """An identity message."""
     names = {"agent": "agent", "run": "run", "rung": "bpf_btf", "boot_id": "boot"}
-    return Message("identity", names | {"refused": [], "active": []} | changes)
+    return Message("identity", names | {"refused": [], "not_collected": [], "active": []} | changes)
 
 
 def test_reports_are_gathered_in_order() -> None:

@@ -19,34 +19,71 @@ NO_PROCESS = 1 << 23
 EVERYTHING = tuple(one.name for one in load_definitions().values())
 
 
+def part(*names: str, lineage: bool = True) -> program.Part:
+    """What is compiled for these Template Types, in one unit."""
+    return program.Part(
+        dict.fromkeys(names, 1 << 20),
+        keeps_lineage=lineage,
+        forgets=program.watches_calls(names),
+    )
+
+
 @pytest.mark.parametrize(
     ("wanted", "files"),
     [
-        (("process",), {"common.bpf.h", "lineage.bpf.h", "lineage.bpf.c", "process.bpf.c"}),
-        (("file",), {"pending.bpf.h", "file.bpf.c", "process.bpf.c", "lineage.bpf.c"}),
-        (("ipc",), {"socket.bpf.h", "ipc.bpf.c", "socket.bpf.c"}),
-        (("network",), {"socket.bpf.h", "network.bpf.c", "socket.bpf.c"}),
-        (("exit",), {"lineage.bpf.c", "exit.bpf.c"}),
-        (("privilege",), {"pending.bpf.h", "lineage.bpf.c", "privilege.bpf.c"}),
-        (("module",), {"pending.bpf.h", "module.bpf.c"}),
-        (("process_access",), {"pending.bpf.h", "target.bpf.h", "process_access.bpf.c"}),
-        (("memory",), {"pending.bpf.h", "memory.bpf.c", "process.bpf.c"}),
-        (("dns",), {"socket.bpf.h", "dns_message.bpf.h", "dns.bpf.c"}),
+        ("process", {"common.bpf.h", "lineage.bpf.h", "lineage.bpf.c", "process.bpf.c"}),
+        ("file", {"pending.bpf.h", "file.bpf.c", "lineage.bpf.c", "forget.bpf.c"}),
+        ("ipc", {"socket.bpf.h", "socket_calls.bpf.h", "ipc.bpf.c"}),
+        ("network", {"socket.bpf.h", "socket_calls.bpf.h", "network.bpf.c"}),
+        ("exit", {"lineage.bpf.c", "exit.bpf.c"}),
+        ("privilege", {"pending.bpf.h", "lineage.bpf.c", "privilege.bpf.c"}),
+        ("module", {"pending.bpf.h", "module.bpf.c"}),
+        ("process_access", {"pending.bpf.h", "target.bpf.h", "process_access.bpf.c"}),
+        ("memory", {"pending.bpf.h", "memory.bpf.c"}),
+        ("dns", {"socket.bpf.h", "dns_message.bpf.h", "dns.bpf.c"}),
     ],
 )
-def test_only_what_is_wanted_is_compiled(wanted: tuple[str, ...], files: set[str]) -> None:
+def test_only_what_is_wanted_is_compiled(wanted: str, files: set[str]) -> None:
     """If it failed, programs would be missing, or loaded for nothing."""
-    names = program.source_names(wanted)
-    others = {f"{name}.bpf.c" for name in EVERYTHING if name not in wanted} - {"process.bpf.c"}
+    names = program.source_names(part(wanted))
+    others = {f"{name}.bpf.c" for name in EVERYTHING if name != wanted}
     assert files <= set(names)
     assert not others & set(names)
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize("rung", program.BPF_RUNGS)
+def test_who_joins_keeps_no_lineage(rung: Rung) -> None:
+    """If it failed, two programs would write into the entry of the same process."""
+    names = program.source_names(part("process", lineage=False), rung)
+    assert not {"lineage.bpf.c", "lineage.tracepoint.bpf.c"} & set(names)
+    assert "lineage.bpf.h" in names
+
+
+@pytest.mark.parametrize("rung", program.BPF_RUNGS)
+@pytest.mark.parametrize("compilers", [1, 2, 3])
+def test_every_type_is_in_one_part(rung: Rung, compilers: int) -> None:
+    """If it failed, a type would be missing, or its events come twice."""
+    wanted = dict.fromkeys(program.SOURCES[rung], 1 << 20)
+    parts = program.parts(wanted, rung, compilers, keeps_lineage=True)
+    assert sorted(name for one in parts for name in one.ring_bytes) == sorted(wanted)
+    assert len(parts) == compilers
+    assert [one.keeps_lineage for one in parts] == [True] + [False] * (compilers - 1)
+    assert [one.forgets for one in parts] == [True] + [False] * (compilers - 1)
+
+
+def test_lineage_alone_is_one_part() -> None:
+    """If it failed, a second compiler would be started for nothing."""
+    (only,) = program.parts({}, Rung.BPF_BTF, 2, keeps_lineage=True)
+    assert only == program.Part({}, keeps_lineage=True)
+
+
 def test_all_sources_are_used() -> None:
     """If it failed, a source would lie in the folder and never be compiled."""
     there = {path.name for path in program.FOLDER.glob("*.bpf.*")}
-    used = {name for rung in program.BPF_RUNGS for name in program.source_names(EVERYTHING, rung)}
+    used = {
+        name for rung in program.BPF_RUNGS for name in program.source_names(part(*EVERYTHING), rung)
+    }
     assert there == used
 
 
@@ -54,8 +91,9 @@ def test_all_sources_are_used() -> None:
 def test_typed_loads_only_where_the_kernel_has_them(*, typed: bool) -> None:
     """If it failed, kernels before 5.11 would refuse the programs."""
     kernel = program.offsets_text({("task_struct", "mm"): 8}, typed_task=typed)
-    text = program.program_text(TYPES, (), {}, kernel)
+    text = program.program_text(part(), program.Surroundings(TYPES, (), kernel, {"lineage": 7}))
     assert "\n#define OFFSET_task_struct_mm 8\n" in text
+    assert "\n#define SHARED_lineage 7\n" in text
     assert ("\n#define TYPED_TASK 1\n" in text) is typed
 
 
@@ -67,8 +105,9 @@ def test_optional_members_are_members() -> None:
 @pytest.mark.parametrize("rung", program.BPF_RUNGS)
 def test_every_function_of_the_table_exists(rung: Rung) -> None:
     """If it failed, a tracepoint would name a function that is not there."""
-    text = "\n".join(program.sources(EVERYTHING, rung))
-    points = {point.function for point in tracepoints.LINEAGE[rung]}
+    text = "\n".join(program.sources(part(*EVERYTHING), rung))
+    reports = [point for points in tracepoints.REPORTS[rung].values() for point in points]
+    points = {one.function for one in (*tracepoints.LINEAGE[rung], *reports, tracepoints.FORGET)}
     watched = tracepoints.wanted_calls(program.SOURCES[rung])
     calls = {name for call in watched for name in (call.enter, call.exit)}
     for function in points | calls:
@@ -77,7 +116,7 @@ def test_every_function_of_the_table_exists(rung: Rung) -> None:
 
 def test_without_btf_nothing_is_read_by_offset() -> None:
     """If it failed, the rung would not compile on the kernels that it is for."""
-    text = "\n".join(program.sources(EVERYTHING, Rung.BPF_TRACEPOINT))
+    text = "\n".join(program.sources(part(*EVERYTHING), Rung.BPF_TRACEPOINT))
     assert "OFFSET_" not in COMMENT.sub("", text)
 
 
@@ -90,20 +129,42 @@ def test_a_machine_whose_registers_are_unknown_is_refused() -> None:
 
 def test_calls_follow_the_types() -> None:
     """If it failed, calls would be watched that no wanted type needs."""
-    assert {call.name for call in tracepoints.wanted_calls(["ipc"])} == {
+    assert [call.name for call in tracepoints.wanted_calls(["ipc"])] == [
         "connect",
         "bind",
         "mknod",
         "mknodat",
-    }
+    ]
     assert list(tracepoints.wanted_calls(["process", "exit"])) == []
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_calls_are_remembered_only_where_some_are_watched(name: str) -> None:
     """If it failed, a type would not compile alone, or a map lie in memory for nothing."""
-    assert ("pending.bpf.h" in program.source_names([name])) is program.watches_calls([name])
+    assert ("pending.bpf.h" in program.source_names(part(name))) is program.watches_calls([name])
     assert program.watches_calls([name]) is (name not in {"process", "exit"})
+
+
+@pytest.mark.parametrize("rung", program.BPF_RUNGS)
+def test_attachments_know_what_they_are_there_for(rung: Rung) -> None:
+    """If it failed, a type that nobody wants would go on, or another one stop with it."""
+    names = tuple(program.SOURCES[rung])
+    placements = tracepoints.placements(names, tracepoints.wanted_calls(names), rung)
+    assert all(placement.serves for placement in placements)
+    several = [placement for placement in placements if len(placement.serves) > 1]
+    assert [placement.point for placement in several] == [tracepoints.FORGET]
+    alone = tracepoints.placements(["exit"], [], rung)
+    assert all(placement.serves == ("exit",) for placement in alone)
+
+
+def test_exits_are_attached_before_entries() -> None:
+    """If it failed, a call could be remembered whose end is missed."""
+    placements = tracepoints.placements(
+        ["ipc"], tracepoints.wanted_calls(["ipc"]), Rung.BPF_TRACEPOINT
+    )
+    events = [placement.point.event for placement in placements]
+    assert events[1:5] == [f"sys_exit_{name}" for name in ("connect", "bind", "mknod", "mknodat")]
+    assert events[5:] == [f"sys_enter_{name}" for name in ("connect", "bind", "mknod", "mknodat")]
 
 
 def test_unknown_calls_are_told_from_known(tmp_path: Path) -> None:
