@@ -19,8 +19,8 @@ from probes.limits import LIMITS
 from probes.tracepoints import Point, RawTracepoint
 
 COMPILER_FLAGS = ["-g0", "-O1", "-Xclang", "-disable-llvm-passes"]
-"""Without debug information, and optimised once: BCC does that itself, at the highest level, after the
-compiler would have. Programs are not slower for it, and compile in two thirds of the time."""
+"""Without debug information, and optimised once: BCC does that itself, at the highest level, after
+the compiler would have. Programs are not slower for it, and compile in two thirds of the time."""
 
 BPF_NOEXIST = 1
 
@@ -97,7 +97,7 @@ def create_map(
 
 
 def insert(descriptor: int, key: int, value: bytes) -> int:
-    """Put a value that is not there yet into a map with keys of 32 bits; 0, or the error's number."""
+    """Put a value into a map with keys of 32 bits if the key is new; 0, or the error's number."""
     held = ctypes.create_string_buffer(value, len(value))
     place = ctypes.byref(ctypes.c_uint32(key))
     if not imported().lib.bpf_update_elem(descriptor, place, held, BPF_NOEXIST):

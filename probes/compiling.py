@@ -39,7 +39,7 @@ class _Worker:
     def result(self) -> Built:
         data, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE_BYTES, DESCRIPTORS)
         for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)  # noqa: FBT003
+            os.set_inheritable(descriptor, False)
         if not data:
             raise ProbeError(ProbeReason.COMPILE_FAILED, "the compiler's process died")
         told = json.loads(data)

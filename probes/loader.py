@@ -7,8 +7,8 @@
 3. make the maps that everything shares, or check those of the collection that it joins;
 4. compile and verify, on two processors where it is worth it; assertions check the record layout;
 5. unless it joins: attach lineage, then seed it from /proc;
-6. attach what reports execs and exits, then the exits of system calls, then their entries, so that no
-   exit is ever missed.
+6. attach what reports execs and exits, then the exits of system calls, then their entries, so that
+   no exit is ever missed.
 
 What it returns is nothing but file descriptors and their description: they are the caller's, they
 work in any process that they are sent to, and collection lasts as long as someone holds them.
@@ -84,9 +84,9 @@ def load(
 
     template_types: all Definitions. ring_bytes: Template Type number → bytes of its ring, for the
     types wanted; powers of two, whole pages. rung: one of program.BPF_RUNGS. joined: counters and
-    shared maps of a collection that runs, by name (shared_maps.named), which stay the caller's; None
-    to begin one. Raises ProbeError with the compiler's or verifier's words; then nothing is left
-    attached.
+    shared maps of a collection that runs, by name (shared_maps.named), which stay the caller's;
+    None to begin one. Raises ProbeError with the compiler's or verifier's words; then nothing is
+    left attached.
     """
     started = time.monotonic()
     chosen = plan(
