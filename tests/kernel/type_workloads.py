@@ -19,7 +19,7 @@ def _all(_: Event) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is done TIMES times in `run_python`. of_children: whether its children's events count."""
+    """What is done TIMES times in `run_python`. of_children: whether children's events count."""
 
     program: str
     mine: Mine = _all
