@@ -78,8 +78,7 @@ def attach(program: int, point: Point) -> int:
         descriptor = library.bpf_attach_raw_tracepoint(program, point.event.encode())
     else:
         place = (point.category.encode(), point.event.encode())
-        with captured_diagnostics(LIMITS.diagnostic_bytes):
-            descriptor = library.bpf_attach_tracepoint(program, *place)
+        descriptor = library.bpf_attach_tracepoint(program, *place)
     if descriptor < 0:
         raise _refused(f"{point.function} at {point.event}")
     return int(descriptor)

@@ -30,10 +30,12 @@ from probes.bcc_programs import Built, insert
 from probes.btf import KernelTypes
 from probes.compiling import build_all
 from probes.counters import SLOT, CounterSlot, mapped_bytes, slots
+from probes.diagnostics import captured_diagnostics
 from probes.errors import ProbeError, ProbeReason
 from probes.formats import tracepoint_text
 from probes.kernel_source import kernel_source
 from probes.layout import lineage_dtype
+from probes.limits import LIMITS
 from probes.plan import Plan, plan
 from probes.program import Surroundings
 from probes.ring import RingDescription, RingKind, stride
@@ -105,9 +107,10 @@ def load(
         undo.callback(built.close)
         attached = Attached({kind.name: kind.number for kind in chosen.chosen})
         undo.callback(attached.detach)
-        attached.attach(built.programs, chosen.lineage)
-        seeded = _seed(around) if chosen.lineage else 0
-        attached.attach(built.programs, chosen.placements)
+        with captured_diagnostics(LIMITS.diagnostic_bytes):  # the error says all that BCC prints
+            attached.attach(built.programs, chosen.lineage)
+            seeded = _seed(around) if chosen.lineage else 0
+            attached.attach(built.programs, chosen.placements)
         undo.pop_all()
     shared = dict(around.shared)
     if chosen.watches_calls:
