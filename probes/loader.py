@@ -105,19 +105,14 @@ def load(
         with kernel_source():
             built = build_all(chosen.orders(around))
         undo.callback(built.close)
-        attached = Attached({kind.name: kind.number for kind in chosen.chosen})
-        undo.callback(attached.detach)
-        with captured_diagnostics(LIMITS.diagnostic_bytes):  # the error says all that BCC prints
-            attached.attach(built.programs, chosen.lineage)
-            seeded = _seed(around) if chosen.lineage else 0
-            attached.attach(built.programs, chosen.placements)
+        attached, seeded = _attach(chosen, built, around, undo)
         undo.pop_all()
-    shared = dict(around.shared)
+    shared = {name: around.shared[name] for name in shared_maps.SHARED}
     if chosen.watches_calls:
-        os.close(shared.pop(shared_maps.PENDING))
+        os.close(around.shared[shared_maps.PENDING])
     return LoadedProbes(
         rings=tuple(_ring(kind, ring_bytes[kind.number], built) for kind in chosen.chosen),
-        counters=shared.pop(shared_maps.COUNTERS),
+        counters=around.shared[shared_maps.COUNTERS],
         counter_slots=counted,
         shared=shared,
         attachments=tuple(attached.descriptors),
@@ -128,6 +123,19 @@ def load(
         seeded=seeded,
         seconds=time.monotonic() - started,
     )
+
+
+def _attach(
+    chosen: Plan, built: Built, around: Surroundings, undo: contextlib.ExitStack
+) -> tuple[Attached, int]:
+    """Attach everything in order; how many older processes were seeded."""
+    attached = Attached({kind.name: kind.number for kind in chosen.chosen})
+    undo.callback(attached.detach)
+    with captured_diagnostics(LIMITS.diagnostic_bytes):  # the error says all that BCC prints
+        attached.attach(built.programs, chosen.lineage)
+        seeded = _seed(around) if chosen.lineage else 0
+        attached.attach(built.programs, chosen.placements)
+    return attached, seeded
 
 
 def _surroundings(
