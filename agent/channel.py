@@ -72,8 +72,11 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # collector → supervisor. attached: descriptors are one per ring, then the counters map,
         # then attachments; `more` says that further descriptors follow in another message.
         # A ring has template_type, bytes, stride and kind (bpf or memfd); a counter, which is one
-        # slot of 8 bytes in the counters map, has cause and template_type.
-        "attached": _kind(_C, rung=str, rings=list, counters=list, probes=list, more=int),
+        # slot of 8 bytes in the counters map, has cause and template_type. flooders: the Template
+        # Type of each place behind the counters in which a process is named (content.flooders).
+        "attached": _kind(
+            _C, rung=str, rings=list, counters=list, flooders=list, probes=list, more=int
+        ),
         "attachments": _kind(_C, more=int),
         "failed": _kind(_C, rung=str, reason=str, detail=str),
         # A polling collector has not looked from one moment to the other (nanoseconds since boot),

@@ -21,6 +21,8 @@ from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
 
 NANOSECONDS = 1_000_000_000
 
+FLOODER = ("pid", "start_time", "refused")
+
 application = typer.Typer(no_args_is_help=True)
 application.command("record")(record_command)
 
@@ -136,6 +138,13 @@ def _show(document: Mapping[str, Any]) -> None:
     losses = [_loss_row(one) for one in document["losses"]]
     if losses:
         table("Losses", ["cause", "Template Type", "count", "of", "first", "last"], losses)
+    floods = [
+        [str(one["template_type"]), *(str(named[name]) for name in FLOODER)]
+        for one in document["losses"]
+        for named in one.get("processes", ())
+    ]
+    if floods:
+        table("Processes that flooded", ["Template Type", *FLOODER], floods)
     _show_if("Deaths", ["role", "cause", "signal", "action"], document["deaths"])
     events = document["events"]
     screen.print("events " + "  ".join(f"{name} {count}" for name, count in events.items()))

@@ -38,6 +38,12 @@ static long (*read_kernel)(void *destination, u32 size, const void *source)
     = (void *)BPF_FUNC_probe_read_kernel;
 static long (*read_kernel_string)(void *destination, u32 size, const void *source)
     = (void *)BPF_FUNC_probe_read_kernel_str;
+static u64 (*ask_ring)(void *ring, u64 question) = (void *)BPF_FUNC_ringbuf_query;
+
+/* BCC knows which map a ring is, and has no word for asking it. So ringbuf_output, which is not used
+ * for what its name says, asks: this is what BCC writes in the place of RING.ringbuf_output(…).
+ */
+#define bpf_ringbuf_output(ring, unused, question, flags) ask_ring(ring, question)
 
 struct syscall_enter {
     u64 common;
@@ -53,7 +59,7 @@ struct syscall_exit {
     s64 result;
 };
 
-BPF_F_TABLE("array", u32, u64, loss_counters, COUNTER_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, u64, loss_counters, COUNTER_WORDS, BPF_F_MMAPABLE);
 
 static __always_inline void count_losses(u32 slot, u64 lost)
 {

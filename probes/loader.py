@@ -25,6 +25,7 @@ import numpy as np
 
 from content.definitions import Rung, TemplateType
 from content.escape import safe
+from content.flooders import places
 from content.loss_causes import LossCause
 from probes import program, tracepoints
 from probes.btf import KernelTypes
@@ -50,6 +51,7 @@ COMPILER_FLAGS = ["-g0"]
 class LoadedProbes:
     """What collects events now; every descriptor in it is the caller's.
 
+    flooders: the Template Type of each place behind the counters (content.flooders).
     attachments: perf events and raw tracepoint links; closing one detaches it. programs: by the
     name of their function, for their run counts in /proc/self/fdinfo. probes: what is attached.
     missing: what this kernel lacks. seeded: how many older processes are known. seconds: from the
@@ -59,6 +61,7 @@ class LoadedProbes:
     rings: tuple[RingDescription, ...]
     counters: int
     counter_slots: tuple[CounterSlot, ...]
+    flooders: tuple[int, ...]
     attachments: tuple[int, ...]
     programs: Mapping[str, int]
     probes: tuple[str, ...]
@@ -107,6 +110,7 @@ def load(
                 rings=tuple(session.ring(kind, wanted[kind.name]) for kind in chosen),
                 counters=session.descriptor_of_map("loss_counters"),
                 counter_slots=counted,
+                flooders=places([kind.number for kind in template_types]),
                 seeded=seeded,
                 missing=tuple(call.name for call in calls if call not in known),
                 **session.release(),

@@ -5,8 +5,6 @@
  */
 
 #ifdef SUPPLY_process
-BPF_RINGBUF_OUTPUT(process_ring, RING_PAGES_process);
-
 /* What audit gives a process that belongs to no login. */
 #define NO_LOGIN 0xffffffff
 
@@ -54,11 +52,9 @@ static __always_inline s64 copy_program_arguments(
 static __always_inline void report_process(
     struct actor *actor, u64 program, struct lineage *entry, struct arguments *arguments)
 {
-    struct process_record *record = process_ring.ringbuf_reserve(sizeof(struct process_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_process);
+    struct process_record *record = reserve_process();
+    if (!record)
         return;
-    }
     BEGIN(process, record);
     ACTOR(process, record, actor);
     TEXT(process, record, image, copy_program_image, entry);

@@ -6,7 +6,9 @@ What no Template Type needs is neither compiled nor attached. Lineage always is.
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from string import Template
 
+from content import flooders
 from content.definitions import RUNG_NUMBERS, Rung, TemplateType
 from probes.counters import CounterSlot
 from probes.errors import ProbeError, ProbeReason
@@ -24,6 +26,9 @@ BEFORE: Mapping[Rung, tuple[str, ...]] = {
 }
 PENDING = ("pending.bpf.h", "objects{}.bpf.h")
 LINEAGE = ("lineage.bpf.h", "lineage{}.bpf.c")
+SHARE = "share.bpf.h"
+RING = "ring.bpf.h"
+"""Written once for every Template Type wanted, with the type's name in it."""
 SOCKETS = ("socket.bpf.h", "socket_objects{}.bpf.h")
 SOCKET_CALLS = (*SOCKETS, "socket_calls.bpf.h")
 ALWAYS = "process"
@@ -129,7 +134,7 @@ def watches_calls(wanted: Collection[str]) -> bool:
 def source_names(wanted: Collection[str], rung: Rung = Rung.BPF_BTF) -> tuple[str, ...]:
     """Files of the program for these Template Types, in the order in which they are compiled."""
     pending = PENDING if watches_calls(wanted) else ()
-    names = [*BEFORE[rung], *pending, *LINEAGE]
+    names = [*BEFORE[rung], *pending, *LINEAGE, SHARE, *([RING] if wanted else [])]
     for name, files in SOURCES[rung].items():
         if name in wanted or name == ALWAYS:
             names += [source for source in files if source not in names]
@@ -140,7 +145,12 @@ def source_names(wanted: Collection[str], rung: Rung = Rung.BPF_BTF) -> tuple[st
 
 def sources(wanted: Collection[str], rung: Rung = Rung.BPF_BTF) -> list[str]:
     """Text of those files."""
-    return [(FOLDER / name).read_text(encoding="utf-8") for name in source_names(wanted, rung)]
+    found = []
+    for name in source_names(wanted, rung):
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        ring = Template(text) if name == RING else None
+        found += [ring.substitute(type=one) for one in wanted] if ring else [text]
+    return found
 
 
 def offsets_text(offsets: Mapping[tuple[str, str], int], *, typed_task: bool) -> str:
@@ -169,6 +179,18 @@ def registers_text(machine: str) -> str:
     )
 
 
+def _share_constants() -> list[str]:
+    return [
+        f"#define CROWDED(bytes) ((bytes) / 8 * {LIMITS.crowded_eighths})",
+        f"#define SHARE_PARTS {LIMITS.share_parts}",
+        f"#define SHARES {LIMITS.shares}",
+        f"#define PID_BITS {flooders.PID_BITS}",
+        f"#define FLOODER_PLACES {flooders.PLACES}",
+        f"#define FLOODER_WORDS {flooders.PLACE_WORDS}",
+        f"#define FLOODER_NS {flooders.KEPT_SECONDS * NANOSECONDS_PER_SECOND}ULL",
+    ]
+
+
 def program_text(
     template_types: Sequence[TemplateType],
     counted: Sequence[CounterSlot],
@@ -182,7 +204,6 @@ def program_text(
     kernel: what is known of this kernel, as C: offsets_text, or structs of tracepoints and
     registers_text.
     """
-    page = os.sysconf("SC_PAGE_SIZE")
     ticks = os.sysconf("SC_CLK_TCK")
     lines = [
         f"#define RUNG {RUNG_NUMBERS[rung]}",
@@ -190,6 +211,7 @@ def program_text(
         f"#define ENDED_PROCESSES {LIMITS.ended_processes}",
         f"#define STARTING_PROCESSES {LIMITS.starting_processes}",
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
+        *_share_constants(),
     ]
     if watches_calls(ring_bytes):
         lines += [
@@ -197,6 +219,6 @@ def program_text(
             f"#define PENDING_ACCESSES {LIMITS.pending_accesses}",
         ]
     for name, size in ring_bytes.items():
-        lines += [f"#define SUPPLY_{name} 1", f"#define RING_PAGES_{name} {size // page}"]
+        lines += [f"#define SUPPLY_{name} 1", f"#define RING_BYTES_{name} {size}ULL"]
     header = header_text(template_types, counted, rung)
     return "\n".join((*lines, header, kernel, *sources(ring_bytes, rung)))

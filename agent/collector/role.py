@@ -47,6 +47,7 @@ class Handover(NamedTuple):
     rings: tuple[RingDescription, ...]
     counters: int
     counter_slots: tuple[CounterSlot, ...]
+    flooders: tuple[int, ...]
     attachments: tuple[int, ...]
     probes: tuple[str, ...]
 
@@ -91,6 +92,7 @@ def hand_over(channel: socket.socket, handover: Handover) -> None:
         rung=str(handover.rung),
         rings=[ring.document() for ring in handover.rings],
         counters=[slot.document() for slot in handover.counter_slots],
+        flooders=list(handover.flooders),
         probes=list(handover.probes),
         more=max(0, len(descriptors) - size),
     )
@@ -111,7 +113,15 @@ def _attach(
     probes = (*loaded.probes, *(f"missing/{name}" for name in loaded.missing))
     hand_over(
         channel,
-        Handover(rung, loaded.rings, loaded.counters, loaded.counter_slots, kept, probes),
+        Handover(
+            rung,
+            loaded.rings,
+            loaded.counters,
+            loaded.counter_slots,
+            loaded.flooders,
+            kept,
+            probes,
+        ),
     )
     loaded.close()
     return 0
@@ -138,7 +148,7 @@ def _listen(
 
 
 def _from_memory(rung: Rung, rings: MemoryRings, probes: tuple[str, ...]) -> Handover:
-    return Handover(rung, rings.descriptions, rings.counters, rings.counter_slots, (), probes)
+    return Handover(rung, rings.descriptions, rings.counters, rings.counter_slots, (), (), probes)
 
 
 def _seen(

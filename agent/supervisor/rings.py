@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
+from content.flooders import PLACE, Place, read_place
 from content.loss_causes import LossCause
 
 PAGE = mmap.PAGESIZE
@@ -82,6 +83,7 @@ class Collection:
     counters: tuple[Counter, ...]
     probes: tuple[str, ...]
     counters_map: mmap.mmap | None
+    flooders: tuple[int, ...]
     attachments: list[int]
     awaited: int
     epoch: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -116,6 +118,14 @@ class Collection:
         for slot, counter in enumerate(self.counters):
             (count,) = _WORD.unpack_from(self.counters_map, slot * _WORD.size)
             yield counter, int(count)
+
+    def refused(self) -> Iterator[tuple[int, Place]]:
+        """Template Type and content of each place in which probes name who was refused room."""
+        if self.counters_map is None:
+            return
+        first = len(self.counters) * _WORD.size
+        for index, template_type in enumerate(self.flooders):
+            yield template_type, read_place(self.counters_map, first + index * PLACE.size)
 
     def produced_events(self) -> int:
         """Events that were written to all rings."""
@@ -175,6 +185,9 @@ def from_message(message: Message) -> Collection:
 def _collection(message: Message) -> Collection:
     documents = message["rings"]
     counters = tuple(Counter(str(c["cause"]), int(c["template_type"])) for c in message["counters"])
+    flooders = tuple(message["flooders"])
+    if any(type(number) is not int or number <= 0 for number in flooders):
+        raise ValueError(f"flooders {flooders!r:.120}")
     expected = len(documents) + bool(counters)
     if not documents or len(message.descriptors) < expected:
         raise ValueError(f"{len(message.descriptors)} descriptors for {len(documents)} rings")
@@ -185,7 +198,8 @@ def _collection(message: Message) -> Collection:
         raise ValueError("two rings of one Template Type")
     counters_map = None
     if counters:
-        size = -(-len(counters) * _WORD.size // PAGE) * PAGE
+        words = len(counters) * _WORD.size + len(flooders) * PLACE.size
+        size = -(-words // PAGE) * PAGE
         counters_map = _map(message.descriptors[len(documents)], size)
     return Collection(
         rung=str(message["rung"]),
@@ -193,6 +207,7 @@ def _collection(message: Message) -> Collection:
         counters=counters,
         probes=tuple(map(str, message["probes"])),
         counters_map=counters_map,
+        flooders=flooders,
         attachments=list(message.descriptors[expected:]),
         awaited=int(message["more"]),
     )
