@@ -38,7 +38,7 @@ class ProbeLimits:
     # A fair share of each ring (share.bpf.h): how full it is when shares begin to count, in eighths;
     # into how many parts the room left is divided for one process; and how many processes and rings
     # are counted at one moment.
-    crowded_eighths: int = 4
+    crowded_eighths: int = 6
     share_parts: int = 8
     shares: int = 8_192
     # Threads that are inside a watched system call at one moment.

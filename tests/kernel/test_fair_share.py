@@ -143,10 +143,11 @@ def test_a_flood_leaves_room_to_others(rung: str, tmp_path: Path) -> None:
         others = [run_python(OPEN + "open_often(2, 'other')", tmp_path) for _ in range(OTHERS // 2)]
         open_often(flooder, OPENS)
         others += [run_python(OPEN + "open_often(2, 'late')", tmp_path) for _ in range(OTHERS // 2)]
-        lost = collection.lost()
         assert [kept(collection, pid) for pid in others] == [2] * OTHERS
         assert kept(collection, flooder.pid) + refused(collection, flooder.pid) == 2 * OPENS
-        assert lost[FLOOD] == sum(collection.refused().values())
+        named = sum(collection.refused().values())
+        lost = collection.lost()
+        assert 2 * OPENS - kept(collection, flooder.pid) <= named <= lost[FLOOD]
         assert FULL not in lost
         ring = collection.rings["file"]
         assert kept(collection, flooder.pid) * ring.stride > ring.size // 3
@@ -210,7 +211,7 @@ def test_a_share_comes_back_with_each_turn_of_a_ring_that_stays_full(tmp_path: P
                 for _ in range(4):
                     run_python(OPEN + "open_often(25, 'other')", tmp_path)
             before = kept(collection, busy.pid)
-            assert (ring.producer_position - ring.consumer_position) > ring.size // 2
+            assert (ring.producer_position - ring.consumer_position) > ring.size * 0.76
             open_often(busy, 1)
             assert kept(collection, busy.pid) == before + 1
 
