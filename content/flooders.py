@@ -9,6 +9,7 @@ refused at one time than there are places, the others have no name.
 Standard library only: the supervisor imports it.
 """
 
+import mmap
 import os
 import struct
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ def places(template_types: Sequence[int]) -> tuple[int, ...]:
     return tuple(number for number in sorted(template_types) for _ in range(PLACES))
 
 
-def read_place(memory: memoryview | bytes, offset: int) -> Place:
+def read_place(memory: mmap.mmap | bytes, offset: int) -> Place:
     """The place that begins there."""
     process, refused, _ = PLACE.unpack_from(memory, offset)
     return Place(process, refused)

@@ -1,8 +1,8 @@
 """Which processes were refused room in a ring: from the places behind the loss counters to names.
 
 What a place counts only grows, so what it has counted since the last look belongs to the process
-that stands in it now. Counters are read before places; a name that comes too early by that waits for
-the count that it belongs to, so a record never names more than it counts.
+that stands in it now. Counters are read before places; a name that comes too early by that waits
+for the count that it belongs to, so a record never names more than it counts.
 """
 
 from collections import Counter

@@ -41,7 +41,14 @@ def count(descriptor: int, slot: int, number: int) -> None:
 
 def attached(fields: Mapping[str, Any], descriptors: tuple[int, ...]) -> Message:
     """The collector's message."""
-    said = {"rung": "psutil", "rings": [], "counters": [], "flooders": [], "probes": ["p"], "more": 0}
+    said = {
+        "rung": "psutil",
+        "rings": [],
+        "counters": [],
+        "flooders": [],
+        "probes": ["p"],
+        "more": 0,
+    }
     return Message("attached", {**said, **fields}, b"", descriptors)
 
 

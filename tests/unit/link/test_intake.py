@@ -174,14 +174,17 @@ def test_a_rung_that_the_ladder_does_not_have_is_named() -> None:
 
 
 def test_a_loss_names_processes_but_not_any_number() -> None:
-    """The cloud would not learn who flooded a ring, or one report could hold more than any other."""
+    """The cloud would not learn who flooded a ring, or one report could hold any number."""
     named = [{"pid": pid, "start_time": 10, "refused": 100 - pid} for pid in range(1, 60)]
     taking = intake()
     taking.take(Message("loss", {"report": 1, "facts": {"id": "l", "processes": named}}))
     (report,) = taking.batch.reports
     assert isinstance(report.message, report_pb2.LossReport)
     told = report.message.processes
-    assert [(one.pid, one.start_time, one.refused) for one in told[:2]] == [(1, 10, 99), (2, 10, 98)]
+    assert [(one.pid, one.start_time, one.refused) for one in told[:2]] == [
+        (1, 10, 99),
+        (2, 10, 98),
+    ]
     assert len(told) == LIMITS.named_processes
 
 
