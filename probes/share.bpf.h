@@ -48,7 +48,7 @@ static __always_inline int is_beyond_share(struct filling *ring)
         shares.update(&key, &first);
         return 0;
     }
-    if (share->taken && share->taken * ring->stride * SHARE_PARTS >= ring->room)
+    if (share->taken * ring->stride * SHARE_PARTS >= ring->room)
         return 1;
     __sync_fetch_and_add(&share->taken, 1);
     return 0;

@@ -28,7 +28,9 @@ class Flooding:
             if new > 0:
                 self._seen[index] = place.refused
                 flooder = place.flooder(template_type)
-                self._waiting.setdefault(template_type, Counter())[flooder] += new
+                waiting = self._waiting.setdefault(template_type, Counter())
+                if flooder in waiting or len(waiting) < LIMITS.waiting_processes:
+                    waiting[flooder] += new
 
     def take(self, template_type: int, count: int) -> Counter[Flooder]:
         """Whose events are among so many refused ones; those that were refused most come first."""

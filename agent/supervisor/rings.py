@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
+from agent.supervisor.limits import LIMITS
 from content.flooders import PLACE, Place, read_place
 from content.loss_causes import LossCause
 
@@ -185,9 +186,7 @@ def from_message(message: Message) -> Collection:
 def _collection(message: Message) -> Collection:
     documents = message["rings"]
     counters = tuple(Counter(str(c["cause"]), int(c["template_type"])) for c in message["counters"])
-    flooders = tuple(message["flooders"])
-    if any(type(number) is not int or number <= 0 for number in flooders):
-        raise ValueError(f"flooders {flooders!r:.120}")
+    flooders = _flooders(message["flooders"])
     expected = len(documents) + bool(counters)
     if not documents or len(message.descriptors) < expected:
         raise ValueError(f"{len(message.descriptors)} descriptors for {len(documents)} rings")
@@ -211,6 +210,14 @@ def _collection(message: Message) -> Collection:
         attachments=list(message.descriptors[expected:]),
         awaited=int(message["more"]),
     )
+
+
+def _flooders(numbers: list[Any]) -> tuple[int, ...]:
+    """The Template Type of each place in which processes are named."""
+    right = all(type(number) is int and number > 0 for number in numbers)
+    if not right or len(numbers) > LIMITS.flooder_places:
+        raise ValueError(f"flooders {numbers!r:.120}")
+    return tuple(numbers)
 
 
 def _ring(document: Mapping[str, Any], descriptor: int) -> RingFacts:

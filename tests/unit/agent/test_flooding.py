@@ -71,6 +71,14 @@ def test_each_event_is_named_once(looks: list[list[tuple[int, int]]], count: int
     assert told + flooding.take(FILE, 1 << 40).total() == sum(refused)
 
 
+def test_names_without_counts_do_not_pile_up() -> None:
+    """A hostile collector could eat the supervisor's memory."""
+    flooding = Flooding()
+    for pid in range(1, 1000):
+        flooding.look([(FILE, place(pid, pid))])
+    assert len(flooding.take(FILE, 1 << 40)) == LIMITS.waiting_processes
+
+
 def test_a_record_names_those_that_were_refused_most() -> None:
     """A record could grow without bound, or hide the worst behind the many."""
     flooding = Flooding()

@@ -57,7 +57,7 @@ def test_counters_are_read_where_the_collector_said() -> None:
     os.close(kept)
 
 
-@pytest.mark.parametrize("flooders", [["1"], [0], [-1], [True], [1.0], [None]])
+@pytest.mark.parametrize("flooders", [["1"], [0], [-1], [True], [1.0], [None], [1] * 5000])
 def test_places_of_no_template_type_are_refused(flooders: list[Any]) -> None:
     """A hostile collector could have a flood told of what is none."""
     counters = [{"cause": "FLOOD", "template_type": 1}]
