@@ -70,7 +70,10 @@ def test_a_storm_while_the_evaluator_is_stopped_is_accounted_for(sensor: Demonst
         "successor", lambda now: (now["roles"]["evaluator"] or {"pid": pid})["pid"] != pid, 20.0
     )
     protected(sensor)
-    now = sensor.world.wait("books that balance", balanced, 20.0)
+    written = status(sensor)["collection"]["rings"][str(FILE)]["produced"]
+    now = sensor.world.wait(
+        "books that balance", lambda now: balanced(now) and accounted(now, FILE) >= written, 20.0
+    )
     opened = accounted(now, FILE) - accounted(before, FILE)
     refused = lost(now, "FLOOD", FILE) + lost(now, "RING_FULL", FILE)
     assert lost(now, "FLOOD", FILE) > 0
