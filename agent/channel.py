@@ -78,13 +78,15 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # bytes, stride and kind (bpf or memfd); a counter, which is one slot of 8 bytes in the
         # counters map, has cause and template_type. serves: for each of the attachments and
         # programs, those that follow included, the list of Template Types that it is there for; an
-        # empty list says lineage, which every type needs. Who joins has neither counters nor shared
-        # maps.
+        # empty list says lineage, which every type needs. flooders: the Template Type of each place
+        # behind the counters in which a process is named (content.flooders). Who joins has neither
+        # counters nor shared maps.
         "attached": _kind(
             _C,
             rung=str,
             rings=list,
             counters=list,
+            flooders=list,
             shared=list,
             serves=list,
             probes=list,

@@ -20,10 +20,12 @@ from agent.supervisor.limits import LIMITS as SUPERVISOR_LIMITS
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
 from cli.agent_record import record_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
-from content.definitions import load_definitions
 from cli.respawn import Respawner
+from content.definitions import load_definitions
 
 NANOSECONDS = 1_000_000_000
+
+FLOODER = ("pid", "start_time", "refused")
 
 application = typer.Typer(no_args_is_help=True)
 application.command("record")(record_command)
@@ -173,6 +175,13 @@ def _show(document: Mapping[str, Any]) -> None:
     losses = [_loss_row(one) for one in document["losses"]]
     if losses:
         table("Losses", ["cause", "Template Type", "count", "of", "first", "last"], losses)
+    floods = [
+        [str(one["template_type"]), *(str(named[name]) for name in FLOODER)]
+        for one in document["losses"]
+        for named in one.get("processes", ())
+    ]
+    if floods:
+        table("Processes that flooded", ["Template Type", *FLOODER], floods)
     _show_if("Deaths", ["role", "cause", "signal", "action"], document["deaths"])
     events = document["events"]
     screen.print("events " + "  ".join(f"{name} {count}" for name, count in events.items()))

@@ -251,5 +251,9 @@ def _loss_row(one: Document) -> list[str]:
         escape(one["template_type"]),
         shown(one["cause"]),
         str(one["count"]),
-        one["missing"],
+        "\n".join((one["missing"], *_named(one.get("processes", ())))),
     ]
+
+
+def _named(processes: Sequence[Document]) -> list[str]:
+    return [f"of process {one['pid']}: {one['refused']}" for one in processes]

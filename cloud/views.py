@@ -34,6 +34,8 @@ Types = Mapping[int, TemplateType]
 Document = dict[str, Any]
 BEST_RUNG = "bpf_btf"
 NANOSECONDS = 1_000_000_000
+PROCESSES_SHOWN = 16
+"""Of one loss report, whatever an agent has sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,10 @@ def loss(stored: reports.Stored[LossReport], types: Types) -> Document:
         "template_type": loss_type_name(report.template_type, types),
         "count": report.count,
         "missing": missing(report.cause),
+        "processes": [
+            {"pid": one.pid, "start_time": one.start_time, "refused": one.refused}
+            for one in report.processes[:PROCESSES_SHOWN]
+        ],
     }
 
 

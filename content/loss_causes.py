@@ -38,6 +38,11 @@ class LossCause(StrEnum):
         return cause
 
     RING_FULL = "RING_FULL", Missing.EVENT, "the ring had no room: nobody had read for too long"
+    FLOOD = (
+        "FLOOD",
+        Missing.EVENT,
+        "the ring filled up, and what was left of it was kept for other processes",
+    )
     PENDING_FULL = "PENDING_FULL", Missing.EVENT, "the map of calls under way had no room"
     SUSPECT_EVENT = "SUSPECT_EVENT", Missing.EVENT, "an evaluator died on it, and it was set aside"
     NOT_EVALUATED = "NOT_EVALUATED", Missing.EVENT, "an evaluator stepped over it"

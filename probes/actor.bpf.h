@@ -30,6 +30,13 @@ static __always_inline u64 process_start_time(u64 task)
     return whole_ticks(MEMBER(u64, leader, task_struct_start_boottime));
 }
 
+/* The process that acts, as one word (content/flooders.py takes it apart). */
+static __always_inline u64 own_process(void)
+{
+    u64 pid = bpf_get_current_pid_tgid() >> 32;
+    return process_start_time(current_task()) / NANOSECONDS_PER_TICK << PID_BITS | pid;
+}
+
 static __always_inline struct lineage *find_lineage(u32 pid, u64 start_time)
 {
     struct lineage *entry = lookup_lineage(pid);

@@ -16,6 +16,15 @@ struct actor {
     struct lineage *parent;
 };
 
+/* The process that acts, as one word (content/flooders.py takes it apart). */
+static __always_inline u64 own_process(void)
+{
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    struct lineage *self = lookup_lineage(pid);
+    u64 seen = self ? self->start_time / NANOSECONDS_PER_TICK : 0;
+    return seen << PID_BITS | pid;
+}
+
 static __always_inline struct lineage *find_parent(struct lineage *self)
 {
     struct lineage *parent = lookup_lineage(self->parent_pid);

@@ -39,6 +39,13 @@ static long (*read_kernel)(void *destination, u32 size, const void *source)
 static long (*read_kernel_string)(void *destination, u32 size, const void *source)
     = (void *)BPF_FUNC_probe_read_kernel_str;
 
+static u64 (*ask_ring)(void *ring, u64 question) = (void *)BPF_FUNC_ringbuf_query;
+
+/* BCC knows which map a ring is, and has no word for asking it. So ringbuf_output, which is not used
+ * for what its name says, asks: this is what BCC writes in the place of RING.ringbuf_output(…).
+ */
+#define bpf_ringbuf_output(ring, unused, question, flags) ask_ring(ring, question)
+
 struct syscall_enter {
     u64 common;
     u32 number;

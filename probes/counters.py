@@ -20,6 +20,7 @@ ANY_TEMPLATE_TYPE = 0
 
 PER_TEMPLATE_TYPE = (
     LossCause.RING_FULL,
+    LossCause.FLOOD,
     LossCause.PENDING_FULL,
     LossCause.READ_FAULT,
     LossCause.FIELD_TRUNCATED,

@@ -8,8 +8,6 @@
  * first holds no more than a stream's length of two bytes. That is how resolvers send.
  */
 
-BPF_RINGBUF_OUTPUT(dns_ring, RING_PAGES_dns);
-
 #define DNS_MESSAGES 4 /* of one sendmmsg, the rest is counted as lost; resolvers send two */
 
 #define SEND_BUFFER 1
@@ -186,11 +184,9 @@ static __always_inline void find_server(struct dns_message *message, u64 sock)
 static __always_inline void report_message(struct dns_message *message)
 {
     struct actor actor = {};
-    struct dns_record *record = dns_ring.ringbuf_reserve(sizeof(struct dns_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_dns);
+    struct dns_record *record = reserve_dns();
+    if (!record)
         return;
-    }
     find_actor(&actor);
     BEGIN(dns, record);
     ACTOR(dns, record, &actor);

@@ -5,8 +5,6 @@
  * them reports, and leaves a note that the others find.
  */
 
-BPF_RINGBUF_OUTPUT(exit_ring, RING_PAGES_exit);
-
 #define TASK_OF_KERNEL 0x200000 /* PF_KTHREAD */
 #define GROUP_EXITS 4           /* SIGNAL_GROUP_EXIT */
 #define STATUS_SIGNAL 0x7f
@@ -63,11 +61,9 @@ static __always_inline int report_exit(u64 group)
     if (read_u32(task + OFFSET_task_struct_flags) & TASK_OF_KERNEL
         || !is_first(task, leader, group, &ended))
         return 0;
-    struct exit_record *record = exit_ring.ringbuf_reserve(sizeof(struct exit_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_exit);
+    struct exit_record *record = reserve_exit();
+    if (!record)
         return 0;
-    }
     struct actor actor = {};
     u32 status = wait_status(leader, group);
     find_actor(&actor);

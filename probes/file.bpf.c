@@ -4,8 +4,6 @@
  * is read from the file itself where the rung can do that; O_CREAT alone does not tell.
  */
 
-BPF_RINGBUF_OUTPUT(file_ring, RING_PAGES_file);
-
 #define OPEN_ACCESS_MODE 03
 #define OPEN_CREATE 0100
 #define OPEN_TRUNCATE 01000
@@ -166,11 +164,9 @@ int exit_file(struct syscall_exit *ctx)
     struct call call = {};
     if (!recall_change(&call, ctx->number))
         return 0;
-    struct file_record *record = file_ring.ringbuf_reserve(sizeof(struct file_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_file);
+    struct file_record *record = reserve_file();
+    if (!record)
         return 0;
-    }
     struct actor actor = {};
     find_actor(&actor);
     BEGIN(file, record);

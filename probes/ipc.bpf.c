@@ -4,8 +4,6 @@
  * exactly as long as the address says and may hold any byte.
  */
 
-BPF_RINGBUF_OUTPUT(ipc_ring, RING_PAGES_ipc);
-
 #define FILE_TYPE_BITS 0170000
 #define FILE_TYPE_FIFO 0010000
 #define UNIX_PATH_OFFSET 2
@@ -28,14 +26,6 @@ static __always_inline s64 copy_abstract_name(u8 *destination, u64 capacity, str
 {
     return copy_user_bytes(destination, capacity, call->path + UNIX_PATH_OFFSET + 1,
                            call->length - UNIX_PATH_OFFSET - 1);
-}
-
-static __always_inline struct ipc_record *reserve_ipc(void)
-{
-    struct ipc_record *record = ipc_ring.ringbuf_reserve(sizeof(struct ipc_record));
-    if (!record)
-        count_loss(COUNTER_RING_FULL_ipc);
-    return record;
 }
 
 #define BEGIN_IPC(record, actor)                                                             \

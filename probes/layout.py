@@ -20,9 +20,11 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from content import flooders
 from content.definitions import Field, Kind, Rung, TemplateType
 from content.record import ADDRESS_BYTES, Slot, record_size, slots
 from probes.counters import ANY_TEMPLATE_TYPE, CounterSlot
+from probes.ring import stride
 
 MARKER = "LAYOUT:"
 """Starts the message of every assertion, so that the loader can tell it from other diagnostics."""
@@ -60,7 +62,7 @@ def header_text(
     rung: Rung = Rung.BPF_BTF,
     wanted: Collection[str] | None = None,
 ) -> str:
-    """The generated part of the BPF programs: types, lineage, indexes of loss counters.
+    """The generated part of the BPF programs: types, lineage, places of loss counters.
 
     template_types: all that are defined; lineage and counters are the same for every load. wanted:
     the names of those whose records are needed, all by default: a compiler takes its time to read.
@@ -74,14 +76,20 @@ def header_text(
     return "".join((*parts, lineage, _counters(template_types, counted)))
 
 
-def _counters(template_types: Iterable[TemplateType], counted: Sequence[CounterSlot]) -> str:
+def _counters(template_types: Sequence[TemplateType], counted: Sequence[CounterSlot]) -> str:
     names = {template_type.number: f"_{template_type.name}" for template_type in template_types}
     names[ANY_TEMPLATE_TYPE] = ""
     lines = [
         f"#define COUNTER_{slot.cause}{names[slot.template_type]} {index}"
         for index, slot in enumerate(counted)
     ]
-    return "\n".join((*lines, f"#define COUNTER_SLOTS {len(counted)}")) + "\n"
+    named = flooders.places([kind.number for kind in template_types])
+    lines += [
+        f"#define FLOODERS{names[number]} {len(counted) + place * flooders.PLACE_WORDS}"
+        for place, number in enumerate(named)
+        if number not in named[:place]
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def lineage_dtype(
@@ -145,6 +153,7 @@ def _constants(template_type: TemplateType) -> list[str]:
         f"#define SCHEMA_MAJOR_{name} {template_type.version.major}",
         f"#define SCHEMA_MINOR_{name} {template_type.version.minor}",
         f"#define ARITY_{name} {template_type.arity}",
+        f"#define STRIDE_{name} {stride(template_type)}",
     ]
 
 

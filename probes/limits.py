@@ -35,6 +35,12 @@ class ProbeLimits:
     largest_ring_bytes: int = 1024 * MEBIBYTE
     # Processes whose image and command line are remembered for their children.
     lineage_entries: int = 16_384
+    # A fair share of each ring (share.bpf.h): how full it is when shares begin to count, in eighths
+    # (what a busy loop does between two looks of an idle reader must fit below); into how many
+    # parts the room left is divided for one process; pairs of process and ring that are counted.
+    crowded_eighths: int = 6
+    share_parts: int = 8
+    shares: int = 8_192
     # Threads that are inside a watched system call at one moment.
     pending_calls: int = 16_384
     # Processes with threads that ended last, so that each is reported by one of them only.

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from content.definitions import Rung, TemplateType
+from content.flooders import places
 from content.loss_causes import LossCause
 from probes import program, shared_maps
 from probes.attaching import Attached
@@ -47,6 +48,7 @@ from probes.tracefs import events_folder
 class LoadedProbes:
     """What collects events now; every descriptor in it is the caller's.
 
+    flooders: the Template Type of each place behind the counters (content.flooders).
     attachments: perf events and raw tracepoint links; closing one detaches it. programs: by the
     name of their function, for their run counts in /proc/self/fdinfo. serves: the Template Types
     that each of the attachments, then of the programs is there for; none where it keeps lineage.
@@ -58,6 +60,7 @@ class LoadedProbes:
     rings: tuple[RingDescription, ...]
     counters: int
     counter_slots: tuple[CounterSlot, ...]
+    flooders: tuple[int, ...]
     shared: Mapping[str, int]
     attachments: tuple[int, ...]
     programs: Mapping[str, int]
@@ -114,6 +117,7 @@ def load(
         rings=tuple(_ring(kind, ring_bytes[kind.number], built) for kind in chosen.chosen),
         counters=around.shared[shared_maps.COUNTERS],
         counter_slots=counted,
+        flooders=places([kind.number for kind in template_types]),
         shared=shared,
         attachments=tuple(attached.descriptors),
         programs=built.programs,

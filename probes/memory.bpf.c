@@ -5,8 +5,6 @@
  * Of executions, only those of a file that no folder has are reported.
  */
 
-BPF_RINGBUF_OUTPUT(memory_ring, RING_PAGES_memory);
-
 #define PROTECTION_WRITE 2
 #define PROTECTION_EXECUTE 4
 #define MAPPING_SHARED 0x01
@@ -58,14 +56,6 @@ int enter_memfd_create(struct syscall_enter *ctx)
         .flags = (u32)ctx->arguments[1],
     };
     return remember(&call, COUNTER_PENDING_FULL_memory);
-}
-
-static __always_inline struct memory_record *reserve_memory(void)
-{
-    struct memory_record *record = memory_ring.ringbuf_reserve(sizeof(struct memory_record));
-    if (!record)
-        count_loss(COUNTER_RING_FULL_memory);
-    return record;
 }
 
 /* struct file that a call is about, or 0. */

@@ -4,8 +4,6 @@
  * other commands of bpf end at entry, before anything is stored.
  */
 
-BPF_RINGBUF_OUTPUT(module_ring, RING_PAGES_module);
-
 #define LOAD_PROGRAM 5 /* BPF_PROG_LOAD */
 
 /* How union bpf_attr begins for BPF_PROG_LOAD; an old caller may give less. */
@@ -84,11 +82,9 @@ int exit_module(struct syscall_exit *ctx)
     struct call call = {};
     if (!recall(&call, ctx->number))
         return 0;
-    struct module_record *record = module_ring.ringbuf_reserve(sizeof(struct module_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_module);
+    struct module_record *record = reserve_module();
+    if (!record)
         return 0;
-    }
     find_actor(&actor);
     BEGIN(module, record);
     ACTOR(module, record, &actor);

@@ -4,16 +4,12 @@
  * kernel did; socket_objects*.bpf.h says how, which depends on the rung.
  */
 
-BPF_RINGBUF_OUTPUT(network_ring, RING_PAGES_network);
-
 static __always_inline void report_network(
     struct call *call, s64 result, struct socket_address *address)
 {
-    struct network_record *record = network_ring.ringbuf_reserve(sizeof(struct network_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_network);
+    struct network_record *record = reserve_network();
+    if (!record)
         return;
-    }
     struct actor actor = {};
     u8 host[16] = {};
     u16 family = address->family;

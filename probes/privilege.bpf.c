@@ -5,8 +5,6 @@
  * file that it opened to execute still bears the credentials with which it was opened.
  */
 
-BPF_RINGBUF_OUTPUT(privilege_ring, RING_PAGES_privilege);
-
 #define UNCHANGED 0xffffffff /* instead of an id */
 
 /* All ids of struct cred lie side by side: one read. */
@@ -105,15 +103,6 @@ int enter_capset(struct syscall_enter *ctx)
         NUMBER(privilege, record, new_effective_group_id, (after)->effective_group_id);      \
         NUMBER(privilege, record, new_capabilities, (after)->effective_capabilities);        \
     } while (NOTHING)
-
-static __always_inline struct privilege_record *reserve_privilege(void)
-{
-    struct privilege_record *record
-        = privilege_ring.ringbuf_reserve(sizeof(struct privilege_record));
-    if (!record)
-        count_loss(COUNTER_RING_FULL_privilege);
-    return record;
-}
 
 int exit_privilege(struct syscall_exit *ctx)
 {

@@ -4,8 +4,6 @@
  * memory as the kernel has just written them, and nobody can have changed them.
  */
 
-BPF_RINGBUF_OUTPUT(process_ring, RING_PAGES_process);
-
 /* What audit gives a process that belongs to no login. */
 #define NO_LOGIN 0xffffffff
 
@@ -59,11 +57,9 @@ static __always_inline s64 copy_program_arguments(
 /* After lineage's own program on the same tracepoint. */
 int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
 {
-    struct process_record *record = process_ring.ringbuf_reserve(sizeof(struct process_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_process);
+    struct process_record *record = reserve_process();
+    if (!record)
         return 0;
-    }
     u64 program = ctx->args[2];
     struct actor actor = {};
     find_actor(&actor);

@@ -6,16 +6,12 @@
 
 BPF_HASH(reporting, u32, struct starting, STARTING_PROCESSES);
 BPF_ARRAY(reporting_count, u64, 1);
-BPF_RINGBUF_OUTPUT(process_ring, RING_PAGES_process);
-
 static __always_inline void report_process(
     struct actor *actor, struct starting *started, struct new_arguments *arguments)
 {
-    struct process_record *record = process_ring.ringbuf_reserve(sizeof(struct process_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_process);
+    struct process_record *record = reserve_process();
+    if (!record)
         return;
-    }
     BEGIN(process, record);
     ACTOR(process, record, actor);
     TEXT(process, record, image, copy_starting_image, started);

@@ -4,8 +4,6 @@
  * What stays within the caller's own process ends at entry, before anything is stored.
  */
 
-BPF_RINGBUF_OUTPUT(process_access_ring, RING_PAGES_process_access);
-
 #define LAST_SIGNAL 64
 #define GENERATIONS 8
 
@@ -246,12 +244,9 @@ static __always_inline s64 copy_target_image(u8 *destination, u64 capacity, stru
 
 static __always_inline void report_access(struct access *access, s64 result)
 {
-    struct process_access_record *record
-        = process_access_ring.ringbuf_reserve(sizeof(struct process_access_record));
-    if (!record) {
-        count_loss(COUNTER_RING_FULL_process_access);
+    struct process_access_record *record = reserve_process_access();
+    if (!record)
         return;
-    }
     struct actor actor = {};
     find_actor(&actor);
     BEGIN(process_access, record);

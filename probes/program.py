@@ -9,7 +9,9 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
+from content import flooders
 from content.definitions import RUNG_NUMBERS, Rung, TemplateType
 from probes.counters import CounterSlot
 from probes.errors import ProbeError, ProbeReason
@@ -36,6 +38,9 @@ LINEAGE: Mapping[Rung, tuple[str, ...]] = {
     Rung.BPF_TRACEPOINT: (STARTING, "lineage.tracepoint.bpf.c"),
 }
 FORGET = "forget.bpf.c"
+SHARE = "share.bpf.h"
+RING = "ring.bpf.h"
+"""Written once for every Template Type wanted, with the type's name in it."""
 SOCKETS = ("socket.bpf.h", "socket_objects{}.bpf.h")
 SOCKET_CALLS = (*SOCKETS, "socket_calls.bpf.h")
 ON_BOTH: Mapping[str, tuple[str, ...]] = {
@@ -177,7 +182,8 @@ def source_names(part: Part, rung: Rung = Rung.BPF_BTF) -> tuple[str, ...]:
     """Files of a part, in the order in which they are compiled."""
     pending = PENDING if watches_calls(part.ring_bytes) or part.forgets else ()
     lineage = LINEAGE[rung] if part.keeps_lineage else ()
-    names = dict.fromkeys((*BEFORE[rung], *pending, *ACTOR, *lineage))
+    ring = (SHARE, RING) if part.ring_bytes else ()
+    names = dict.fromkeys((*BEFORE[rung], *pending, *ACTOR, *lineage, *ring))
     for name, files in SOURCES[rung].items():
         if name in part.ring_bytes:
             names |= dict.fromkeys(files)
@@ -188,7 +194,12 @@ def source_names(part: Part, rung: Rung = Rung.BPF_BTF) -> tuple[str, ...]:
 
 def sources(part: Part, rung: Rung = Rung.BPF_BTF) -> list[str]:
     """Text of those files."""
-    return [(FOLDER / name).read_text(encoding="utf-8") for name in source_names(part, rung)]
+    found = []
+    for name in source_names(part, rung):
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        ring = Template(text) if name == RING else None
+        found += [ring.substitute(type=one) for one in part.ring_bytes] if ring else [text]
+    return found
 
 
 def offsets_text(offsets: Mapping[tuple[str, str], int], *, typed_task: bool) -> str:
@@ -217,6 +228,18 @@ def registers_text(machine: str) -> str:
     )
 
 
+def _share_constants() -> list[str]:
+    return [
+        f"#define CROWDED(bytes) ((bytes) / 8 * {LIMITS.crowded_eighths})",
+        f"#define SHARE_PARTS {LIMITS.share_parts}",
+        f"#define SHARES {LIMITS.shares}",
+        f"#define PID_BITS {flooders.PID_BITS}",
+        f"#define FLOODER_PLACES {flooders.PLACES}",
+        f"#define FLOODER_WORDS {flooders.PLACE_WORDS}",
+        f"#define FLOODER_NS {flooders.KEPT_SECONDS * NANOSECONDS_PER_SECOND}ULL",
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What is the same in all parts of a load.
@@ -236,7 +259,6 @@ class Surroundings:
 
 def program_text(part: Part, around: Surroundings) -> str:
     """One translation unit."""
-    page = os.sysconf("SC_PAGE_SIZE")
     ticks = os.sysconf("SC_CLK_TCK")
     lines = [
         f"#define RUNG {RUNG_NUMBERS[around.rung]}",
@@ -246,9 +268,10 @@ def program_text(part: Part, around: Surroundings) -> str:
         f"#define CALL_BYTES {CALL_BYTES}",
         f"#define FORGETS_IPC {int(around.forgets_ipc)}",
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
+        *_share_constants(),
         *(f"#define SHARED_{name} {descriptor}" for name, descriptor in around.shared.items()),
     ]
     for name, size in part.ring_bytes.items():
-        lines += [f"#define SUPPLY_{name} 1", f"#define RING_PAGES_{name} {size // page}"]
+        lines += [f"#define SUPPLY_{name} 1", f"#define RING_BYTES_{name} {size}ULL"]
     header = header_text(around.template_types, around.counted, around.rung, part.ring_bytes)
     return "\n".join((*lines, header, around.kernel, *sources(part, around.rung)))

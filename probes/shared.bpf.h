@@ -23,9 +23,14 @@ static __always_inline void delete_lineage(u32 pid)
     bpf_map_delete_elem_(SHARED_MAP(lineage), &pid);
 }
 
+static __always_inline u64 *counter_word(u32 slot)
+{
+    return bpf_map_lookup_elem_(SHARED_MAP(loss_counters), &slot);
+}
+
 static __always_inline void count_losses(u32 slot, u64 lost)
 {
-    u64 *counter = bpf_map_lookup_elem_(SHARED_MAP(loss_counters), &slot);
+    u64 *counter = counter_word(slot);
     if (counter)
         __sync_fetch_and_add(counter, lost);
 }

@@ -1,6 +1,6 @@
 """Maps that are there before anything is compiled: programs are compiled with their descriptors.
 
-    loss_counters   what could not be reported; memory-mappable
+    loss_counters   what could not be reported, and who was refused; memory-mappable
     lineage         image and command line of every process
     pending         system calls under way; of one load, where it watches any
 
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from content import flooders
 from content.definitions import Rung, TemplateType
 from probes import bcc_programs
 from probes.counters import CounterSlot
@@ -48,8 +49,10 @@ def shapes(
 ) -> dict[str, Shape]:
     """The maps of a collection, by name. template_types: all that are defined."""
     value_bytes = lineage_dtype(template_types, rung).itemsize
+    named = flooders.places([kind.number for kind in template_types])
+    words = len(counted) + len(named) * flooders.PLACE_WORDS
     return {
-        COUNTERS: Shape(ARRAY, 4, 8, len(counted), MEMORY_MAPPABLE),
+        COUNTERS: Shape(ARRAY, 4, 8, words, MEMORY_MAPPABLE),
         LINEAGE: Shape(HASH, 4, value_bytes, LIMITS.lineage_entries, 0),
     }
 

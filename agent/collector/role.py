@@ -47,7 +47,8 @@ POWER_OF_TWO = "a power of two from {} to {} bytes"
 class Handover(NamedTuple):
     """What the supervisor is given.
 
-    common: descriptors of counters and shared maps, none in a join. serves: see agent.channel.
+    common: descriptors of counters and shared maps, none in a join. serves, flooders: see
+    agent.channel.
     """
 
     rung: Rung
@@ -58,6 +59,7 @@ class Handover(NamedTuple):
     shared: tuple[str, ...] = ()
     attachments: tuple[int, ...] = ()
     serves: tuple[tuple[int, ...], ...] = ()
+    flooders: tuple[int, ...] = ()
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -104,6 +106,7 @@ def hand_over(channel: socket.socket, handover: Handover) -> None:
         rung=str(handover.rung),
         rings=[ring.document() for ring in handover.rings],
         counters=[slot.document() for slot in handover.counter_slots],
+        flooders=list(handover.flooders),
         shared=list(handover.shared),
         serves=[list(numbers) for numbers in handover.serves],
         probes=list(handover.probes),
@@ -136,6 +139,7 @@ def _attach(
             shared=tuple(loaded.shared) if begins else (),
             attachments=(*loaded.attachments, *loaded.programs.values()),
             serves=loaded.serves,
+            flooders=loaded.flooders if begins else (),
         ),
     )
     loaded.close()

@@ -114,7 +114,7 @@ class Intake:
         self.batch.reports.append(Report(message["report"], crash))
 
     def _loss(self, message: Message) -> None:
-        loss = reports.from_facts(report_pb2.LossReport(), message["facts"])
+        loss = reports.loss(message["facts"])
         self.batch.reports.append(Report(message["report"], loss))
 
     def _stop(self, _message: Message) -> None:

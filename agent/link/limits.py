@@ -53,6 +53,7 @@ class LinkLimits:
     # Texts in acknowledgements, crash and loss reports.
     text_characters: int = 1024
     problems: int = 100
+    named_processes: int = 16
     id_characters: int = 128
 
 

@@ -37,6 +37,19 @@ def from_facts(message: _M, facts: Mapping[str, Any]) -> _M:
     return message
 
 
+def loss(facts: Mapping[str, Any]) -> report_pb2.LossReport:
+    """A loss report; at most `LIMITS.named_processes` processes are named in it."""
+    plain = dict(facts)
+    named = plain.pop("processes", [])
+    if not isinstance(named, list) or not all(isinstance(one, dict) for one in named):
+        raise _malformed("processes", named, "a list of objects")
+    message = from_facts(report_pb2.LossReport(), plain)
+    message.processes.extend(
+        from_facts(report_pb2.RefusedProcess(), one) for one in named[: LIMITS.named_processes]
+    )
+    return message
+
+
 def heartbeat(
     facts: Mapping[str, Any],
     rung: str,

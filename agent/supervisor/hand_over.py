@@ -15,8 +15,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
+from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import WORD, Collection, Counter, RingFacts
 from agent.supervisor.settings import BPF_RUNGS
+from content.flooders import PLACE
 
 PAGE = mmap.PAGESIZE
 MAX_RING_BYTES = 1 << 32
@@ -42,6 +44,7 @@ def from_message(message: Message) -> Collection:
 def _collection(message: Message, mapped: ExitStack) -> Collection:
     documents, rung = message["rings"], str(message["rung"])
     counters = tuple(Counter(str(c["cause"]), int(c["template_type"])) for c in message["counters"])
+    flooders = _flooders(message["flooders"])
     shared = _names(message["shared"])
     in_order = iter(message.descriptors)
     before_attachments = len(documents) + bool(counters) + len(shared)
@@ -62,12 +65,15 @@ def _collection(message: Message, mapped: ExitStack) -> Collection:
         rung=rung,
         rings=rings,
         counters=counters,
-        counters_map=_map_counters(counters_descriptor, len(counters), mapped),
+        counters_map=_map_counters(
+            counters_descriptor, len(counters) * WORD.size + len(flooders) * PLACE.size, mapped
+        ),
         counters_descriptor=counters_descriptor,
         shared=dict(zip(shared, in_order, strict=False)),
         awaited=deque(zip(serves, probes, strict=True)),
         absent=others,
         epoch=epoch,
+        flooders=flooders,
     )
     collection.attach(attached)
     return collection
@@ -95,10 +101,18 @@ def _served(numbers: Any, rings: Mapping[int, RingFacts]) -> frozenset[int]:
     return frozenset(numbers)
 
 
-def _map_counters(descriptor: int | None, slots: int, mapped: ExitStack) -> mmap.mmap | None:
+def _map_counters(descriptor: int | None, size: int, mapped: ExitStack) -> mmap.mmap | None:
     if descriptor is None:
         return None
-    return mapped.enter_context(_map(descriptor, -(-slots * WORD.size // PAGE) * PAGE))
+    return mapped.enter_context(_map(descriptor, -(-size // PAGE) * PAGE))
+
+
+def _flooders(numbers: Sequence[Any]) -> tuple[int, ...]:
+    """The Template Type of each place in which processes are named."""
+    right = all(type(number) is int and number > 0 for number in numbers)
+    if not right or len(numbers) > LIMITS.flooder_places:
+        raise ValueError(f"flooders {numbers!r:.120}")
+    return tuple(numbers)
 
 
 def _ring(document: Mapping[str, Any], descriptor: int, epoch: str, mapped: ExitStack) -> RingFacts:

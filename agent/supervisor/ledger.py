@@ -11,13 +11,15 @@ was.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.supervisor.flooding import Flooding, documents, most_refused
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import Collection
+from content.flooders import Flooder
 from content.loss_causes import LossCause, Missing, counts_as_lost, missing
 
 Report = Callable[[Mapping[str, Any]], bool]
@@ -36,17 +38,19 @@ def boot_ns() -> int:
 
 @dataclass(slots=True)
 class Span:
-    """From when to when (nanoseconds since boot), and how many."""
+    """From when to when (nanoseconds since boot), how many, and of which processes, if known."""
 
     since: int
     until: int
     count: int = 0
+    named: Counter[Flooder] = field(default_factory=Counter)
 
     def add(self, other: "Span") -> None:
         """Take another one in."""
         self.since = min(self.since, other.since)
         self.until = max(self.until, other.until)
         self.count += other.count
+        self.named = most_refused(self.named + other.named)
 
 
 @dataclass(slots=True)
@@ -67,6 +71,7 @@ class Ledger:
     )
     _pending: dict[Key, Span] = field(default_factory=dict)
     _seen: dict[Key, int] = field(default_factory=dict)
+    _flooding: Flooding = field(default_factory=Flooding)
     _count: int = 0
     _last_look: int = field(init=False)
 
@@ -97,6 +102,8 @@ class Ledger:
         now = self.clock()
         end = now if until is None else min(until, now)
         span = Span(end if since is None else min(max(0, since), end), end, count)
+        if cause == LossCause.FLOOD:
+            span.named = self._flooding.take(template_type, count)
         for spans in (self.spans, self._pending):
             found = spans.setdefault((cause, template_type), Span(span.since, span.until))
             found.add(span)
@@ -105,7 +112,9 @@ class Ledger:
     def watch(self, collection: Collection) -> None:
         """Take over what the probes have counted since the last look."""
         since, self._last_look = self._last_look, self.clock()
-        for counter, count in collection.lost():
+        lost = list(collection.lost())
+        self._flooding.look(collection.refused())
+        for counter, count in lost:
             key = (counter.cause, counter.template_type)
             new = count - self._seen.get(key, 0)
             self._seen[key] = count
@@ -120,6 +129,7 @@ class Ledger:
     def collection_ended(self) -> None:
         """The counters are gone with their map; a new collection counts from zero."""
         self._seen.clear()
+        self._flooding.forget()
 
     @property
     def totals(self) -> dict[Key, int]:
@@ -151,10 +161,12 @@ class Ledger:
 
     def _facts(self, key: Key, span: Span) -> dict[str, Any]:
         booted = self.wall() - self.clock()
+        named = {"processes": documents(span.named)} if key[0] == LossCause.FLOOD else {}
         return {
             "from_unix_ns": booted + span.since,
             "to_unix_ns": booted + span.until,
             "cause": str(key[0]),
             "template_type": key[1],
             "count": span.count,
+            **named,
         }

@@ -66,6 +66,12 @@ class SupervisorLimits:
     small_losses_seconds: float = 30.0
     # Loss records that the status shows.
     loss_records: int = 50
+    # Processes that one loss record, or the sum of a Template Type, names.
+    named_processes: int = 8
+    # Places in which probes name processes; and per Template Type, processes that wait for the
+    # count that they belong to.
+    flooder_places: int = 1024
+    waiting_processes: int = 64
     # A polling collector that says nothing for so long is replaced; it beats every half second.
     collector_silence_seconds: float = 10.0
     # Reports that the link has not stored yet.

@@ -22,6 +22,7 @@ from typing import Any
 
 from agent.channel import Message, ProtocolViolationError
 from agent.supervisor.settings import BPF_RUNGS
+from content.flooders import PLACE, Place, read_place
 from content.loss_causes import LossCause
 
 WORD = struct.Struct("<Q")
@@ -101,7 +102,8 @@ class Collection:
 
     counters_descriptor, shared: what a joining collector is given. absent: what the collector named
     beside its attachments. awaited: what the descriptors are for that are still to come. retired:
-    rings that nothing is written to any more, and that an evaluator may still have.
+    rings that nothing is written to any more, and that an evaluator may still have. flooders: the
+    Template Type of each place behind the counters (content.flooders).
     """
 
     rung: str
@@ -113,6 +115,7 @@ class Collection:
     awaited: deque[tuple[frozenset[int], str]]
     absent: tuple[str, ...]
     epoch: str
+    flooders: tuple[int, ...] = ()
     attachments: list[Attachment] = field(default_factory=list)
     retired: list[RingFacts] = field(default_factory=list)
     _programs: list[int] | None = None
@@ -203,6 +206,14 @@ class Collection:
         for slot, counter in enumerate(self.counters):
             (count,) = WORD.unpack_from(self.counters_map, slot * WORD.size)
             yield counter, int(count)
+
+    def refused(self) -> Iterator[tuple[int, Place]]:
+        """Template Type and content of each place in which probes name who was refused room."""
+        if self.counters_map is None:
+            return
+        first = len(self.counters) * WORD.size
+        for index, template_type in enumerate(self.flooders):
+            yield template_type, read_place(self.counters_map, first + index * PLACE.size)
 
     def produced_events(self) -> int:
         """Events that were written to all rings."""

@@ -12,7 +12,7 @@ import secrets
 import selectors
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from agent.supervisor.collecting import Collecting
 from agent.supervisor.content_flow import ContentFlow, active_documents
 from agent.supervisor.control import ControlSocket
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.flooding import words
 from agent.supervisor.joining import Joining
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
@@ -35,7 +36,6 @@ from agent.supervisor.needs import Needs
 from agent.supervisor.own_processes import OwnProcesses
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
-from agent.supervisor.service_manager import forget, from_environment
 from agent.supervisor.service_manager import forget, from_environment
 from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
 from agent.supervisor.signature import TrustedKey
@@ -75,7 +75,7 @@ class Supervisor:
         self.selector = selectors.DefaultSelector()
         self.children: dict[int, Child] = {}
         self.reports = Reports()
-        self.ledger = Ledger(self.run_id, lambda facts: self.reports.add("loss", facts))
+        self.ledger = Ledger(self.run_id, self._report_loss)
         self.own = OwnProcesses()
         self.own.add(os.getpid())
         self.linking = Linking(
@@ -240,6 +240,14 @@ class Supervisor:
             files, candidate = trial
             version = self.flow.active_version(candidate.template_type)
             self.evaluators.start(files, candidate, version)
+
+    def _report_loss(self, facts: Mapping[str, Any]) -> bool:
+        reported = self.reports.add("loss", facts)
+        named = facts.get("processes")
+        if reported and named:
+            by = words(named)
+            self.log.say("flood", template_type=facts["template_type"], lost=facts["count"], by=by)
+        return reported
 
     def _read(self, child: Child) -> None:
         try:

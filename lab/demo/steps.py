@@ -9,6 +9,7 @@ from typing import Any
 
 import content
 from content.definitions import load_definitions
+from content.loss_causes import LossCause
 from lab.demo import leftovers, scenario
 from lab.demo.claims import ClaimError, Claims
 from lab.demo.processes import alive, run_json, wait_for
@@ -89,7 +90,8 @@ def accounted(demo: Demonstration) -> str:
 
     status = demo.world.wait("books that balance", settled, 5.0)
     events = status["events"]
-    lost = sum(entry["count"] for entry in status["losses"] if entry["cause"] == "RING_FULL")
+    full = (LossCause.RING_FULL, LossCause.FLOOD)
+    lost = sum(entry["count"] for entry in status["losses"] if entry["cause"] in full)
     if lost or events["lost"]:
         raise ClaimError(f"lost events: {status['losses']}")
     return f"{events['evaluated']} events evaluated, {events['lost']} lost"

@@ -1,12 +1,16 @@
 """A storm while the evaluator is stopped: what was produced is evaluated or counted, and told."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from lab.demo import scenario
+from lab.demo.processes import wait_for
 from lab.demo.steps import Demonstration
 from lab.demo.world import AGENT_ID
 from tests.journeys.helpers import protected, role, status
@@ -26,6 +30,13 @@ for _ in range(int(sys.argv[3])):
         os.execv("/bin/true", ["true"])
 for child in children:
     os.waitpid(child, 0)
+"""
+
+
+FLOOD = """
+import os, sys
+while True:
+    os.close(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT))
 """
 
 
@@ -59,12 +70,15 @@ def test_a_storm_while_the_evaluator_is_stopped_is_accounted_for(sensor: Demonst
         "successor", lambda now: (now["roles"]["evaluator"] or {"pid": pid})["pid"] != pid, 20.0
     )
     protected(sensor)
-    now = sensor.world.wait("books that balance", balanced, 20.0)
+    written = status(sensor)["collection"]["rings"][str(FILE)]["produced"]
+    now = sensor.world.wait(
+        "books that balance", lambda now: balanced(now) and accounted(now, FILE) >= written, 20.0
+    )
     opened = accounted(now, FILE) - accounted(before, FILE)
-    full = lost(now, "RING_FULL", FILE)
-    assert full > 0
-    assert OPENS <= opened + full <= OPENS * 1.1
-    assert now["events"]["lost"] - before["events"]["lost"] >= full
+    refused = lost(now, "FLOOD", FILE) + lost(now, "RING_FULL", FILE)
+    assert lost(now, "FLOOD", FILE) > 0
+    assert OPENS <= opened + refused <= OPENS * 1.1
+    assert now["events"]["lost"] - before["events"]["lost"] >= refused
     assert lost(now, "SUSPECT_EVENT", FILE) == lost(now, "NOT_EVALUATED", FILE) == 0
     # What waited was evaluated late, which is told, from the last word of the one that was stopped.
     assert lost(now, "EVALUATOR_DOWN", FILE) > 0
@@ -72,18 +86,63 @@ def test_a_storm_while_the_evaluator_is_stopped_is_accounted_for(sensor: Demonst
     assert any(one["to_unix_ns"] - one["from_unix_ns"] >= 2e9 for one in down)
 
 
+def test_a_flood_hides_nothing_that_others_do(sensor: Demonstration) -> None:
+    """Whoever stops the evaluator and floods a ring could write a key for himself unseen."""
+    protected(sensor)
+    before, pid = lost(status(sensor), "FLOOD", FILE), role(sensor, "evaluator")
+    home = sensor.scratch / f"home-{secrets.token_hex(6)}"
+    with flooding(str(sensor.scratch / "flooded")) as flooder:
+        os.kill(pid, signal.SIGSTOP)
+        sensor.world.wait("a flood", lambda now: lost(now, "FLOOD", FILE) > before, 20.0)
+        scenario.shell(
+            f"mkdir -p {home}/.ssh && echo key >> {home}/.ssh/authorized_keys", home.parent
+        )
+        protected(sensor, 20.0)
+    key = wait_for("detection of the key", lambda: detection_of(sensor, str(home)), 20.0, 0.1)
+    assert key["instance"] == "ssh-authorized-keys-written"
+    (told,) = [
+        one
+        for one in status(sensor)["losses"]
+        if (one["cause"], one["template_type"]) == ("FLOOD", FILE)
+    ]
+    named = {one["pid"]: one for one in told["processes"]}
+    assert 0 < named[flooder.pid]["refused"] <= told["count"] - before
+    assert named[flooder.pid]["start_time"] > 0
+
+
+def detection_of(sensor: Demonstration, path: str) -> Mapping[str, Any] | None:
+    """The detection that names a path, once there is one."""
+    found = [one for one in sensor.world.detections() if path in str(one["inputs"].get("path", ""))]
+    return found[0] if found else None
+
+
+@contextmanager
+def flooding(path: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that opens a file for writing, over and over."""
+    command = [sys.executable, "-I", "-S", "-c", FLOOD, path]
+    with subprocess.Popen(command) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_every_cause_is_shown_in_the_cloud(sensor: Demonstration) -> None:
     """An operator would not learn what the sensor itself knows."""
     now = status(sensor)
     known = {one["cause"] for one in now["losses"]}
-    assert {"BEFORE_SENSOR", "RING_FULL", "EVALUATOR_DOWN"} <= known
+    assert {"BEFORE_SENSOR", "FLOOD", "EVALUATOR_DOWN"} <= known
     assert all(0 < one["from_unix_ns"] <= one["to_unix_ns"] for one in now["losses"])
     told = {(one["cause"], one["count"]) for one in now["loss_records"]}
     sensor.world.wait("reports in the cloud", lambda _: reported(sensor) >= told, 20.0)
     totals = sensor.world.cloud_json("losses")["totals"]
     assert {one["agent_id"] for one in totals} == {AGENT_ID}
-    assert {"BEFORE_SENSOR", "RING_FULL", "EVALUATOR_DOWN"} <= {one["cause"] for one in totals}
+    assert {"BEFORE_SENSOR", "FLOOD", "EVALUATOR_DOWN"} <= {one["cause"] for one in totals}
     assert all(one["from"] <= one["to"] for one in totals)
+    losses = sensor.world.cloud_json("losses", "--limit", "1000")["losses"]
+    floods = [one for one in losses if one["cause"] == "FLOOD"]
+    assert all(sum(p["refused"] for p in one["processes"]) <= one["count"] for one in floods)
+    assert any(one["processes"] for one in floods)
 
 
 def reported(sensor: Demonstration) -> set[tuple[str, int]]:

@@ -1,9 +1,11 @@
 """A real collector for tests: start it, take what it hands over, read what a process did."""
 
+import mmap
 import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Collection as Pids
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,9 +17,10 @@ import numpy as np
 from agent import channel
 from agent.channel import Message, Sender
 from content.definitions import Kind, Rung, TemplateType, load_definitions
+from content.flooders import PLACE, Flooder, read_place
 from content.loss_causes import LossCause
 from content.record import LENGTH_SUFFIX
-from probes.counters import Counters, CounterSlot
+from probes.counters import SLOT, Counters, CounterSlot
 from probes.ring import Records, Ring
 from tests.patience import patient
 
@@ -120,6 +123,19 @@ class Collection:
         )
         with Counters(self.descriptors[len(self.rings)], slots) as counters:
             return {slot: count for slot, count in counters.read().items() if count}
+
+    def refused(self) -> dict[Flooder, int]:
+        """The processes named for a flood, and how many of their events were refused."""
+        first = len(self.message["counters"]) * SLOT.size
+        types = self.message["flooders"]
+        size = -(-(first + len(types) * PLACE.size) // mmap.PAGESIZE) * mmap.PAGESIZE
+        found: Counter[Flooder] = Counter()
+        descriptor = self.descriptors[len(self.rings)]
+        with mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ) as memory:
+            for index, number in enumerate(types):
+                place = read_place(memory, first + index * PLACE.size)
+                found[place.flooder(number)] += place.refused
+        return dict(+found)
 
     def close(self) -> None:
         """Detach everything, and end the collector if it is still there."""

@@ -67,26 +67,28 @@ def test_what_finds_no_room_is_counted_exactly() -> None:
 def test_a_storm_of_forks_and_execs_is_counted_exactly() -> None:
     """If it failed, a fork bomb could hide among events that nobody counts."""
     require_btf()
-    full = CounterSlot(LossCause.RING_FULL, 1)
+    full, flood = CounterSlot(LossCause.RING_FULL, 1), CounterSlot(LossCause.FLOOD, 1)
     arguments = ("--rung", "bpf_btf", "--types", "1", "--ring-bytes", str(16 * int(SMALLEST)))
     with counted_runs(), collecting(*arguments) as collection:
         run_python(FORK_AND_EXEC, str(BOMB))
         runs = runs_of_exec_program(collection)
-        kept, lost = len(records_of(collection.rings["process"])), collection.lost()[full]
-    assert runs == kept + lost
+        kept, lost = len(records_of(collection.rings["process"])), collection.lost()
+    assert runs == kept + lost[full] + lost.get(flood, 0)
     assert runs > BOMB > kept
+    # Each process of the storm has one event: nobody took more than a share.
+    assert lost.get(flood, 0) <= BOMB * 0.1
 
 
 def test_a_storm_of_opens_is_counted(tmp_path: Path) -> None:
     """If it failed, whoever opens files fast enough could do among them what nobody sees."""
     require_btf()
-    full = CounterSlot(LossCause.RING_FULL, FILE)
+    flood = CounterSlot(LossCause.FLOOD, FILE)
     arguments = ("--rung", "bpf_btf", "--types", str(FILE), "--ring-bytes", str(1 << 20))
     with collecting(*arguments) as collection:
         run_python(OPEN, str(tmp_path / "file"), str(OPENS))
         ring = collection.rings["file"]
-        kept, lost = len(records_of(ring)), collection.lost()[full]
-        assert kept == ring.size // ring.stride
+        kept, lost = len(records_of(ring)), collection.lost()[flood]
+        assert kept < ring.size // ring.stride
     # Others on this machine open files, too, but not thousands in so short a time.
     assert OPENS <= kept + lost <= OPENS * 1.1
 

@@ -14,6 +14,7 @@ import pytest
 from bulkhead.v1 import report_pb2
 from bulkhead.v1.channel_file_pb2 import FieldInput, Value
 from cli.output import ExitCode
+from cloud.views import PROCESSES_SHOWN
 from tests.process.cloud_agent import Request, ScriptedAgent, detections, heartbeat, hello
 from tests.process.cloud_files import IPC
 from tests.process.cloud_process import BULKHEAD, Cloud, new_cloud
@@ -105,8 +106,13 @@ def test_crashes_and_losses_are_kept_once_and_shown(cloud: Cloud) -> None:
         suspect_sequence=7,
         action="ROLLED_BACK",
     )
+    flooder = report_pb2.RefusedProcess(pid=4711, start_time=10_000_000, refused=99)
     loss = report_pb2.LossReport(
-        id="l1", cause="RING_FULL", template_type=IPC.number, count=2**64 - 1
+        id="l1",
+        cause="RING_FULL",
+        template_type=IPC.number,
+        count=2**64 - 1,
+        processes=[flooder] * 1000,
     )
     with connect(cloud) as agent:
         for number in (1, 2):
@@ -118,6 +124,8 @@ def test_crashes_and_losses_are_kept_once_and_shown(cloud: Cloud) -> None:
     assert (shown["suspect_instance"], shown["suspect_template_type"]) == ("test-word", "ipc")
     (lost,) = cloud.json("losses")["losses"]
     assert (lost["cause"], lost["count"]) == ("RING_FULL", 2**64 - 1)
+    named = {"pid": 4711, "start_time": 10_000_000, "refused": 99}
+    assert lost["processes"] == [named] * PROCESSES_SHOWN
     (host,) = cloud.json("fleet")["hosts"]
     assert host["crash_reports"] == 1
     assert "evaluator" in cloud.run("crashes")
@@ -125,6 +133,7 @@ def test_crashes_and_losses_are_kept_once_and_shown(cloud: Cloud) -> None:
     assert (total["cause"], total["count"]) == ("RING_FULL", 2**64 - 1)
     assert (total["template_type"], total["missing"]) == ("ipc", "an event")
     assert "RING_FULL" in cloud.run("losses")
+    assert "4711" in cloud.run("losses")
 
 
 def test_heartbeats_keep_one_row_current(cloud: Cloud) -> None:

@@ -317,6 +317,7 @@ class LossReport(_message.Message):
     CAUSE_FIELD_NUMBER: _builtins.int
     TEMPLATE_TYPE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    PROCESSES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     from_unix_ns: _builtins.int
     to_unix_ns: _builtins.int
@@ -324,6 +325,10 @@ class LossReport(_message.Message):
     """For example RING_FULL, LINEAGE_FULL, OUTBOX_FULL, SUSPECT_EVENT."""
     template_type: _builtins.int
     count: _builtins.int
+    @_builtins.property
+    def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedProcess]:
+        """With cause FLOOD: whose events they were, as far as known, those refused most first."""
+
     def __init__(
         self,
         *,
@@ -333,14 +338,43 @@ class LossReport(_message.Message):
         cause: _builtins.str = ...,
         template_type: _builtins.int = ...,
         count: _builtins.int = ...,
+        processes: _abc.Iterable[Global___RefusedProcess] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "count", b"count", "from_unix_ns", b"from_unix_ns", "id", b"id", "template_type", b"template_type", "to_unix_ns", b"to_unix_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "count", b"count", "from_unix_ns", b"from_unix_ns", "id", b"id", "processes", b"processes", "template_type", b"template_type", "to_unix_ns", b"to_unix_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LossReport: _TypeAlias = LossReport  # noqa: Y015
+
+@_typing.final
+class RefusedProcess(_message.Message):
+    """A process of which events were refused because it flooded a ring."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    pid: _builtins.int
+    start_time: _builtins.int
+    """Nanoseconds since boot, in whole clock ticks."""
+    refused: _builtins.int
+    def __init__(
+        self,
+        *,
+        pid: _builtins.int = ...,
+        start_time: _builtins.int = ...,
+        refused: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pid", b"pid", "refused", b"refused", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedProcess: _TypeAlias = RefusedProcess  # noqa: Y015
 
 @_typing.final
 class ActiveChannelFile(_message.Message):

@@ -43,7 +43,7 @@ def count(descriptor: int, slot: int, number: int) -> None:
 def attached(fields: Mapping[str, Any], descriptors: tuple[int, ...]) -> Message:
     """The collector's message; unless it is said, all attachments are lineage's."""
     said: dict[str, Any] = {"rung": "psutil", "rings": [], "counters": [], "probes": ["p"]}
-    said |= {"shared": [], "more": 0, **fields}
+    said |= {"flooders": [], "shared": [], "more": 0, **fields}
     before = len(said["rings"]) + bool(said["counters"]) + len(said["shared"])
     serves: list[list[int]] = [[]] * max(0, len(descriptors) - before + said["more"])
     return Message("attached", {"serves": serves, **said}, b"", descriptors)

@@ -10,8 +10,10 @@ import pytest
 from agent.supervisor.hand_over import from_message
 from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.limits import LIMITS
+from content.flooders import PID_BITS, TICK_NANOSECONDS
 from tests.unit.agent.ring_memory import attached, count, memory, ring
 
+THEIR_START = {"start_time": 6 * TICK_NANOSECONDS}
 UP_NS = 3600 * SECOND
 WALL_NS = 1_800_000_000 * SECOND
 
@@ -146,6 +148,39 @@ def test_counters_of_the_kernel_are_taken_over_as_differences(times: Times) -> N
     count(kept, 1, 0)
     ledger.watch(found)
     assert told(desk)[3:] == [("RING_FULL", 1, 2)]
+    found.close()
+    os.close(kept)
+
+
+def test_a_flood_is_told_with_the_processes_behind_it(times: Times) -> None:
+    """An operator would learn that events are missing, but not who has made them so."""
+    desk, counters = Desk(), memory(4096)
+    kept = os.dup(counters)
+    fields = {
+        "rings": [ring(1)],
+        "counters": [{"cause": "FLOOD", "template_type": 1}],
+        "flooders": [1, 1],
+    }
+    found = from_message(attached(fields, (memory(), counters)))
+    ledger = Ledger("run", desk.take, times.clock, times.wall)
+    count(kept, 0, 10)
+    for slot, word in enumerate((5 << PID_BITS | 42, 7, 0, 6 << PID_BITS | 43, 2, 0), 1):
+        count(kept, slot, word)
+    ledger.watch(found)
+    first = {"pid": 42, "start_time": 5 * TICK_NANOSECONDS, "refused": 7}
+    assert desk.taken[0]["processes"] == [first, {**first, "pid": 43, **THEIR_START, "refused": 2}]
+    count(kept, 0, 14)
+    count(kept, 2, 11)
+    ledger.watch(found)
+    assert desk.taken[1]["processes"] == [{**first, "refused": 4}]
+    (total,) = ledger.documents()
+    assert (total["count"], total["processes"][0]) == (14, {**first, "refused": 11})
+    ledger.collection_ended()
+    count(kept, 0, 1)
+    count(kept, 2, 0)
+    count(kept, 5, 1)
+    ledger.watch(found)
+    assert [one["pid"] for one in desk.taken[2]["processes"]] == [43]
     found.close()
     os.close(kept)
 

@@ -58,6 +58,23 @@ def test_counters_are_read_where_the_collector_said() -> None:
     os.close(kept)
 
 
+@pytest.mark.parametrize("flooders", [["1"], [0], [-1], [True], [1.0], [None], [1] * 5000])
+def test_places_of_no_template_type_are_refused(flooders: list[Any]) -> None:
+    """A hostile collector could have a flood told of what is none."""
+    counters = [{"cause": "FLOOD", "template_type": 1}]
+    fields = {"rings": [ring(1)], "counters": counters, "flooders": flooders}
+    with none_lost(), pytest.raises(ProtocolViolationError, match="flooders"):
+        from_message(attached(fields, (memory(), memory(4096))))
+
+
+def test_more_places_than_memory_are_refused() -> None:
+    """A hostile collector could have the supervisor read beyond what is there, and so end it."""
+    counters = [{"cause": "FLOOD", "template_type": 1}]
+    fields = {"rings": [ring(1)], "counters": counters, "flooders": [1] * 1000}
+    with none_lost(), pytest.raises(ProtocolViolationError):
+        from_message(attached(fields, (memory(), memory(4096))))
+
+
 def test_closing_gives_everything_back() -> None:
     """Each new collection would leave descriptors and probes behind."""
     with none_lost():

@@ -7,6 +7,7 @@ import pytest
 from agent.channel import Message, ProtocolViolationError
 from agent.link.errors import ReportError
 from agent.link.intake import Intake, identity
+from agent.link.limits import LIMITS
 from agent.link.sensor import Identity, Sensor, Software
 from agent.link.store import Report
 from bulkhead.v1 import report_pb2
@@ -53,6 +54,10 @@ def test_reports_are_gathered_in_order() -> None:
         Message("detections", {"report": 9}, b"\xff"),
         Message("crash", {"report": 9, "facts": {"unknown": 1}}),
         Message("loss", {"report": 9, "facts": {"count": "x"}}),
+        Message("loss", {"report": 9, "facts": {"processes": {"pid": 1}}}),
+        Message("loss", {"report": 9, "facts": {"processes": [1]}}),
+        Message("loss", {"report": 9, "facts": {"processes": [{"pid": -1}]}}),
+        Message("loss", {"report": 9, "facts": {"processes": [{"name": "x"}]}}),
     ],
 )
 def test_a_report_that_cannot_be_read_is_kept_as_a_loss(
@@ -166,6 +171,21 @@ def test_a_rung_that_the_ladder_does_not_have_is_named() -> None:
     """A misspelt rung ends in a foreign error."""
     with pytest.raises(ReportError, match="IDENTITY: rung 'bpf'"):
         identity(introduced(rung="bpf"))
+
+
+def test_a_loss_names_processes_but_not_any_number() -> None:
+    """The cloud would not learn who flooded a ring, or one report could hold any number."""
+    named = [{"pid": pid, "start_time": 10, "refused": 100 - pid} for pid in range(1, 60)]
+    taking = intake()
+    taking.take(Message("loss", {"report": 1, "facts": {"id": "l", "processes": named}}))
+    (report,) = taking.batch.reports
+    assert isinstance(report.message, report_pb2.LossReport)
+    told = report.message.processes
+    assert [(one.pid, one.start_time, one.refused) for one in told[:2]] == [
+        (1, 10, 99),
+        (2, 10, 98),
+    ]
+    assert len(told) == LIMITS.named_processes
 
 
 def test_what_a_link_is_not_told_is_a_violation() -> None:

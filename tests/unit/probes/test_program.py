@@ -210,3 +210,14 @@ def test_trees_of_the_dead_are_removed(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert not dead.parent.exists()
     assert living.exists()
     assert foreign.exists()
+
+
+def test_each_ring_has_its_own_way_to_a_record() -> None:
+    """If it failed, a Template Type could take records past the fair share, or another's."""
+    text = "\n".join(program.sources(part(*EVERYTHING)))
+    for name in EVERYTHING:
+        assert text.count(f"BPF_RINGBUF_OUTPUT({name}_ring,") == 1
+        assert text.count(f"{name}_ring.ringbuf_reserve(") == 1
+        assert f"struct {name}_record *record = reserve_{name}();" in text
+    assert "$" not in text
+    assert "BPF_RINGBUF_OUTPUT" not in "\n".join(program.sources(part()))
