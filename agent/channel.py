@@ -76,9 +76,10 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # `counters` is not empty, then the maps that `shared` names, then attachments and programs;
         # `more` says that further descriptors follow in another message. A ring has template_type,
         # bytes, stride and kind (bpf or memfd); a counter, which is one slot of 8 bytes in the
-        # counters map, has cause and template_type. serves: for each of the attachments and programs,
-        # those that follow included, the list of Template Types that it is there for; an empty list
-        # says lineage, which every type needs. Who joins has neither counters nor shared maps.
+        # counters map, has cause and template_type. serves: for each of the attachments and
+        # programs, those that follow included, the list of Template Types that it is there for; an
+        # empty list says lineage, which every type needs. Who joins has neither counters nor shared
+        # maps.
         "attached": _kind(
             _C,
             rung=str,

@@ -68,10 +68,11 @@ def measure(*, quick: bool) -> list[Figure]:
 def _starts(count: int) -> list[Figure]:
     """From the exec of a collector until its supervisor has what it needs."""
     samples: dict[str, list[float]] = {}
-    for name, arguments in BEGINNINGS.items():
+    for what, arguments in BEGINNINGS.items():
+        name = f"collector: start to attached{what}, median"
         for _ in range(count):
             with _collector(*arguments) as (_, seconds):
-                samples.setdefault(f"collector: start to attached{name}, median", []).append(seconds)
+                samples.setdefault(name, []).append(seconds)
     with _collector("--types", "1") as (running, _):
         for _ in range(count):
             with _collector("--types", "2", "--join", joins=running) as (_, seconds):

@@ -107,8 +107,8 @@ def hide_symbols() -> None:
     """Spare BCC a look at all symbols of the kernel, if the kernel lets us.
 
     It reads the hundred thousand lines of /proc/kallsyms at each compilation to choose a helper for
-    pointers that it follows itself. Our programs have none, so that an empty file does as well. Only
-    this process, and what it forks, sees that.
+    pointers that it follows itself. Our programs have none, so that an empty file does as well.
+    Only this process, and what it forks, sees that.
     """
     with contextlib.suppress(OSError):
         cover(SYMBOLS, Path(os.devnull))

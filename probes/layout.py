@@ -45,7 +45,7 @@ EXTRA = {
     Rung.BPF_BTF: (("start_boottime", "u8"),),
     Rung.BPF_TRACEPOINT: (("parent_pid", "u8"), ("parent_start_time", "u8"), ("threads", "i8")),
 }
-"""What a rung remembers besides. start_boottime: the exact moment, 0 where only whole ticks are known.
+"""What a rung remembers besides. start_boottime: the exact moment, 0 where only ticks are known.
 threads: how many there are, 0 where nobody has counted."""
 
 IMAGES = ("image", "parent_image")

@@ -7,8 +7,8 @@
 3. make the maps that everything shares, or check those of the collection that it joins;
 4. compile and verify, on two processors where it is worth it; assertions check the record layout;
 5. unless it joins: attach lineage, then seed it from /proc;
-6. attach what reports execs and exits, then the exits of system calls, then their entries, so that no
-   exit is ever missed.
+6. attach what reports execs and exits, then the exits of system calls, then their entries, so that
+   no exit is ever missed.
 
 What it returns is nothing but file descriptors and their description: they are the caller's, they
 work in any process that they are sent to, and collection lasts as long as someone holds them.
@@ -30,10 +30,12 @@ from probes.bcc_programs import Built, insert
 from probes.btf import KernelTypes
 from probes.compiling import build_all
 from probes.counters import SLOT, CounterSlot, mapped_bytes, slots
+from probes.diagnostics import captured_diagnostics
 from probes.errors import ProbeError, ProbeReason
 from probes.formats import tracepoint_text
 from probes.kernel_source import kernel_source
 from probes.layout import lineage_dtype
+from probes.limits import LIMITS
 from probes.plan import Plan, plan
 from probes.program import Surroundings
 from probes.ring import RingDescription, RingKind, stride
@@ -84,9 +86,9 @@ def load(
 
     template_types: all Definitions. ring_bytes: Template Type number → bytes of its ring, for the
     types wanted; powers of two, whole pages. rung: one of program.BPF_RUNGS. joined: counters and
-    shared maps of a collection that runs, by name (shared_maps.named), which stay the caller's; None
-    to begin one. Raises ProbeError with the compiler's or verifier's words; then nothing is left
-    attached.
+    shared maps of a collection that runs, by name (shared_maps.named), which stay the caller's;
+    None to begin one. Raises ProbeError with the compiler's or verifier's words; then nothing is
+    left attached.
     """
     started = time.monotonic()
     chosen = plan(
@@ -103,18 +105,14 @@ def load(
         with kernel_source():
             built = build_all(chosen.orders(around))
         undo.callback(built.close)
-        attached = Attached({kind.name: kind.number for kind in chosen.chosen})
-        undo.callback(attached.detach)
-        attached.attach(built.programs, chosen.lineage)
-        seeded = _seed(around) if chosen.lineage else 0
-        attached.attach(built.programs, chosen.placements)
+        attached, seeded = _attach(chosen, built, around, undo)
         undo.pop_all()
-    shared = dict(around.shared)
+    shared = {name: around.shared[name] for name in shared_maps.SHARED}
     if chosen.watches_calls:
-        os.close(shared.pop(shared_maps.PENDING))
+        os.close(around.shared[shared_maps.PENDING])
     return LoadedProbes(
         rings=tuple(_ring(kind, ring_bytes[kind.number], built) for kind in chosen.chosen),
-        counters=shared.pop(shared_maps.COUNTERS),
+        counters=around.shared[shared_maps.COUNTERS],
         counter_slots=counted,
         shared=shared,
         attachments=tuple(attached.descriptors),
@@ -125,6 +123,19 @@ def load(
         seeded=seeded,
         seconds=time.monotonic() - started,
     )
+
+
+def _attach(
+    chosen: Plan, built: Built, around: Surroundings, undo: contextlib.ExitStack
+) -> tuple[Attached, int]:
+    """Attach everything in order; how many older processes were seeded."""
+    attached = Attached({kind.name: kind.number for kind in chosen.chosen})
+    undo.callback(attached.detach)
+    with captured_diagnostics(LIMITS.diagnostic_bytes):  # the error says all that BCC prints
+        attached.attach(built.programs, chosen.lineage)
+        seeded = _seed(around) if chosen.lineage else 0
+        attached.attach(built.programs, chosen.placements)
+    return attached, seeded
 
 
 def _surroundings(

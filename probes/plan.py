@@ -1,4 +1,4 @@
-"""What a load consists of: decided before anything is compiled, from what is wanted and what there is.
+"""What a load consists of: decided before anything is compiled, from what is wanted and is there.
 
 One part for each compiler; where every program is attached, and for whom; what this kernel lacks.
 """
@@ -49,7 +49,7 @@ class Plan:
         ]
 
     def _home(self, placement: Placement) -> Part:
-        """The part that has a program: what is there for several types, or for none, is in the first."""
+        """The part that has a program: the first, if it serves several types or lineage."""
         if len(placement.serves) == 1 and placement.point != tracepoints.FORGET:
             return next(part for part in self.parts if placement.serves[0] in part.ring_bytes)
         return self.parts[0]

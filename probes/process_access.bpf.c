@@ -156,13 +156,15 @@ int enter_ptrace(struct syscall_enter *ctx)
     s64 number = (s32)ctx->arguments[1];
     if (!request)
         return 0;
-    if (request != process_access_request_traceme)
-        return remember_by_number(ctx->number, process_access_operation_trace, request, NOTHING,
-                                  number, number);
+    int by_tracer = request != process_access_request_traceme;
     struct asked_access asked = {
         .number = ctx->number, .operation = process_access_operation_trace, .request = request,
+        .is_number = by_tracer, .requested_pid = by_tracer ? number : 0,
     };
-    return remember_access(&asked, bpf_get_current_task());
+    u64 task = bpf_get_current_task();
+    if (by_tracer)
+        task = number > 0 ? task_of_pid(pid_of_number(number)) : 0;
+    return remember_access(&asked, task);
 }
 
 int enter_process_vm_readv(struct syscall_enter *ctx)

@@ -1,8 +1,8 @@
 """The text of the BPF programs: generated parts, then the sources of the Template Types wanted.
 
-What no Template Type needs is neither compiled nor attached. Lineage is kept by whoever is the first
-to collect. Compilers that work at the same time get a part each: a translation unit that stands for
-itself, because nothing is shared between units but maps that are there before.
+What no Template Type needs is neither compiled nor attached. Lineage is kept by whoever is the
+first to collect. Compilers that work at the same time get a part each: a translation unit that
+stands for itself, because nothing is shared between units but maps that are there before.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Maps that are there before anything is compiled, and whose descriptors programs are compiled with.
+"""Maps that are there before anything is compiled: programs are compiled with their descriptors.
 
     loss_counters   what could not be reported; memory-mappable
     lineage         image and command line of every process

@@ -44,7 +44,7 @@ Point = RawTracepoint | Tracepoint
 
 @dataclass(frozen=True, slots=True)
 class SystemCall:
-    """A system call, the functions at its entry and exit, and the Template Type that they supply."""
+    """A system call, the functions at its entry and exit, and the Template Type they supply."""
 
     name: str
     enter: str

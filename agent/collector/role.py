@@ -3,9 +3,9 @@
 In the rungs `bpf_btf` and `bpf_tracepoint` it compiles, loads and attaches, hands every descriptor
 to the supervisor and ends: collection goes on in the kernel for as long as the supervisor holds
 them, and no process with BPF rights is left. With `--join` it adds Template Types to a collection
-that runs, whose maps the supervisor sends it (`join`). In the rungs `process_connector` and `psutil` it makes
-its rings, hands them over, gives up what it can, and listens or polls until the channel closes. A
-rung that can't be had is a `failed` message with a reason code and exit status 3.
+that runs, whose maps the supervisor sends it (`join`). In the rungs `process_connector` and
+`psutil` it makes its rings, hands them over, gives up what it can, and listens or polls until the
+channel closes. A rung that can't be had is a `failed` message with a reason code and exit status 3.
 
 The collector never sees content.
 """
@@ -45,7 +45,10 @@ POWER_OF_TWO = "a power of two from {} to {} bytes"
 
 
 class Handover(NamedTuple):
-    """What the supervisor is given. common: descriptors of counters and shared maps; none in a join."""
+    """What the supervisor is given.
+
+    common: descriptors of counters and shared maps, none in a join. serves: see agent.channel.
+    """
 
     rung: Rung
     rings: tuple[RingDescription, ...]

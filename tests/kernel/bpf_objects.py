@@ -49,9 +49,7 @@ def has_entry(descriptor: int, pid: int) -> bool:
     """Whether a map with process ids as keys has an entry of that one."""
     key = ctypes.c_uint32(pid)
     value = ctypes.create_string_buffer(int(facts(descriptor)["value_size"]))
-    attribute = (ctypes.c_uint64 * 4)(
-        descriptor, ctypes.addressof(key), ctypes.addressof(value), 0
-    )
+    attribute = (ctypes.c_uint64 * 4)(descriptor, ctypes.addressof(key), ctypes.addressof(value), 0)
     try:
         _call(MAP_LOOKUP, attribute)
     except FileNotFoundError:

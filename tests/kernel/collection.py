@@ -221,9 +221,7 @@ def collecting(
 def joining(running: Collection, types: str, *arguments: str) -> Iterator[Collection]:
     """What a collector has added to a collection, detached afterwards."""
     command = ("--rung", running.message["rung"], "--types", types, "--join", *arguments)
-    with collecting(
-        *command, given=running.shared, shared=running.message["shared"]
-    ) as collection:
+    with collecting(*command, given=running.shared, shared=running.message["shared"]) as collection:
         yield collection
 
 

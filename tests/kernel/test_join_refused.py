@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -45,16 +46,14 @@ def test_other_number_of_descriptors(running: Collection, count: int) -> None:
 
 def test_maps_in_another_order(running: Collection) -> None:
     """If it failed, losses would be counted in the lineage map."""
-    message = refused(
-        "--rung", "bpf_btf", *JOIN, given=running.shared[::-1], shared=["lineage"]
-    )
+    message = refused("--rung", "bpf_btf", *JOIN, given=running.shared[::-1], shared=["lineage"])
     assert message["reason"] == "SHARED_MAP_MISMATCH"
     assert "map loss_counters is Shape(map_type=1" in message["detail"]
 
 
 def test_what_is_no_map(running: Collection) -> None:
     """If it failed, the verifier's words would be all that anybody learns."""
-    with open(os.devnull, "rb") as file:
+    with Path(os.devnull).open("rb") as file:
         given = [running.shared[0], file.fileno()]
         message = refused("--rung", "bpf_btf", *JOIN, given=given, shared=["lineage"])
     assert message["reason"] == "SHARED_MAP_MISMATCH"
@@ -63,9 +62,7 @@ def test_what_is_no_map(running: Collection) -> None:
 
 def test_the_map_of_another_rung(running: Collection) -> None:
     """If it failed, programs of one rung would read entries that are laid out for the other."""
-    message = refused(
-        "--rung", "bpf_tracepoint", *JOIN, given=running.shared, shared=["lineage"]
-    )
+    message = refused("--rung", "bpf_tracepoint", *JOIN, given=running.shared, shared=["lineage"])
     assert message["reason"] == "SHARED_MAP_MISMATCH"
     assert "value_size" in message["detail"]
 

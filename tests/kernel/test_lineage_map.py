@@ -20,7 +20,8 @@ PROCESSES = 50
 
 def lineage(collection: Collection) -> int:
     """Descriptor of the lineage map."""
-    return collection.shared[1 + collection.message["shared"].index("lineage")]
+    names: list[str] = collection.message["shared"]
+    return collection.shared[1 + names.index("lineage")]
 
 
 def test_entries_end_with_their_processes(collection: Collection) -> None:
@@ -44,7 +45,7 @@ def test_an_elders_entry_ends_with_it(collection: Collection, tmp_path: Path) ->
     until(lambda: not has_entry(lineage(collection), pid))
 
 
-def test_entry_of_a_thread_stays_that_of_its_process(collection: Collection, tmp_path: Path) -> None:
+def test_the_end_of_a_thread_is_not_the_end(collection: Collection, tmp_path: Path) -> None:
     """If it failed, a process would lose its name whenever one of its threads ends."""
     program = (
         "for _ in range(20):\n"

@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from content.definitions import Rung, load_definitions
+from probes.program import parts
 from tests.needs import require_btf
 from tests.patience import patient
 
@@ -20,24 +24,26 @@ from probes.tracefs import mount_privately
 mount_privately()
 types = tuple(load_definitions().values())
 plain = program.program_text
+found = []
 def changed(*arguments, **named):
     text = plain(*arguments, **named)
-    assert text.count({before!r}) == 1, text.count({before!r})
+    found.append(text.count({before!r}))
     return text.replace({before!r}, {after!r})
 loader.program.program_text = changed
 try:
-    loader.load(types, {{1: LIMITS.smallest_ring_bytes, 4: LIMITS.smallest_ring_bytes}})
+    loader.load(types, dict.fromkeys({numbers!r}, LIMITS.smallest_ring_bytes))
 except ProbeError as error:
     print(error.reason)
     print(error.detail)
+assert sum(found) == 1, found
 """
 
 
-def attempt(before: str, after: str) -> tuple[str, str]:
+def attempt(before: str, after: str, numbers: tuple[int, ...] = (1, 4)) -> tuple[str, str]:
     """Start with a part of the program replaced; reason and detail of the refusal."""
     require_btf()
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(before=before, after=after)],
+        [sys.executable, "-c", PROGRAM.format(before=before, after=after, numbers=numbers)],
         capture_output=True,
         check=True,
         text=True,
@@ -75,8 +81,25 @@ def test_wrong_kind_does_not_compile() -> None:
 def test_verifier_has_its_say() -> None:
     """If it failed, nobody would learn why the kernel refused a program."""
     reason, detail = attempt(
-        "    if (!record) {\n        count_loss(COUNTER_RING_FULL_process);\n        return 0;\n    }\n",
-        "",
+        "    if (!record) {\n        count_loss(COUNTER_RING_FULL_process);",
+        "    if (NOTHING) {",
     )
     assert reason == "VERIFIER_REFUSED"
     assert "mem_or_null'" in detail
+
+
+PARTS = parts(
+    dict.fromkeys((one.name for one in load_definitions().values()), 0),
+    Rung.BPF_BTF,
+    2,
+    keeps_lineage=True,
+)
+
+
+@pytest.mark.parametrize("name", [next(iter(part.ring_bytes)) for part in PARTS])
+def test_every_compiler_has_its_say(name: str) -> None:
+    """If it failed, what one of two compilers refuses would be missing, and nobody know why."""
+    numbers = tuple(load_definitions())
+    reason, detail = attempt(f"BPF_RINGBUF_OUTPUT({name}_ring", f"wrong {name};", numbers)
+    assert reason == "COMPILE_FAILED"
+    assert f"wrong {name}" in detail

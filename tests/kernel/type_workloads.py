@@ -1,4 +1,4 @@
-"""For each Template Type a program that causes a known number of its events, and how to count them."""
+"""For each Template Type a program that causes a known number of its events, and their count."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ def _all(_: Event) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is done TIMES times in `run_python`. of_children: whether its children are to be seen."""
+    """What is done TIMES times in `run_python`. of_children: whether children's events count."""
 
     program: str
     mine: Mine = _all
@@ -67,9 +67,7 @@ os.waitpid(waiting, 0)
 
 def program_of(*names: str) -> str:
     """A program with the workloads of these Template Types."""
-    works = "".join(
-        f"for _ in range({TIMES}):\n    {WORKLOADS[name].program}\n" for name in names
-    )
+    works = "".join(f"for _ in range({TIMES}):\n    {WORKLOADS[name].program}\n" for name in names)
     return _BEFORE + works + _AFTER
 
 
