@@ -70,10 +70,13 @@ _S, _C, _E, _L = Sender.SUPERVISOR, Sender.COLLECTOR, Sender.EVALUATOR, Sender.L
 MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
     {
         # collector → supervisor. attached: descriptors are one per ring, then the counters map,
-        # then attachments; `more` says that further descriptors follow in another message.
+        # then the maps named in `shared`, then attachments; `more` says that further descriptors
+        # follow in another message.
         # A ring has template_type, bytes, stride and kind (bpf or memfd); a counter, which is one
         # slot of 8 bytes in the counters map, has cause and template_type.
-        "attached": _kind(_C, rung=str, rings=list, counters=list, probes=list, more=int),
+        "attached": _kind(
+            _C, rung=str, rings=list, counters=list, shared=list, probes=list, more=int
+        ),
         "attachments": _kind(_C, more=int),
         "failed": _kind(_C, rung=str, reason=str, detail=str),
         # A polling collector has not looked from one moment to the other (nanoseconds since boot),

@@ -51,7 +51,8 @@ class LoadedProbes:
     """What collects events now; every descriptor in it is the caller's.
 
     attachments: perf events and raw tracepoint links; closing one detaches it. programs: by the
-    name of their function, for their run counts in /proc/self/fdinfo. probes: what is attached.
+    name of their function, for their run counts in /proc/self/fdinfo. shared: further maps by name.
+    probes: what is attached.
     missing: what this kernel lacks. seeded: how many older processes are known. seconds: from the
     call of `load` until everything was attached.
     """
@@ -61,6 +62,7 @@ class LoadedProbes:
     counter_slots: tuple[CounterSlot, ...]
     attachments: tuple[int, ...]
     programs: Mapping[str, int]
+    shared: Mapping[str, int]
     probes: tuple[str, ...]
     missing: tuple[str, ...]
     seeded: int
@@ -68,7 +70,8 @@ class LoadedProbes:
 
     def close(self) -> None:
         """Detach, and free everything that nobody else holds."""
-        for descriptor in (*self.attachments, *self.programs.values(), self.counters):
+        held = (*self.attachments, *self.programs.values(), *self.shared.values(), self.counters)
+        for descriptor in held:
             os.close(descriptor)
         for ring in self.rings:
             os.close(ring.descriptor)
@@ -107,6 +110,10 @@ def load(
                 rings=tuple(session.ring(kind, wanted[kind.name]) for kind in chosen),
                 counters=session.descriptor_of_map("loss_counters"),
                 counter_slots=counted,
+                shared={
+                    name: session.descriptor_of_map(name)
+                    for name in program.shared_maps(wanted, rung)
+                },
                 seeded=seeded,
                 missing=tuple(call.name for call in calls if call not in known),
                 **session.release(),

@@ -54,6 +54,12 @@ static __always_inline s64 copy_program_arguments(
 static __always_inline void report_process(
     struct actor *actor, u64 program, struct lineage *entry, struct arguments *arguments)
 {
+    u32 only = 0;
+    struct directory_walk *walk = directory_scratch.lookup(&only);
+    if (!walk)
+        return;
+    s64 executable = find_executable_path(walk, program);
+    u64 prevented = prevent(actor, entry, walk->path, executable);
     struct process_record *record = process_ring.ringbuf_reserve(sizeof(struct process_record));
     if (!record) {
         count_loss(COUNTER_RING_FULL_process);
@@ -64,6 +70,8 @@ static __always_inline void report_process(
     TEXT(process, record, image, copy_program_image, entry);
     ARGUMENTS(process, record, command_line, copy_program_arguments, entry, arguments);
     NUMBER(process, record, argument_count, read_u32(program + OFFSET_linux_binprm_argc));
+    TEXT(process, record, executable_path, copy_executable_path, walk, executable);
+    NUMBER(process, record, prevention, prevented);
     TEXT(process, record, current_directory, copy_current_directory, actor->task);
     TEXT(process, record, cgroup_name, copy_cgroup_name, actor->task);
     add_login(record, actor->task);

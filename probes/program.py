@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from content.definitions import RUNG_NUMBERS, Rung, TemplateType
+from content.prevention_table import C_CONSTANTS, MAP_NAME
 from probes.counters import CounterSlot
 from probes.errors import ProbeError, ProbeReason
 from probes.layout import header_text
@@ -37,7 +38,7 @@ SOURCES: Mapping[Rung, Mapping[str, tuple[str, ...]]] = {
     Rung.BPF_BTF: {
         "privilege": ("privilege.bpf.c",),
         "memory": ("memory.bpf.c",),
-        "process": ("directory.bpf.h", "process.bpf.c"),
+        "process": ("directory.bpf.h", "prevention.bpf.h", "process.bpf.c"),
         **ON_BOTH,
         "exit": ("exit.bpf.c",),
         "module": ("module.bpf.c",),
@@ -126,6 +127,11 @@ def watches_calls(wanted: Collection[str]) -> bool:
     return any(wanted_calls(wanted))
 
 
+def shared_maps(wanted: Collection[str], rung: Rung) -> tuple[str, ...]:
+    """Maps of the program beside rings and counters that whoever holds the collection needs."""
+    return (MAP_NAME,) if rung is Rung.BPF_BTF and ALWAYS in wanted else ()
+
+
 def source_names(wanted: Collection[str], rung: Rung = Rung.BPF_BTF) -> tuple[str, ...]:
     """Files of the program for these Template Types, in the order in which they are compiled."""
     pending = PENDING if watches_calls(wanted) else ()
@@ -190,6 +196,7 @@ def program_text(
         f"#define ENDED_PROCESSES {LIMITS.ended_processes}",
         f"#define STARTING_PROCESSES {LIMITS.starting_processes}",
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
+        *(f"#define {name} {value}" for name, value in C_CONSTANTS.items()),
     ]
     if watches_calls(ring_bytes):
         lines += [

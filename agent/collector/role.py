@@ -47,6 +47,7 @@ class Handover(NamedTuple):
     rings: tuple[RingDescription, ...]
     counters: int
     counter_slots: tuple[CounterSlot, ...]
+    shared: Mapping[str, int]
     attachments: tuple[int, ...]
     probes: tuple[str, ...]
 
@@ -81,6 +82,7 @@ def hand_over(channel: socket.socket, handover: Handover) -> None:
     descriptors = [
         *(ring.descriptor for ring in handover.rings),
         handover.counters,
+        *handover.shared.values(),
         *handover.attachments,
     ]
     size = CHANNEL_LIMITS.descriptors
@@ -91,6 +93,7 @@ def hand_over(channel: socket.socket, handover: Handover) -> None:
         rung=str(handover.rung),
         rings=[ring.document() for ring in handover.rings],
         counters=[slot.document() for slot in handover.counter_slots],
+        shared=list(handover.shared),
         probes=list(handover.probes),
         more=max(0, len(descriptors) - size),
     )
@@ -111,7 +114,9 @@ def _attach(
     probes = (*loaded.probes, *(f"missing/{name}" for name in loaded.missing))
     hand_over(
         channel,
-        Handover(rung, loaded.rings, loaded.counters, loaded.counter_slots, kept, probes),
+        Handover(
+            rung, loaded.rings, loaded.counters, loaded.counter_slots, loaded.shared, kept, probes
+        ),
     )
     loaded.close()
     return 0
@@ -138,7 +143,7 @@ def _listen(
 
 
 def _from_memory(rung: Rung, rings: MemoryRings, probes: tuple[str, ...]) -> Handover:
-    return Handover(rung, rings.descriptions, rings.counters, rings.counter_slots, (), probes)
+    return Handover(rung, rings.descriptions, rings.counters, rings.counter_slots, {}, (), probes)
 
 
 def _seen(

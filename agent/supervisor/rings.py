@@ -84,6 +84,8 @@ class Collection:
     counters_map: mmap.mmap | None
     attachments: list[int]
     awaited: int
+    # Further maps of the kernel's, by name.
+    shared: Mapping[str, int] = field(default_factory=dict)
     epoch: str = field(default_factory=lambda: secrets.token_hex(8))
     _programs: list[int] | None = None
 
@@ -137,6 +139,8 @@ class Collection:
         self.detach()
         for ring in self.rings.values():
             ring.close()
+        for descriptor in self.shared.values():
+            os.close(descriptor)
         if self.counters_map is not None:
             self.counters_map.close()
 
@@ -175,11 +179,15 @@ def from_message(message: Message) -> Collection:
 def _collection(message: Message) -> Collection:
     documents = message["rings"]
     counters = tuple(Counter(str(c["cause"]), int(c["template_type"])) for c in message["counters"])
-    expected = len(documents) + bool(counters)
+    names = [str(name) for name in message["shared"]]
+    first_shared = len(documents) + bool(counters)
+    expected = first_shared + len(names)
     if not documents or len(message.descriptors) < expected:
         raise ValueError(f"{len(message.descriptors)} descriptors for {len(documents)} rings")
     if message["more"] < 0:
         raise ValueError(f"{message['more']} descriptors to come")
+    if len(set(names)) < len(names):
+        raise ValueError("two shared maps of one name")
     checked = [_ring(*pair) for pair in zip(documents, message.descriptors, strict=False)]
     if len({ring.template_type for ring in checked}) < len(checked):
         raise ValueError("two rings of one Template Type")
@@ -193,6 +201,7 @@ def _collection(message: Message) -> Collection:
         counters=counters,
         probes=tuple(map(str, message["probes"])),
         counters_map=counters_map,
+        shared=dict(zip(names, message.descriptors[first_shared:expected], strict=True)),
         attachments=list(message.descriptors[expected:]),
         awaited=int(message["more"]),
     )

@@ -51,8 +51,12 @@ class Collection:
 
     @property
     def attachments(self) -> list[int]:
-        """Descriptors behind the rings and the counters."""
-        return self.descriptors[len(self.rings) + 1 :]
+        """Descriptors behind the rings, the counters and the shared maps."""
+        return self.descriptors[len(self.rings) + 1 + len(self.message["shared"]) :]
+
+    def shared(self, name: str) -> int:
+        """The descriptor of a shared map."""
+        return self.descriptors[len(self.rings) + 1 + self.message["shared"].index(name)]
 
     @property
     def rung(self) -> Rung:

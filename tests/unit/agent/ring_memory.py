@@ -42,7 +42,7 @@ def count(descriptor: int, slot: int, number: int) -> None:
 def attached(fields: Mapping[str, Any], descriptors: tuple[int, ...]) -> Message:
     """The collector's message."""
     said = {"rung": "psutil", "rings": [], "counters": [], "probes": ["p"], "more": 0}
-    return Message("attached", {**said, **fields}, b"", descriptors)
+    return Message("attached", {"shared": [], **said, **fields}, b"", descriptors)
 
 
 def collection(*numbers: int) -> Collection:

@@ -1,0 +1,136 @@
+"""Writing the table of paths that the kernel prevents, in memory shared with the kernel.
+
+No system call is made: the table is mapped, the bank that does not count is filled, and then one
+word makes it count. `content/prevention_table.py` says how the table is laid out and why a half
+written one is never used.
+"""
+
+import ctypes
+import mmap
+import os
+import struct
+from collections import Counter
+from collections.abc import Sequence
+
+from content.prevention_table import (
+    BANK,
+    BANK_BYTES,
+    HEADER_BYTES,
+    MAX_ENTRIES,
+    ON,
+    RACED_OFFSET,
+    SENSOR_OFFSET,
+    SLOT,
+    SPARED_OFFSET,
+    STATE_OFFSET,
+    STATE_STEP,
+    STOPPED_OFFSET,
+    TABLE_BYTES,
+    WORD,
+    Entry,
+    place,
+    slot_bytes,
+)
+
+SEEDS = 16
+"""Of which the first that has room for all entries is taken; hardly ever more than one is needed."""
+
+_WORD = struct.Struct("=Q")
+
+
+class KernelTable:
+    """The table of one collection; the descriptor stays the caller's.
+
+    sensor: the process that is never stopped, nor are its children.
+
+    ValueError or OSError where the memory is not such a table.
+    """
+
+    def __init__(self, descriptor: int, sensor: int) -> None:
+        size = -(-TABLE_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE
+        self._memory = mmap.mmap(descriptor, size)
+        # One store for the word that the kernel decides by: pack_into writes byte after byte.
+        self._state = ctypes.c_uint64.from_buffer(self._memory, STATE_OFFSET)
+        self._slots: dict[int, Entry] = {}
+        self._before: dict[int, int] = {}
+        self._counted: Counter[Entry] = Counter()
+        _WORD.pack_into(self._memory, SENSOR_OFFSET, sensor)
+
+    def publish(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Prevent exactly these from now on; returns those that found no room.
+
+        No entries: the kernel prevents nothing, and looks at one word.
+        """
+        self._count()
+        unique = sorted(set(entries))
+        wanted, refused = unique[:MAX_ENTRIES], unique[MAX_ENTRIES:]
+        found = _place(wanted) if wanted else None
+        if found is None:
+            self._slots = {}
+            self._state.value = (self._state.value + STATE_STEP) & ~ON
+            return [*wanted, *refused]
+        seed, slots = found
+        bank = 0 if self._state.value & BANK else 1
+        start = HEADER_BYTES + bank * BANK_BYTES
+        _WORD.pack_into(self._memory, start, seed)
+        self._slots = {}
+        for index, entry in enumerate(slots):
+            at = start + WORD + index * SLOT.size
+            (stopped,) = _WORD.unpack_from(self._memory, at + STOPPED_OFFSET)
+            self._memory[at : at + SLOT.size] = slot_bytes(entry, seed, stopped)
+            if entry is not None:
+                self._slots[at] = entry
+        self._before = {at: self._stopped_at(at) for at in self._slots}
+        rest = (self._state.value + STATE_STEP) & ~(BANK | ON)
+        self._state.value = rest | ON | (BANK if bank else 0)
+        return refused
+
+    @property
+    def stopped(self) -> Counter[Entry]:
+        """How often the kernel has stopped which path."""
+        self._count()
+        return self._counted
+
+    @property
+    def spared(self) -> int:
+        """How often a prevented path belonged to a process that is never stopped."""
+        return self._word(SPARED_OFFSET)
+
+    @property
+    def raced(self) -> int:
+        """How often the table changed while a path was looked up that it had."""
+        return self._word(RACED_OFFSET)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What the kernel prevents now."""
+        return tuple(self._slots.values())
+
+    def close(self) -> None:
+        """Prevent nothing any more, and unmap."""
+        self._count()
+        self._state.value = (self._state.value + STATE_STEP) & ~ON
+        del self._state
+        self._memory.close()
+
+    def _count(self) -> None:
+        for at, entry in self._slots.items():
+            now = self._stopped_at(at)
+            self._counted[entry] += now - self._before[at]
+            self._before[at] = now
+
+    def _stopped_at(self, at: int) -> int:
+        return self._word(at + STOPPED_OFFSET)
+
+    def _word(self, at: int) -> int:
+        (value,) = _WORD.unpack_from(self._memory, at)
+        return int(value)
+
+
+def _place(entries: Sequence[Entry]) -> tuple[int, list[Entry | None]] | None:
+    for _ in range(SEEDS):
+        seed = int.from_bytes(os.urandom(WORD), "little")
+        slots = place(entries, seed)
+        if slots is not None:
+            return seed, slots
+    return None
