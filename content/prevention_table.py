@@ -28,7 +28,7 @@ MAX_ENTRIES = 256
 SLOTS = 512
 """A power of two; half of them stay empty, so that paths are found at once."""
 
-PROBES = 8
+PROBES = 32
 PATH_BYTES = 256
 """Room for a path and a byte that stays 0: a path of this length is one that may have been cut."""
 
@@ -118,3 +118,36 @@ def slot_bytes(entry: Entry | None, seed: int, stopped: int) -> bytes:
     if entry is None:
         return SLOT.pack(0, 0, 0, stopped, b"")
     return SLOT.pack(tag_of(entry, seed), len(entry.path), entry.compared, stopped, entry.path)
+
+
+_PACKED = struct.Struct("=BB")
+"""What is compared, and the length of the path that follows."""
+
+
+def pack_entries(entries: Sequence[Entry]) -> bytes:
+    """Entries as they travel from evaluator to supervisor: at most 64 KiB."""
+    return b"".join(_PACKED.pack(one.compared, len(one.path)) + one.path for one in entries)
+
+
+def unpack_entries(packed: bytes) -> tuple[Entry, ...]:
+    """The same read back; ValueError for anything that `pack_entries` would not have written.
+
+    Each path is absolute, as those are that content may prevent in the kernel.
+    """
+    entries: list[Entry] = []
+    at = 0
+    while at < len(packed):
+        if len(entries) == MAX_ENTRIES:
+            raise ValueError(f"more than {MAX_ENTRIES} entries")
+        if len(packed) - at < _PACKED.size:
+            raise ValueError("an entry that is cut off")
+        compared, length = _PACKED.unpack_from(packed, at)
+        at += _PACKED.size
+        path = packed[at : at + length]
+        if len(path) < length:
+            raise ValueError("a path that is cut off")
+        if not path.startswith(b"/"):
+            raise ValueError(f"path {path[:80]!r}: expected an absolute one")
+        entries.append(Entry(Compared(compared), path))
+        at += length
+    return tuple(entries)
