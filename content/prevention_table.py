@@ -28,13 +28,15 @@ MAX_ENTRIES = 256
 SLOTS = 512
 """A power of two; half of them stay empty, so that paths are found at once."""
 
-PROBES = 32
+PROBES = 16
 PATH_BYTES = 256
 """Room for a path and a byte that stays 0: a path of this length is one that may have been cut."""
 
 LONGEST_PATH = PATH_BYTES - 1
 MULTIPLIER = 0x9E3779B97F4A7C15
 SHIFT = 29
+INDEX_SHIFT = 64 - (SLOTS.bit_length() - 1)
+"""A product is mixed best at its upper end: the first slot is the tag's highest bits."""
 
 WORD = 8
 ON, BANK = 1, 2
@@ -58,6 +60,7 @@ C_CONSTANTS = {
     "PREVENTION_PATH_BYTES": PATH_BYTES,
     "PREVENTION_MULTIPLIER": f"{MULTIPLIER}ULL",
     "PREVENTION_SHIFT": SHIFT,
+    "PREVENTION_INDEX_SHIFT": INDEX_SHIFT,
     "PREVENTION_ON": ON,
     "PREVENTION_BANK": BANK,
     "PREVENTION_TABLE_BYTES": TABLE_BYTES,
@@ -104,7 +107,7 @@ def place(entries: Sequence[Entry], seed: int) -> list[Entry | None] | None:
     tags: set[int] = set()
     for entry in entries:
         tag = tag_of(entry, seed)
-        near = [((tag >> 1) + probe) % SLOTS for probe in range(PROBES)]
+        near = [((tag >> INDEX_SHIFT) + probe) % SLOTS for probe in range(PROBES)]
         free = next((slot for slot in near if slots[slot] is None), None)
         if free is None or tag in tags:
             return None

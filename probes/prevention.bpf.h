@@ -100,7 +100,7 @@ static __always_inline void find_tag(
     key->slot = NO_SLOT;
     for (u32 probe = 0; probe < PREVENTION_PROBES; probe++) {
         FORGET();
-        u64 index = ((key->tag >> 1) + probe) & (PREVENTION_SLOTS - 1);
+        u64 index = ((key->tag >> PREVENTION_INDEX_SHIFT) + probe) & (PREVENTION_SLOTS - 1);
         BOUND(index);
         struct prevention_slot *slot = &bank->slots[index & (PREVENTION_SLOTS - 1)];
         if (!slot->tag)

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from content.prevention_table import (
+    INDEX_SHIFT,
     LONGEST_PATH,
     MAX_ENTRIES,
     PROBES,
@@ -34,7 +35,7 @@ def test_each_entry_lies_where_the_kernel_looks() -> None:
         placed += 1
         for index, entry in enumerate(slots):
             if entry is not None:
-                first = (tag_of(entry, seed) >> 1) % SLOTS
+                first = tag_of(entry, seed) >> INDEX_SHIFT
                 way = [(first + step) % SLOTS for step in range((index - first) % SLOTS + 1)]
                 assert len(way) <= PROBES
                 assert all(slots[step] is not None for step in way)
