@@ -2,9 +2,9 @@
 
 A value of a prevent instance of Template Type process is eligible if it alone decides: its clause
 has one criterion, `equals` on `image` or `executable_path`, case-sensitive and not negated, and the
-value is an absolute path that fits the kernel's table. Every other clause, and every other value, is
-left to the supervisor's verdict. What is eligible is exactly what the interpreter matches: the kernel
-compares the same bytes with the same text.
+value is an absolute path that fits the kernel's table. Every other clause, and every other value,
+is left to the supervisor's verdict. What is eligible is exactly what the interpreter matches: the
+kernel compares the same bytes with the same text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ FIELDS: Mapping[str, Compared] = {
 def kernel_entries(
     files: Iterable[ChannelFile], types: Mapping[int, TemplateType]
 ) -> tuple[Entry, ...]:
-    """What the kernel is to prevent, each once: the gravest instances' first, at most MAX_ENTRIES."""
+    """What the kernel is to prevent, each once: gravest instances first, at most MAX_ENTRIES."""
     found: list[tuple[int, Entry]] = []
     for file in files:
         template_type = types[file.template_type.number]

@@ -5,14 +5,14 @@ the size. A table is
 
     state | pid of the supervisor | spared | raced | bank 0 | bank 1
 
-of 64-bit words in the machine's byte order. Bit 0 of `state` says that prevention is on, bit 1 which
-bank counts, and every change makes the state greater than it was. Who fills a bank fills the one
-that does not count, and then changes the state; a program that found its path compares the state
-again before it acts. So no program is ever stopped by a table that was half written.
+of 64-bit words in the machine's byte order. Bit 0 of `state` says that prevention is on, bit 1
+which bank counts, and every change makes the state greater than it was. Who fills a bank fills the
+one that does not count, and then changes the state; a program that found its path compares the
+state again before it acts. So no program is ever stopped by a table that was half written.
 
-A bank is a seed and slots; an entry lies at most PROBES slots behind the one that its tag points to.
-The seed is drawn anew for each filling, so that nobody who writes content can choose paths that get
-into each other's way; and as paths are compared byte by byte, a tag alone never stops anything.
+A bank is a seed and slots; an entry lies less than PROBES slots behind the one that its tag points
+to. The seed is drawn anew for each filling, so that nobody who writes content can choose paths that
+get into each other's way; and as paths are compared byte by byte, a tag alone never stops anything.
 
 Standard library only: the supervisor imports it.
 """

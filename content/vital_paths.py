@@ -1,9 +1,9 @@
 """Programs without which a host neither boots nor lets anybody in to repair it.
 
-No content may prevent them by what they are: `content.vital_programs` refuses an instance that would
-stop one as it is ordinarily started, and the supervisor takes none of these paths into the kernel's
-table, whoever asks for it. A single process of theirs that does something bad (a shell with certain
-arguments) can still be stopped by a verdict; only the processes of `INITIAL` never are.
+No content may prevent them by what they are: `content.vital_programs` refuses an instance that
+would stop one as it is ordinarily started, and the supervisor takes none of these paths into the
+kernel's table, whoever asks for it. A single process of theirs that does something bad (a shell with
+certain arguments) can still be stopped by a verdict; only the processes of `INITIAL` never are.
 
 Standard library only: the supervisor imports it.
 """
@@ -16,14 +16,16 @@ FOLDERS = ("/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/loc
 MANAGER_FOLDERS = ("/lib/systemd", "/usr/lib/systemd")
 """Everything in them belongs to the manager of all services."""
 
-STARTING = "init systemd systemctl mount umount fsck modprobe kmod udevadm switch_root ip dbus-daemon"
+STARTING = (
+    "init systemd systemctl mount umount fsck modprobe kmod udevadm switch_root ip dbus-daemon"
+)
 SHELLS = "sh bash dash busybox env"
 LOGGING_IN = "login agetty getty sshd su sudo passwd"
 REPAIRING = "cat chmod chown cp id kill ln ls mkdir mv ps reboot rm dpkg apt apt-get rpm dnf"
 INTERPRETERS = "python3 python3.11 bulkhead"
 """The sensor's own, which nobody could start again."""
 
-NAMES = tuple(" ".join((STARTING, SHELLS, LOGGING_IN, REPAIRING, INTERPRETERS)).split())
+NAMES = tuple(f"{STARTING} {SHELLS} {LOGGING_IN} {REPAIRING} {INTERPRETERS}".split())
 
 OTHERS = (
     "/init",

@@ -17,6 +17,7 @@ from agent.deaths import Cause, Death
 from agent.supervisor.child import Child
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import Collection
+from content.prevention_table import Entry
 
 
 class LoadedFile(NamedTuple):
@@ -54,6 +55,10 @@ class Evaluator:
     finished: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     collection: Collection | None = None
+    # What its content lets the kernel prevent, as it says itself.
+    prevented: tuple[Entry, ...] = ()
+    # Whether it was told that verdicts are acted upon.
+    prevents: bool = True
 
     def enter(self, stage: Stage, now: float) -> None:
         """Move on to another stage."""

@@ -33,7 +33,7 @@ from content.prevention_table import (
 )
 
 SEEDS = 16
-"""Of which the first that has room for all entries is taken; hardly ever more than one is needed."""
+"""Of which the first that has room for all entries is taken; mostly that is the first."""
 
 _WORD = struct.Struct("=Q")
 

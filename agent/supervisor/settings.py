@@ -37,6 +37,7 @@ class Settings:
     probation_seconds: float
     json_log: bool
     ready_fd: int | None
+    prevention: str = ""
 
     @property
     def link_folder(self) -> Path:
@@ -59,6 +60,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--rung", choices=RUNGS, help="start at this rung (default: the best)")
     parser.add_argument("--ring-bytes", type=int, default=0)
     parser.add_argument("--probation-seconds", type=float, default=30.0)
+    parser.add_argument("--prevention", choices=("", "on", "off"), default="")
     parser.add_argument("--json-log", action="store_true")
     parser.add_argument("--ready-fd", type=int)
     chosen = parser.parse_args(arguments)
@@ -81,6 +83,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         probation_seconds=chosen.probation_seconds,
         json_log=chosen.json_log,
         ready_fd=chosen.ready_fd,
+        prevention=chosen.prevention,
     )
 
 

@@ -14,6 +14,7 @@ from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.linking import Linking
 from agent.supervisor.manifest import Quarantined
+from agent.supervisor.prevention import Prevention
 from agent.supervisor.reports import Reports
 from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
 
@@ -32,6 +33,7 @@ class StatusSources:
     linking: Linking
     judging: Judging
     ledger: Ledger
+    prevention: Prevention
     reports: Reports
 
 
@@ -63,6 +65,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "losses": sources.ledger.documents(),
         "loss_records": [dict(facts) for facts in sources.ledger.records],
         "deaths": [dict(facts) for facts in sources.judging.recent],
+        "prevention": sources.prevention.document(),
         "verdicts": dict(sources.judging.verdicts),
         "reports": {"waiting": sources.reports.waiting, "dropped": sources.reports.dropped},
     }

@@ -56,7 +56,8 @@ class Collection:
 
     def shared(self, name: str) -> int:
         """The descriptor of a shared map."""
-        return self.descriptors[len(self.rings) + 1 + self.message["shared"].index(name)]
+        names: list[str] = self.message["shared"]
+        return self.descriptors[len(self.rings) + 1 + names.index(name)]
 
     @property
     def rung(self) -> Rung:

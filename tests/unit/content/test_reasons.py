@@ -27,8 +27,8 @@ from content.problems import ContentError, Problem
 from content.reasons import EXPLANATIONS, Reason
 from content.record import encode
 from content.recorded_events_reader import load as load_recording
-from content.samples import check as check_samples
 from content.reference import pages, reason_codes_page, template_type_page
+from content.samples import check as check_samples
 from content.template_type import TemplateType
 from tests.unit.content.examples import (
     COMMAND_LINE,
