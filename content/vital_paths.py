@@ -2,8 +2,8 @@
 
 No content may prevent them by what they are: `content.vital_programs` refuses an instance that
 would stop one as it is ordinarily started, and the supervisor takes none of these paths into the
-kernel's table, whoever asks for it. A single process of theirs that does something bad (a shell with
-certain arguments) can still be stopped by a verdict; only the processes of `INITIAL` never are.
+kernel's table, whoever asks for it. A single process of theirs that does something bad (a shell
+with certain arguments) can still be stopped by a verdict; only those of `INITIAL` never are.
 
 Standard library only: the supervisor imports it.
 """

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.supervisor.control import ControlError
+from agent.supervisor.control import ControlError, remove_socket
 
 SUFFIX = ".in"
 MAX_BYTES = 64
@@ -40,7 +40,7 @@ class CommandSocket:
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         try:
-            self.path.unlink(missing_ok=True)
+            remove_socket(self.path)
             self._socket.bind(str(self.path))
             self.path.chmod(0o600)
         except OSError as error:

@@ -51,9 +51,11 @@ class KernelTable:
         self._memory = mmap.mmap(descriptor, size)
         # One store for the word that the kernel decides by: pack_into writes byte after byte.
         self._state = ctypes.c_uint64.from_buffer(self._memory, STATE_OFFSET)
-        self._slots: dict[int, Entry] = {}
+        # Of both banks: a program may be counted in one that has just ceased to count.
+        self._slots: list[dict[int, Entry]] = [{}, {}]
         self._before: dict[int, int] = {}
         self._counted: Counter[Entry] = Counter()
+        self.entries: tuple[Entry, ...] = ()
         _WORD.pack_into(self._memory, SENSOR_OFFSET, sensor)
 
     def publish(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -61,29 +63,37 @@ class KernelTable:
 
         No entries: the kernel prevents nothing, and looks at one word.
         """
-        self._count()
         unique = sorted(set(entries))
         wanted, refused = unique[:MAX_ENTRIES], unique[MAX_ENTRIES:]
         found = _place(wanted) if wanted else None
         if found is None:
-            self._slots = {}
-            self._state.value = (self._state.value + STATE_STEP) & ~ON
+            self._stop()
             return [*wanted, *refused]
-        seed, slots = found
         bank = 0 if self._state.value & BANK else 1
+        self._fill(bank, *found)
+        self.entries = tuple(wanted)
+        self._state.value = self._next_state() | ON | (BANK if bank else 0)
+        return refused
+
+    def _fill(self, bank: int, seed: int, slots: Sequence[Entry | None]) -> None:
+        self._count()
         start = HEADER_BYTES + bank * BANK_BYTES
         _WORD.pack_into(self._memory, start, seed)
-        self._slots = {}
+        self._slots[bank] = {}
         for index, entry in enumerate(slots):
             at = start + WORD + index * SLOT.size
-            (stopped,) = _WORD.unpack_from(self._memory, at + STOPPED_OFFSET)
+            stopped = self._stopped_at(at)
             self._memory[at : at + SLOT.size] = slot_bytes(entry, seed, stopped)
             if entry is not None:
-                self._slots[at] = entry
-        self._before = {at: self._stopped_at(at) for at in self._slots}
-        rest = (self._state.value + STATE_STEP) & ~(BANK | ON)
-        self._state.value = rest | ON | (BANK if bank else 0)
-        return refused
+                self._slots[bank][at] = entry
+                self._before[at] = stopped
+
+    def _next_state(self) -> int:
+        return (int(self._state.value) + STATE_STEP) & ~(ON | BANK)
+
+    def _stop(self) -> None:
+        self.entries = ()
+        self._state.value = self._next_state() | (self._state.value & BANK)
 
     @property
     def stopped(self) -> Counter[Entry]:
@@ -101,23 +111,20 @@ class KernelTable:
         """How often the table changed while a path was looked up that it had."""
         return self._word(RACED_OFFSET)
 
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """What the kernel prevents now."""
-        return tuple(self._slots.values())
-
     def close(self) -> None:
-        """Prevent nothing any more, and unmap."""
+        """Prevent nothing any more, and unmap; the counts stay."""
+        self._stop()
         self._count()
-        self._state.value = (self._state.value + STATE_STEP) & ~ON
+        self._slots = [{}, {}]
         del self._state
         self._memory.close()
 
     def _count(self) -> None:
-        for at, entry in self._slots.items():
-            now = self._stopped_at(at)
-            self._counted[entry] += now - self._before[at]
-            self._before[at] = now
+        for slots in self._slots:
+            for at, entry in slots.items():
+                now = self._stopped_at(at)
+                self._counted[entry] += now - self._before[at]
+                self._before[at] = now
 
     def _stopped_at(self, at: int) -> int:
         return self._word(at + STOPPED_OFFSET)

@@ -4,6 +4,7 @@ Only our own list is looked up on disk, never a path that content names: that co
 system which answers nobody.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
@@ -14,7 +15,11 @@ from content.vital_paths import PATHS, is_initial, is_vital
 
 
 def _real_names(paths: Iterable[str]) -> frozenset[str]:
-    return frozenset(os.path.realpath(path) for path in paths)
+    found = set()
+    for path in paths:
+        with contextlib.suppress(OSError):  # without root, pid 1's is none of our business
+            found.add(os.path.realpath(path))
+    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
