@@ -1,16 +1,18 @@
 """The table of paths that the kernel prevents: how it is laid out, and how it is filled. Pure.
 
-The kernel's side is probes/prevention.bpf.h; it takes its constants from `C_CONSTANTS` and asserts
-the size. A table is
+The kernel's side is probes/prevention.bpf.h, a BPF array; it takes its constants from `C_CONSTANTS`
+and asserts sizes and offsets. The array's elements lie behind each other in memory:
 
-    state | pid of the supervisor | spared | raced | bank 0 | bank 1
+    header: state, pid of the supervisor, spared, raced, seeds of bank 0 and 1
+    slots of bank 0
+    slots of bank 1
 
-of 64-bit words in the machine's byte order. Bit 0 of `state` says that prevention is on, bit 1
+Numbers are in the machine's byte order. Bit 0 of `state` says that prevention is on, bit 1
 which bank counts, and every change makes the state greater than it was. Who fills a bank fills the
 one that does not count, and then changes the state; a program that found its path compares the
 state again before it acts. So no program is ever stopped by a table that was half written.
 
-A bank is a seed and slots; an entry lies less than PROBES slots behind the one that its tag points
+An entry lies less than PROBES slots behind the one that its tag points
 to. The seed is drawn anew for each filling, so that nobody who writes content can choose paths that
 get into each other's way; and as paths are compared byte by byte, a tag alone never stops anything.
 
@@ -42,15 +44,15 @@ WORD = 8
 ON, BANK = 1, 2
 STATE_STEP = 4
 STATE_OFFSET, SENSOR_OFFSET, SPARED_OFFSET, RACED_OFFSET = 0, 8, 16, 24
-HEADER_BYTES = 32
+SEED_OFFSETS = (32, 40)
 SLOT = struct.Struct(f"=QIIQ{PATH_BYTES}s")
 """tag (0: empty), length, what is compared, how often the kernel has stopped it, path."""
 
 STOPPED_OFFSET = 16
 """Of the count in a slot."""
 
-BANK_BYTES = WORD + SLOTS * SLOT.size
-TABLE_BYTES = HEADER_BYTES + 2 * BANK_BYTES
+ELEMENTS = 1 + 2 * SLOTS
+TABLE_BYTES = ELEMENTS * SLOT.size
 
 _WORD_MASK = (1 << 64) - 1
 
@@ -63,7 +65,8 @@ C_CONSTANTS = {
     "PREVENTION_INDEX_SHIFT": INDEX_SHIFT,
     "PREVENTION_ON": ON,
     "PREVENTION_BANK": BANK,
-    "PREVENTION_TABLE_BYTES": TABLE_BYTES,
+    "PREVENTION_ELEMENTS": ELEMENTS,
+    "PREVENTION_ELEMENT_BYTES": SLOT.size,
 }
 
 
@@ -84,6 +87,11 @@ class Entry:
     def __post_init__(self) -> None:
         if not 0 < len(self.path) <= LONGEST_PATH or b"\0" in self.path:
             raise ValueError(f"{len(self.path)} bytes: expected 1 to {LONGEST_PATH} without NUL")
+
+
+def slot_offset(bank: int, index: int) -> int:
+    """Where a slot begins, in bytes from the header's begin."""
+    return (1 + bank * SLOTS + index) * SLOT.size
 
 
 def tag_of(entry: Entry, seed: int) -> int:

@@ -31,6 +31,8 @@ struct directory_walk {
     u64 dentry;
     u64 depth;
     u64 length;
+    s64 taken; /* of the executable's path */
+    u64 prevention; /* what came of it */
     struct directory_level levels[DIRECTORY_DEPTH];
     u8 path[CAPACITY_process_current_directory + DIRECTORY_NAME_BYTES];
 };
@@ -153,20 +155,23 @@ static __always_inline s64 copy_current_directory(u8 *destination, u64 capacity,
 }
 
 /* Leaves the path of the file that is executed in `path` of the walk, where it stays until the next
- * walk; returns its length, negative where there is no path.
+ * walk, and its length in `taken`, negative where there is no path.
  */
-static __always_inline s64 find_executable_path(struct directory_walk *walk, u64 program)
+static __always_inline void find_executable_path(struct directory_walk *walk, u64 program)
 {
     begin_at_file(walk, read_u64(program + OFFSET_linux_binprm_file));
-    s64 found = walk_up(walk);
-    if (found < 0)
-        return found;
+    walk->taken = walk_up(walk);
+    FORGET();
+    if (walk->taken < 0)
+        return;
     write_down(walk);
-    return walk->length;
+    walk->taken = walk->length;
+    FORGET();
 }
 
 static __always_inline s64 copy_executable_path(
-    u8 *destination, u64 capacity, struct directory_walk *walk, s64 taken)
+    u8 *destination, u64 capacity, struct directory_walk *walk)
 {
+    s64 taken = walk->taken;
     return taken < 0 ? taken : copy_words(destination, capacity, walk->path, taken);
 }

@@ -10,6 +10,14 @@
  * the event says so, and the supervisor's verdict does it.
  */
 
+struct prevention_header {
+    u64 state;
+    u64 sensor;
+    u64 spared;
+    u64 raced;
+    u64 seeds[2];
+};
+
 struct prevention_slot {
     u64 tag;
     u32 length;
@@ -18,27 +26,23 @@ struct prevention_slot {
     u64 path[PREVENTION_PATH_BYTES / sizeof(u64)];
 };
 
-struct prevention_bank {
-    u64 seed;
-    struct prevention_slot slots[PREVENTION_SLOTS];
+/* The first element is the header. One element for everything would be simpler here, but BCC's
+ * compiler takes seconds for so large a one.
+ */
+union prevention_element {
+    struct prevention_header header;
+    struct prevention_slot slot;
 };
 
-struct prevention_table {
-    u64 state;
-    u64 sensor;
-    u64 spared;
-    u64 raced;
-    struct prevention_bank banks[2];
-};
-
-_Static_assert(sizeof(struct prevention_table) == PREVENTION_TABLE_BYTES,
-               "LAYOUT: size of the table of prevention");
+_Static_assert(sizeof(union prevention_element) == PREVENTION_ELEMENT_BYTES,
+               "LAYOUT: size of an element of the table of prevention");
 
 #define PREVENTION_WORDS (PREVENTION_PATH_BYTES / sizeof(u64))
 #define PREVENTION_IMAGE 1
 #define PREVENTION_EXECUTABLE 2
 
-BPF_F_TABLE("array", u32, struct prevention_table, prevention, 1, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, union prevention_element, prevention, PREVENTION_ELEMENTS,
+            BPF_F_MMAPABLE);
 
 #define NO_SLOT PREVENTION_SLOTS
 
@@ -49,8 +53,10 @@ BPF_F_TABLE("array", u32, struct prevention_table, prevention, 1, BPF_F_MMAPABLE
 struct prevention_key {
     u64 tag;
     u64 length;
+    u64 first; /* element of the bank that counts */
     u64 slot;
     u64 path[PREVENTION_WORDS];
+    u8 given[PREVENTION_PATH_BYTES + sizeof(u64)];
 };
 
 BPF_PERCPU_ARRAY(prevention_scratch, struct prevention_key, 1);
@@ -82,28 +88,23 @@ static __always_inline void take_key(struct prevention_key *key, u8 *text, u64 s
     FORGET();
 }
 
-static __always_inline struct prevention_slot *slot_of(
-    struct prevention_bank *bank, struct prevention_key *key)
+static __always_inline struct prevention_slot *slot_of(struct prevention_key *key)
 {
     FORGET();
     if (key->slot == NO_SLOT)
         return NULL;
-    FORGET();
-    u64 index = key->slot & (PREVENTION_SLOTS - 1);
-    BOUND(index);
-    return &bank->slots[index & (PREVENTION_SLOTS - 1)];
+    u32 index = key->first + key->slot;
+    return (struct prevention_slot *)prevention.lookup(&index);
 }
 
-static __always_inline void find_tag(
-    struct prevention_bank *bank, struct prevention_key *key, u32 compared)
+static __always_inline void find_tag(struct prevention_key *key, u32 compared)
 {
-    key->slot = NO_SLOT;
     for (u32 probe = 0; probe < PREVENTION_PROBES; probe++) {
         FORGET();
         u64 index = ((key->tag >> PREVENTION_INDEX_SHIFT) + probe) & (PREVENTION_SLOTS - 1);
-        BOUND(index);
-        struct prevention_slot *slot = &bank->slots[index & (PREVENTION_SLOTS - 1)];
-        if (!slot->tag)
+        u32 element = key->first + index;
+        struct prevention_slot *slot = (struct prevention_slot *)prevention.lookup(&element);
+        if (!slot || !slot->tag)
             break;
         if (slot->tag == key->tag && slot->compared == compared && slot->length == key->length) {
             key->slot = index;
@@ -113,9 +114,9 @@ static __always_inline void find_tag(
     FORGET();
 }
 
-static __always_inline void compare_path(struct prevention_bank *bank, struct prevention_key *key)
+static __always_inline void compare_path(struct prevention_key *key)
 {
-    struct prevention_slot *slot = slot_of(bank, key);
+    struct prevention_slot *slot = slot_of(key);
     if (!slot)
         return;
     for (u32 index = 0; index < PREVENTION_WORDS; index++) {
@@ -132,52 +133,70 @@ static __always_inline void compare_path(struct prevention_bank *bank, struct pr
 
 /* Looks for a path; `taken` is its length as the copy functions return it. */
 static __always_inline void find_prevented(
-    struct prevention_bank *bank, struct prevention_key *key, u32 compared, u8 *text, s64 taken)
+    struct prevention_key *key, u64 seed, u32 compared, u8 *text, s64 taken)
 {
     key->slot = NO_SLOT;
     FORGET();
     if (taken <= 0 || taken >= PREVENTION_PATH_BYTES)
         return;
     key->length = taken;
-    take_key(key, text, bank->seed ^ compared);
-    find_tag(bank, key, compared);
-    compare_path(bank, key);
+    take_key(key, text, seed ^ compared);
+    find_tag(key, compared);
+    compare_path(key);
 }
 
 /* The first process of the host, and the sensor's own, are never stopped. */
-static __always_inline int is_spared(struct prevention_table *table, struct actor *actor)
+static __always_inline int is_spared(struct prevention_header *table)
 {
-    u32 pid = actor->pid_and_thread >> 32;
-    return pid == INITIAL_PROCESS || pid == table->sensor || actor->parent_pid == table->sensor;
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    u64 parent = MEMBER(u64, current_task(), task_struct_real_parent);
+    u32 parent_pid = MEMBER(u32, parent, task_struct_tgid);
+    return pid == INITIAL_PROCESS || pid == table->sensor || parent_pid == table->sensor;
 }
 
-/* Stops the current process if its path is prevented; what came of it, for the record. */
-static __always_inline u64 prevent(
-    struct actor *actor, struct lineage *entry, u8 *executable, s64 executable_taken)
+/* The slot of the program, or NULL; `state` is that of the table. */
+static __always_inline struct prevention_slot *find_slot(struct prevention_header *table, u64 state,
+    struct prevention_key *key, u64 program, struct directory_walk *walk)
+{
+    u64 seed = state & PREVENTION_BANK ? table->seeds[1] : table->seeds[0];
+    key->first = state & PREVENTION_BANK ? 1 + PREVENTION_SLOTS : 1;
+    /* Longer by one than what is compared, so that a path that was cut is none. */
+    s64 taken = read_kernel_string(key->given, PREVENTION_PATH_BYTES + 1,
+                                   (void *)read_u64(program + OFFSET_linux_binprm_filename));
+    find_prevented(key, seed, PREVENTION_IMAGE, key->given, taken - 1);
+    if (key->slot == NO_SLOT)
+        find_prevented(key, seed, PREVENTION_EXECUTABLE, walk->path, walk->taken);
+    return slot_of(key);
+}
+
+/* Stops the current process if its path is prevented. The path of its file, and what came of it,
+ * are left in the walk for the record. This comes before everything else that is done at an exec,
+ * so that nothing else has to be checked once for each of the ways through it.
+ */
+static __always_inline void prevent(u64 program)
 {
     u32 only = 0;
-    struct prevention_table *table = prevention.lookup(&only);
+    struct directory_walk *walk = directory_scratch.lookup(&only);
+    struct prevention_header *table = (struct prevention_header *)prevention.lookup(&only);
     struct prevention_key *key = prevention_scratch.lookup(&only);
-    if (!table || !key)
-        return process_prevention_none;
+    if (!walk || !table || !key)
+        return;
+    find_executable_path(walk, program);
+    walk->prevention = process_prevention_none;
+    FORGET();
     u64 state = NOW(table->state);
     if (!(state & PREVENTION_ON))
-        return process_prevention_none;
-    struct prevention_bank *bank = &table->banks[state & PREVENTION_BANK ? 1 : 0];
-    find_prevented(bank, key, PREVENTION_IMAGE, entry->image, entry->image_taken);
-    if (key->slot == NO_SLOT)
-        find_prevented(bank, key, PREVENTION_EXECUTABLE, executable, executable_taken);
-    struct prevention_slot *slot = slot_of(bank, key);
+        return;
+    struct prevention_slot *slot = find_slot(table, state, key, program, walk);
     if (!slot)
-        return process_prevention_none;
+        return;
     if (NOW(table->state) != state) {
         __sync_fetch_and_add(&table->raced, 1);
-        return process_prevention_none;
-    }
-    if (is_spared(table, actor) || send_signal(SIGNAL_KILL)) {
+    } else if (is_spared(table) || send_signal(SIGNAL_KILL)) {
         __sync_fetch_and_add(&table->spared, 1);
-        return process_prevention_none;
+    } else {
+        __sync_fetch_and_add(&slot->stopped, 1);
+        walk->prevention = process_prevention_kernel;
+        FORGET();
     }
-    __sync_fetch_and_add(&slot->stopped, 1);
-    return process_prevention_kernel;
 }

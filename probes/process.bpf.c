@@ -58,8 +58,6 @@ static __always_inline void report_process(
     struct directory_walk *walk = directory_scratch.lookup(&only);
     if (!walk)
         return;
-    s64 executable = find_executable_path(walk, program);
-    u64 prevented = prevent(actor, entry, walk->path, executable);
     struct process_record *record = process_ring.ringbuf_reserve(sizeof(struct process_record));
     if (!record) {
         count_loss(COUNTER_RING_FULL_process);
@@ -70,8 +68,8 @@ static __always_inline void report_process(
     TEXT(process, record, image, copy_program_image, entry);
     ARGUMENTS(process, record, command_line, copy_program_arguments, entry, arguments);
     NUMBER(process, record, argument_count, read_u32(program + OFFSET_linux_binprm_argc));
-    TEXT(process, record, executable_path, copy_executable_path, walk, executable);
-    NUMBER(process, record, prevention, prevented);
+    TEXT(process, record, executable_path, copy_executable_path, walk);
+    NUMBER(process, record, prevention, walk->prevention);
     TEXT(process, record, current_directory, copy_current_directory, actor->task);
     TEXT(process, record, cgroup_name, copy_cgroup_name, actor->task);
     add_login(record, actor->task);
@@ -82,6 +80,9 @@ static __always_inline void report_process(
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
     u64 program = ctx->args[2];
+#ifdef SUPPLY_process
+    prevent(program);
+#endif
     struct actor actor = {};
     find_actor(&actor);
     struct arguments arguments = find_arguments(actor.task);

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 
 from content.prevention_table import (
     BANK,
-    BANK_BYTES,
-    HEADER_BYTES,
     MAX_ENTRIES,
     ON,
     RACED_OFFSET,
+    SEED_OFFSETS,
     SENSOR_OFFSET,
     SLOT,
     SPARED_OFFSET,
@@ -30,6 +29,7 @@ from content.prevention_table import (
     Entry,
     place,
     slot_bytes,
+    slot_offset,
 )
 
 SEEDS = 16
@@ -77,11 +77,10 @@ class KernelTable:
 
     def _fill(self, bank: int, seed: int, slots: Sequence[Entry | None]) -> None:
         self._count()
-        start = HEADER_BYTES + bank * BANK_BYTES
-        _WORD.pack_into(self._memory, start, seed)
+        _WORD.pack_into(self._memory, SEED_OFFSETS[bank], seed)
         self._slots[bank] = {}
         for index, entry in enumerate(slots):
-            at = start + WORD + index * SLOT.size
+            at = slot_offset(bank, index)
             stopped = self._stopped_at(at)
             self._memory[at : at + SLOT.size] = slot_bytes(entry, seed, stopped)
             if entry is not None:

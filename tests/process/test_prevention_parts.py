@@ -23,17 +23,17 @@ from agent.supervisor.rings import Collection
 from agent.supervisor.store import Store
 from agent.supervisor.verdicts import Outcome
 from content.prevention_table import (
-    HEADER_BYTES,
     MAP_NAME,
     MAX_ENTRIES,
     ON,
     SLOT,
+    SLOTS,
     STOPPED_OFFSET,
     TABLE_BYTES,
-    WORD,
     Compared,
     Entry,
     pack_entries,
+    slot_offset,
 )
 from tests.needs import require_root
 from tests.unit.agent.court import Court, open_court
@@ -77,14 +77,14 @@ class World:
         (state,) = struct.unpack_from("=Q", memory)
         if not state & ON:
             return ()
-        start = HEADER_BYTES + (TABLE_BYTES - HEADER_BYTES) // 2 * (state >> 1 & 1) + WORD
-        slots = SLOT.iter_unpack(memory[start : start + SLOT.size * 512])
+        bank = state >> 1 & 1
+        slots = SLOT.iter_unpack(memory[slot_offset(bank, 0) : slot_offset(bank, SLOTS)])
         return tuple(sorted(path[:length] for tag, length, _, _, path in slots if tag))
 
     def kernel_stops(self, path: bytes) -> None:
         """Count as the kernel does when it has stopped a program."""
         memory = os.pread(self.memory, TABLE_BYTES, 0)
-        first = (TABLE_BYTES - HEADER_BYTES) // 2 * (memory[0] >> 1 & 1)
+        first = slot_offset(memory[0] >> 1 & 1, 0)
         at = memory.index(path + bytes(8), first) - SLOT.size + 256 + STOPPED_OFFSET
         (count,) = struct.unpack_from("=Q", memory, at)
         os.pwrite(self.memory, struct.pack("=Q", count + 1), at)
