@@ -1,6 +1,5 @@
 """A path that content prevents, from the author's file to the kernel; and the owner's switch."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ samples:
 
 
 @pytest.fixture(scope="module")
-def witness(sensor: Demonstration) -> Iterator[Path]:
+def witness(sensor: Demonstration) -> Path:
     """A program that content in force prevents by its path."""
     if not is_possible():
         skip_unavoidable("the witness is an x86-64 program")
@@ -57,7 +56,7 @@ def witness(sensor: Demonstration) -> Iterator[Path]:
     key, folder = str(world.operator_folder / "signing.key"), str(world.cloud_folder)
     run_json("cloud", "push", f"{packed}/process.channel", "--folder", folder, "--key", key)
     world.wait("the path in the kernel", lambda now: now["prevention"]["kernel_paths"] == 1, 20.0)
-    yield program
+    return program
 
 
 def switch(sensor: Demonstration, order: str) -> Any:

@@ -163,14 +163,14 @@ def test_long_paths(prevented: Prevented, witness: Path) -> None:
     longest = folder + b"/" + b"a" * (LONGEST_PATH - len(folder) - 1)
     longer = longest + b"a"
     for path in (longest, longer):
-        shutil.copy(witness, path)
+        shutil.copy(witness, os.fsdecode(path))
     deep = longest + b"b"
     while len(deep) < PATH_MAX - 220:
         deep += b"/" + b"c" * 200
-    os.makedirs(deep)
+    Path(os.fsdecode(deep)).mkdir(parents=True)
     deep += b"/" + b"d" * (PATH_MAX - 2 - len(deep))
     assert len(deep) == PATH_MAX - 1
-    shutil.copy(witness, deep)
+    shutil.copy(witness, os.fsdecode(deep))
     prevented.table.publish([image(longest), Entry(Compared.EXECUTABLE_PATH, longest)])
     assert died(run_witness(os.fsdecode(longest)))
     assert ran(run_witness(os.fsdecode(longer)))
@@ -277,7 +277,7 @@ def test_the_path_of_the_file_is_what_proc_shows(prevented: Prevented, tmp_path:
     """The field would be another path than the one that is prevented."""
     sleep = shutil.copy("/bin/sleep", tmp_path / "asleep")
     with subprocess.Popen(["./asleep", "60"], cwd=tmp_path) as process:
-        shown = os.readlink(f"/proc/{process.pid}/exe")
+        shown = Path(f"/proc/{process.pid}/exe").readlink()
         process.kill()
     (event,) = prevented.collection.take("process", pids=[process.pid])
     assert event["executable_path"] == os.fsencode(shown) == os.fsencode(os.path.realpath(sleep))

@@ -8,18 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.channel import ProtocolViolationError
 from agent.supervisor.commands import CommandSocket, command_path, give
 from agent.supervisor.control import ControlError
-from agent.supervisor.evaluator_process import Evaluator
 from agent.supervisor.kernel_table import KernelTable
 from agent.supervisor.log import Log
 from agent.supervisor.prevention import Policy, Prevention
 from agent.supervisor.protected import Protected
-from agent.supervisor.rings import Collection
 from agent.supervisor.store import Store
 from agent.supervisor.verdicts import Outcome
 from content.prevention_table import (
@@ -38,6 +37,10 @@ from content.prevention_table import (
 from tests.needs import require_root
 from tests.unit.agent.court import Court, open_court
 from tests.unit.agent.ring_memory import collection as played_collection
+
+if TYPE_CHECKING:
+    from agent.supervisor.evaluator_process import Evaluator
+    from agent.supervisor.rings import Collection
 
 X = Entry(Compared.IMAGE, b"/opt/x")
 Y = Entry(Compared.EXECUTABLE_PATH, b"/opt/y")
@@ -145,14 +148,17 @@ def test_the_switch_empties_the_table_at_once(world: World) -> None:
 
 def test_the_switch_outlives_a_restart(world: World) -> None:
     """A reboot would switch prevention on behind its owner's back."""
-    again = Prevention(world.store, Log(stream=io.StringIO()), 1)
-    again.open(None)
-    assert again.policy is Policy.ON
+
+    def policy_after_restart(wanted: Policy | None = None) -> Policy:
+        again = Prevention(world.store, Log(stream=io.StringIO()), 1)
+        again.open(wanted)
+        return again.policy
+
+    assert policy_after_restart() is Policy.ON
     world.prevention.switch(Policy.OFF, "a test")
-    again.open(None)
-    assert again.policy is Policy.OFF
-    again.open(Policy.ON)
-    assert again.policy is Policy.ON
+    assert policy_after_restart() is Policy.OFF
+    assert policy_after_restart(Policy.ON) is Policy.ON
+    assert policy_after_restart() is Policy.ON
 
 
 @pytest.mark.parametrize("damaged", [b"", b"[]", b'{"prevention": "maybe"}', b"\xff" * 5000])
