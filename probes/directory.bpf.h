@@ -56,11 +56,15 @@ static __always_inline void begin_at_working_folder(struct directory_walk *walk,
     walk->dentry = MEMBER(u64, folders, folder_dentry);
 }
 
-static __always_inline void begin_at_file(struct directory_walk *walk, u64 file)
+/* At an exec it is the file that is executed, as linux_binprm has it; but that would take helpers. */
+static __always_inline void begin_at_executable(struct directory_walk *walk, u64 task)
 {
-    walk->mount = read_u64(file + OFFSET_file_mount);
-    walk->mount_root = read_u64(walk->mount + OFFSET_vfsmount_mnt_root);
-    walk->dentry = read_u64(file + OFFSET_file_dentry);
+    u64 memory = MEMBER(u64, task, task_struct_mm);
+    u64 file = MEMBER(u64, memory, mm_struct_exe_file);
+    u64 mount = MEMBER(u64, file, file_mount);
+    walk->mount = mount;
+    walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
+    walk->dentry = MEMBER(u64, file, file_dentry);
 }
 
 /* Goes up through a mount; 0 if it is that of the root. */
@@ -157,9 +161,9 @@ static __always_inline s64 copy_current_directory(u8 *destination, u64 capacity,
 /* Leaves the path of the file that is executed in `path` of the walk, where it stays until the next
  * walk, and its length in `taken`, negative where there is no path.
  */
-static __always_inline void find_executable_path(struct directory_walk *walk, u64 program)
+static __always_inline void find_executable_path(struct directory_walk *walk)
 {
-    begin_at_file(walk, read_u64(program + OFFSET_linux_binprm_file));
+    begin_at_executable(walk, current_task());
     walk->taken = walk_up(walk);
     FORGET();
     if (walk->taken < 0)

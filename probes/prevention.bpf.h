@@ -181,7 +181,7 @@ static __always_inline void prevent(u64 program)
     struct prevention_key *key = prevention_scratch.lookup(&only);
     if (!walk || !table || !key)
         return;
-    find_executable_path(walk, program);
+    find_executable_path(walk);
     walk->prevention = process_prevention_none;
     FORGET();
     u64 state = NOW(table->state);
