@@ -103,10 +103,13 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "load": _kind(_S, rung=str, rings=list, files=list, epochs=dict),
         # positions: {ring: bytes}. careful: {ring: position up to which events are evaluated one by
         # one}, because a predecessor died in a batch there. aside: {ring: [positions]} of events
-        # that are not evaluated again.
-        "go": _kind(_S, positions=dict, careful=dict, aside=dict),
+        # that are not evaluated again. prevention: 1 if verdicts are acted upon, 0 if the policy is
+        # off; so in a message of its own when that changes.
+        "go": _kind(_S, positions=dict, careful=dict, aside=dict, prevention=int),
+        "prevention": _kind(_S, prevention=int),
         "drain": _kind(_S),
-        # evaluator → supervisor. files: [{"hash", "template_type", "version", "instances"}]
+        # evaluator → supervisor. files: [{"hash", "template_type", "version", "instances"}].
+        # payload: what the kernel is to prevent by itself (content.prevention_table.pack_entries).
         "ready": _kind(_E, files=list, milliseconds=int, sandbox=dict),
         # files: [{"hash", "problems"}] of one on trial, or of all that this sensor does not serve.
         "rejected": _kind(_E, files=list),

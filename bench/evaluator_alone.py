@@ -142,7 +142,7 @@ def evaluator(
         places = {one.template_type: ring for one, ring in zip(probes.rings, rings, strict=True)}
         positions = {str(number): ring.producer_position for number, ring in places.items()}
         begun = sum(positions[str(number)] // ring.stride for number, ring in places.items())
-        started.send("go", positions=positions, careful={}, aside={})
+        started.send("go", positions=positions, careful={}, aside={}, prevention=1)
         yield EvaluatorAlone(started, rings, begun)
 
 

@@ -1,4 +1,4 @@
-"""`bulkhead agent run|status|record`: the sensor on this host.
+"""`bulkhead agent run|status|prevention|record`: the sensor on this host.
 
 `run` checks what it was given and then becomes the supervisor (the process is replaced, so that
 nothing of the command line stays in memory), or with --respawn the parent that watches over it.
@@ -18,10 +18,12 @@ import typer
 from agent.supervisor.control import ask
 from agent.supervisor.limits import LIMITS as SUPERVISOR_LIMITS
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
+from cli.agent_prevention import PREVENTION, prevention_command, prevention_line
 from cli.agent_record import record_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
 from cli.respawn import Respawner
 from content.definitions import load_definitions
+from content.escape import safe
 
 NANOSECONDS = 1_000_000_000
 
@@ -29,6 +31,7 @@ FLOODER = ("pid", "start_time", "refused")
 
 application = typer.Typer(no_args_is_help=True)
 application.command("record")(record_command)
+application.command("prevention")(prevention_command)
 
 Control = Annotated[Path, typer.Option(help="Socket on which the supervisor answers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -55,6 +58,9 @@ def run(
     ] = "",
     rung: Annotated[
         str, typer.Option(help=f"Start at this rung: {', '.join(RUNGS)} (default: the best).")
+    ] = "",
+    prevention: Annotated[
+        str, typer.Option(help="on or off, from now on (default: as it was last; on at first).")
     ] = "",
     roles: Annotated[Path | None, typer.Option(help="The laboratory's role table.")] = None,
     probation_seconds: Annotated[
@@ -83,6 +89,8 @@ def run(
     """
     if rung and rung not in RUNGS:
         fail("UNKNOWN_RUNG", f"{rung}; expected one of {', '.join(RUNGS)}", ExitCode.USAGE)
+    if prevention not in ("", *PREVENTION):
+        fail("UNKNOWN_POLICY", f"{safe(prevention)}; expected on or off", ExitCode.USAGE)
     if os.geteuid() != 0:
         errors.print("not root: no BPF, no users of their own for the roles; polling with psutil")
     options = {
@@ -92,6 +100,7 @@ def run(
         "--tls": tls,
         "--agent-id": agent_id,
         "--rung": rung,
+        "--prevention": prevention,
         "--roles": roles,
         "--probation-seconds": probation_seconds,
         "--collect": ",".join(map(str, _template_types(collect))),
@@ -151,6 +160,7 @@ def _show(document: Mapping[str, Any]) -> None:
         f"agent {shown(document['agent_id'])}  rung [bold]{document['rung']}[/bold]  "
         f"functionality {condition}  up {document['uptime_ms'] / 1000:.0f} s"
     )
+    screen.print(prevention_line(document["prevention"], document["verdicts"]))
     _show_if("Rungs refused", ["rung", "reason", "detail"], document["refused_rungs"])
     table("Roles", ["role", "pid", "state"], _role_rows(document["roles"]))
     collection = document["collection"]

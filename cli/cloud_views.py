@@ -155,6 +155,7 @@ def _show_fleet(found: Document) -> None:
 def _host_row(host: Mapping[str, Any]) -> list[str]:
     rung = escape(host["rung"])
     reduced = " [red]reduced[/red]" if host["reduced_functionality"] else ""
+    reduced += " [bold yellow]prevention off[/bold yellow]" if host["prevention"] == "off" else ""
     active = [f"{escape(one['template_type'])} {one['version']}" for one in host["active"]]
     return [
         shown(host["agent_id"]),

@@ -18,6 +18,7 @@ from bulkhead.v1.report_pb2 import (
     CrashReport,
     Detection,
     LossReport,
+    Prevention,
     Role,
     Rung,
 )
@@ -80,6 +81,7 @@ def detection(stored: reports.Stored[Detection], types: Types) -> Document:
         "instance": report.instance_id,
         "version": report.channel_file_version,
         "disposition": enum_name(Disposition, report.disposition),
+        "prevention": enum_name(Prevention, report.prevention) if report.prevention else "",
         "severity": enum_name(Severity, report.severity),
         "title": report.title,
         "attack_techniques": list(report.attack_techniques),
@@ -183,6 +185,8 @@ def _host(
             for one in hello.refused_rungs
         ],
         "reduced_functionality": beat.reduced_functionality,
+        "prevention": "off" if beat.prevention_off else "on",
+        "programs_stopped": beat.programs_stopped,
         "sensor_version": hello.sensor_version,
         "platform": hello.platform,
         "boot_id": hello.boot_id,

@@ -59,6 +59,8 @@ class Reason(StrEnum):
     DUPLICATE_INPUT = "DUPLICATE_INPUT"
     SAMPLE_FAILED = "SAMPLE_FAILED"
     INTERFACE_CASE_FAILED = "INTERFACE_CASE_FAILED"
+    # Prevention
+    PREVENTS_VITAL_PROGRAM = "PREVENTS_VITAL_PROGRAM"
     # At run time: an instance is skipped from then on
     RUN_TIME_CHECK = "RUN_TIME_CHECK"
     WORK_BUDGET_EXCEEDED = "WORK_BUDGET_EXCEEDED"
@@ -258,6 +260,12 @@ EXPLANATIONS: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.INTERFACE_CASE_FAILED: Explanation(
             "The sensor's own interpreter gave a wrong answer on a field of this Template Type.",
             "Report it: no content for this Template Type can be trusted on this sensor.",
+        ),
+        Reason.PREVENTS_VITAL_PROGRAM: Explanation(
+            "The instance would stop a program that hosts need to boot, to let people in and to be "
+            "repaired (init, shells, logins, the sensor's interpreter…), however it is started.",
+            "Ask for more than the program itself, such as its arguments, or set the disposition "
+            "to detect; docs/prevention.md says which programs are protected.",
         ),
         Reason.RUN_TIME_CHECK: Explanation(
             "A check of the Content Interpreter failed while it evaluated this instance.",

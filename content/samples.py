@@ -13,6 +13,7 @@ from itertools import islice
 
 import numpy as np
 
+from content import vital_programs
 from content.escape import safe
 from content.interpreter import Engine, Interpreter
 from content.matching.criteria import holds, judge_of
@@ -57,6 +58,8 @@ def check(
 ) -> list[Problem]:
     """Problems of all samples: those that got the wrong answer, and faults they brought about.
 
+    So is an instance a problem that would prevent what hosts live by (`content.vital_programs`).
+
     Content that the engine refuses to load comes back as its problems. The file must be valid
     (`content.validator`): samples with inputs that no record can hold raise what `encode` raises.
     """
@@ -69,7 +72,7 @@ def check(
     samples = _samples(channel_file)
     while batch := list(islice(samples, BATCH_SAMPLES)):
         problems += _check_batch(channel_file, template_type, engine, batch)
-    return problems
+    return [*problems, *vital_programs.check(channel_file, template_type, engine)]
 
 
 def explain(

@@ -12,7 +12,7 @@ ACTOR_FIELDS = frozenset(
     " parent_command_line parent_user_id parent_start_time".split()
 )
 PROGRAM_FIELDS = frozenset(
-    "argument_count current_directory login_user_id session_id cgroup_name".split()
+    "argument_count executable_path current_directory login_user_id session_id cgroup_name".split()
 )
 
 
@@ -46,7 +46,8 @@ def parent_fields(parent: Process | None) -> dict[str, Value]:
 
 def program_fields(process: Process, surroundings: Surroundings) -> dict[str, Value]:
     """What only the start of a program tells, as far as it is known."""
-    return _known({"argument_count": process.argument_count, **asdict(surroundings)})
+    fields = {"argument_count": process.argument_count, "executable_path": process.image}
+    return _known({**fields, **asdict(surroundings)})
 
 
 def _known(fields: Mapping[str, Value | None]) -> dict[str, Value]:

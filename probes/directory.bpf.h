@@ -1,8 +1,9 @@
-/* The working folder of the current process as a path, from the kernel's own tree of names.
+/* The working folder and the executable of the current process as paths, from the kernel's own tree
+ * of names.
  *
- * The walk goes from the folder up to the root of its mount namespace, through the places where
- * file systems are mounted, and so says what /proc/PID/cwd shows to a reader of that namespace: a
- * chroot doesn't shorten it. What was seen on the way up is then written from the root down, so that
+ * The walk goes from folder or file up to the root of its mount namespace, through the places where
+ * file systems are mounted, and so says what /proc/PID/cwd and /proc/PID/exe show to a reader of that
+ * namespace: a chroot doesn't shorten it. What was seen on the way up is then written from the root down, so that
  * of a path that is too long the beginning is kept.
  *
  * Programs run inside an RCU section, which keeps names and folders where they are. A folder that
@@ -30,6 +31,8 @@ struct directory_walk {
     u64 dentry;
     u64 depth;
     u64 length;
+    s64 taken; /* of the executable's path */
+    u64 prevention; /* what came of it */
     struct directory_level levels[DIRECTORY_DEPTH];
     u8 path[CAPACITY_process_current_directory + DIRECTORY_NAME_BYTES];
 };
@@ -41,13 +44,27 @@ BPF_PERCPU_ARRAY(directory_scratch, struct directory_walk, 1);
 
 #define IN_DENTRY(type, level, offset) (*(type *)((level)->memory + (offset)))
 
-static __always_inline void begin_walk(struct directory_walk *walk, u64 task)
+#define OFFSET_file_mount (OFFSET_file_f_path + OFFSET_path_mnt)
+#define OFFSET_file_dentry (OFFSET_file_f_path + OFFSET_path_dentry)
+
+static __always_inline void begin_at_working_folder(struct directory_walk *walk, u64 task)
 {
     u64 folders = MEMBER(u64, task, task_struct_fs);
     u64 mount = MEMBER(u64, folders, folder_mount);
     walk->mount = mount;
     walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
     walk->dentry = MEMBER(u64, folders, folder_dentry);
+}
+
+/* At an exec it is the file that is executed, as linux_binprm has it; but that would take helpers. */
+static __always_inline void begin_at_executable(struct directory_walk *walk, u64 task)
+{
+    u64 memory = MEMBER(u64, task, task_struct_mm);
+    u64 file = MEMBER(u64, memory, mm_struct_exe_file);
+    u64 mount = MEMBER(u64, file, file_mount);
+    walk->mount = mount;
+    walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
+    walk->dentry = MEMBER(u64, file, file_dentry);
 }
 
 /* Goes up through a mount; 0 if it is that of the root. */
@@ -133,10 +150,32 @@ static __always_inline s64 copy_current_directory(u8 *destination, u64 capacity,
     struct directory_walk *walk = directory_scratch.lookup(&only);
     if (!walk)
         return -1;
-    begin_walk(walk, task);
+    begin_at_working_folder(walk, task);
     s64 found = walk_up(walk);
     if (found < 0)
         return found;
     write_down(walk);
     return copy_words(destination, capacity, walk->path, walk->length);
+}
+
+/* Leaves the path of the file that is executed in `path` of the walk, where it stays until the next
+ * walk, and its length in `taken`, negative where there is no path.
+ */
+static __always_inline void find_executable_path(struct directory_walk *walk)
+{
+    begin_at_executable(walk, current_task());
+    walk->taken = walk_up(walk);
+    FORGET();
+    if (walk->taken < 0)
+        return;
+    write_down(walk);
+    walk->taken = walk->length;
+    FORGET();
+}
+
+static __always_inline s64 copy_executable_path(
+    u8 *destination, u64 capacity, struct directory_walk *walk)
+{
+    s64 taken = walk->taken;
+    return taken < 0 ? taken : copy_words(destination, capacity, walk->path, taken);
 }

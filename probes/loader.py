@@ -110,7 +110,7 @@ def load(
         undo.callback(built.close)
         attached, seeded = _attach(chosen, built, around, undo)
         undo.pop_all()
-    shared = {name: around.shared[name] for name in shared_maps.SHARED}
+    shared = {name: around.shared[name] for name in shared_maps.shared(rung)}
     if chosen.watches_calls:
         os.close(around.shared[shared_maps.PENDING])
     return LoadedProbes(

@@ -57,10 +57,15 @@ static __always_inline s64 copy_program_arguments(
 /* After lineage's own program on the same tracepoint. */
 int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
 {
+    u64 program = ctx->args[2];
+    u32 only = 0;
+    struct directory_walk *walk = directory_scratch.lookup(&only);
+    if (!walk)
+        return 0;
+    prevent(program, walk);
     struct process_record *record = reserve_process();
     if (!record)
         return 0;
-    u64 program = ctx->args[2];
     struct actor actor = {};
     find_actor(&actor);
     struct arguments arguments = find_arguments(actor.task);
@@ -69,6 +74,8 @@ int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
     TEXT(process, record, image, copy_program_image, actor.self, program);
     ARGUMENTS(process, record, command_line, copy_program_arguments, actor.self, &arguments);
     NUMBER(process, record, argument_count, read_u32(program + OFFSET_linux_binprm_argc));
+    TEXT(process, record, executable_path, copy_executable_path, walk);
+    NUMBER(process, record, prevention, walk->prevention);
     TEXT(process, record, current_directory, copy_current_directory, actor.task);
     TEXT(process, record, cgroup_name, copy_cgroup_name, actor.task);
     add_login(record, actor.task);

@@ -13,6 +13,7 @@ from string import Template
 
 from content import flooders
 from content.definitions import RUNG_NUMBERS, Rung, TemplateType
+from content.prevention_table import C_CONSTANTS
 from probes.counters import CounterSlot
 from probes.errors import ProbeError, ProbeReason
 from probes.layout import header_text
@@ -50,7 +51,7 @@ ON_BOTH: Mapping[str, tuple[str, ...]] = {
 }
 SOURCES: Mapping[Rung, Mapping[str, tuple[str, ...]]] = {
     Rung.BPF_BTF: {
-        "process": ("directory.bpf.h", "process.bpf.c"),
+        "process": ("directory.bpf.h", "prevention.bpf.h", "process.bpf.c"),
         **ON_BOTH,
         "exit": ("exit.bpf.c",),
         "privilege": ("privilege.bpf.c",),
@@ -80,7 +81,7 @@ KERNEL_MEMBERS = tuple(
         ("task_struct", "mm real_cred files fs signal flags exit_code thread_pid pid_links"),
         ("task_struct", "loginuid sessionid cgroups"),
         ("signal_struct", "live nr_threads flags group_exit_code"),
-        ("mm_struct", "arg_start arg_end"),
+        ("mm_struct", "arg_start arg_end exe_file"),
         ("cred", "uid gid euid egid cap_effective"),
         ("linux_binprm", "filename argc file per_clear"),
         ("fs_struct", "pwd"),
@@ -269,6 +270,7 @@ def program_text(part: Part, around: Surroundings) -> str:
         f"#define FORGETS_IPC {int(around.forgets_ipc)}",
         f"#define NANOSECONDS_PER_TICK {NANOSECONDS_PER_SECOND // ticks}ULL",
         *_share_constants(),
+        *(f"#define {name} {value}" for name, value in C_CONSTANTS.items()),
         *(f"#define SHARED_{name} {descriptor}" for name, descriptor in around.shared.items()),
     ]
     for name, size in part.ring_bytes.items():

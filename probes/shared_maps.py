@@ -2,11 +2,12 @@
 
     loss_counters   what could not be reported, and who was refused; memory-mappable
     lineage         image and command line of every process
+    prevention      paths that the kernel prevents, in rung bpf_btf; memory-mappable
     pending         system calls under way; of one load, where it watches any
 
-The first two belong to a collection, whoever joins it: SHARED names what a collector hands over
-beside the counters, and is given when it joins. What is given is checked, because a program that
-takes one map for another would be refused by the verifier at best.
+All but the last belong to a collection, whoever joins it: `shared` names what a collector hands
+over beside the counters, and is given when it joins. What is given is checked, because a program
+that takes one map for another would be refused by the verifier at best.
 """
 
 import os
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from content import flooders
+from content import flooders, prevention_table
 from content.definitions import Rung, TemplateType
 from probes import bcc_programs
 from probes.counters import CounterSlot
@@ -26,7 +27,9 @@ from probes.program import CALL_BYTES
 COUNTERS = "loss_counters"
 LINEAGE = "lineage"
 PENDING = "pending"
-SHARED = (LINEAGE,)
+PREVENTION = prevention_table.MAP_NAME
+PREVENTING = (Rung.BPF_BTF,)
+"""Rungs in which the kernel prevents."""
 
 HASH = 1
 ARRAY = 2
@@ -51,10 +54,19 @@ def shapes(
     value_bytes = lineage_dtype(template_types, rung).itemsize
     named = flooders.places([kind.number for kind in template_types])
     words = len(counted) + len(named) * flooders.PLACE_WORDS
-    return {
+    found = {
         COUNTERS: Shape(ARRAY, 4, 8, words, MEMORY_MAPPABLE),
         LINEAGE: Shape(HASH, 4, value_bytes, LIMITS.lineage_entries, 0),
     }
+    if rung in PREVENTING:
+        element, entries = prevention_table.SLOT.size, prevention_table.ELEMENTS
+        found[PREVENTION] = Shape(ARRAY, 4, element, entries, MEMORY_MAPPABLE)
+    return found
+
+
+def shared(rung: Rung) -> tuple[str, ...]:
+    """What belongs to a collection beside the counters."""
+    return (LINEAGE, PREVENTION) if rung in PREVENTING else (LINEAGE,)
 
 
 def pending_shape() -> Shape:
@@ -74,17 +86,17 @@ def create(name: str, shape: Shape) -> int:
     )
 
 
-def named(names: Sequence[object], descriptors: Sequence[int]) -> dict[str, int]:
+def named(names: Sequence[object], descriptors: Sequence[int], rung: Rung) -> dict[str, int]:
     """The maps that a joining collector is given: descriptors of counters, then of these names.
 
-    Raises ProbeError (SHARED_MAPS_UNEXPECTED) unless the names are those of SHARED, each once, and
-    every one has its descriptor.
+    Raises ProbeError (SHARED_MAPS_UNEXPECTED) unless the names are those of `shared`, each once,
+    and every one has its descriptor.
     """
-    given = [str(name) for name in names]
-    if sorted(given) != sorted(SHARED) or len(descriptors) != len(given) + 1:
+    given, expected = [str(name) for name in names], shared(rung)
+    if sorted(given) != sorted(expected) or len(descriptors) != len(given) + 1:
         detail = (
             f"{len(descriptors)} descriptors for {COUNTERS} and {given!r:.200},"
-            f" expected {COUNTERS} and {list(SHARED)}"
+            f" expected {COUNTERS} and {list(expected)}"
         )
         raise ProbeError(ProbeReason.SHARED_MAPS_UNEXPECTED, detail)
     return dict(zip((COUNTERS, *given), descriptors, strict=True))

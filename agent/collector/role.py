@@ -72,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if options.rung in BPF_RUNGS:
             seen = _seen(types, sizes, options.rung)
-            joined = _joined(channel) if options.join else None
+            joined = _joined(channel, options.rung) if options.join else None
             return _attach(channel, types, seen, options.rung, joined)
         if options.join:
             raise ProbeError(ProbeReason.RUNG_NOT_SUPPORTED, NO_JOIN.format(options.rung))
@@ -146,14 +146,14 @@ def _attach(
     return 0
 
 
-def _joined(channel: socket.socket) -> Mapping[str, int]:
+def _joined(channel: socket.socket, rung: Rung) -> Mapping[str, int]:
     """Counters and shared maps of the collection that runs, as the supervisor sends them."""
     message = receive(channel, Sender.SUPERVISOR)
     if message is None:
         raise BrokenPipeError
     if message.kind != "join":
         raise ProtocolViolationError(f"{message.kind} instead of join")
-    return named(message["shared"], message.descriptors)
+    return named(message["shared"], message.descriptors, rung)
 
 
 def _poll(

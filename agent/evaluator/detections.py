@@ -22,11 +22,13 @@ class Source:
     epoch: names the ring, so that ids stay unique over restarts of collection.
     first: sequence number of row 0, in records.
     boot_to_unix_ns: what to add to a boot-time clock to get Unix time.
+    prevents: whether the host's policy lets the sensor prevent anything.
     """
 
     epoch: str
     first: int
     boot_to_unix_ns: int
+    prevents: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,25 @@ def detection(
             for number, value in inputs.items()
         ],
         truncated_fields=_bits(int(record["truncated"][0])),
+        prevention=prevention(match, template_type, records, source),
     )
+
+
+def prevention(
+    match: Match, template_type: TemplateType, records: Records, source: Source
+) -> report_pb2.Prevention.ValueType:
+    """What is done about the process, at this instance's wish."""
+    if match.instance.disposition is not Disposition.PREVENT:
+        return report_pb2.PREVENTION_UNSPECIFIED
+    if _stopped_by_kernel(template_type, records[match.row]):
+        return report_pb2.PREVENTION_KERNEL
+    return report_pb2.PREVENTION_VERDICT if source.prevents else report_pb2.PREVENTION_OFF
+
+
+def _stopped_by_kernel(template_type: TemplateType, record: np.void) -> bool:
+    field = next((one for one in template_type.fields if one.name == "prevention"), None)
+    known = field is not None and int(record["present"]) >> field.number & 1
+    return field is not None and bool(known) and record["prevention"] == field.values["kernel"]
 
 
 def verdict(match: Match, template_type: TemplateType, records: Records) -> Mapping[str, int | str]:
@@ -108,7 +128,7 @@ def frames(
             yield _frame(batch, verdicts, last_row, complete=match.row != last_row)
             batch, verdicts, size = report_pb2.DetectionBatch(), [], 0
         batch.detections.append(found)
-        if match.instance.disposition is Disposition.PREVENT:
+        if found.prevention == report_pb2.PREVENTION_VERDICT:
             verdicts.append(verdict(match, template_type, records))
         size, last_row = size + added, match.row
     if batch.detections:

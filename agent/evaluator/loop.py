@@ -56,6 +56,7 @@ class EventLoop:
 
     hashes: hexadecimal content hash of the Channel File of each Template Type.
     skipped: instances that the engine has skipped since before it was put to work.
+    prevents: whether the host's policy lets the sensor prevent anything.
     """
 
     channel: socket.socket
@@ -64,6 +65,7 @@ class EventLoop:
     cursors: Mapping[int, Cursor]
     hashes: Mapping[int, str]
     skipped: Sequence[InstanceFault] = ()
+    prevents: bool = True
     evaluated: int = 0
     refused_rows: int = 0
     clock: Callable[[], float] = time.monotonic
@@ -88,9 +90,12 @@ class EventLoop:
                 if message is None or message.kind in ("drain", "stop"):
                     self._finish()
                     return
+                if message.kind == "prevention":
+                    self.prevents = bool(message["prevention"])
 
     def _take_over(self, go: Message) -> None:
         self.attribution.phase(Phase.IDLE)
+        self.prevents = bool(go["prevention"])
         for number, cursor in self.cursors.items():
             name = str(number)
             cursor.position = _number(go["positions"], name, cursor.ring.consumer_position)
@@ -125,7 +130,7 @@ class EventLoop:
             number = cursor.template_type.number
             send(self.channel, "undecided", ring=number, rows=undecided)
         start, stride, done = cursor.position, cursor.ring.stride, 0
-        source = Source(cursor.epoch, start // stride, _boot_to_unix_ns())
+        source = Source(cursor.epoch, start // stride, _boot_to_unix_ns(), prevents=self.prevents)
         found = frames(
             evaluation.matches, cursor.template_type, records, source, LIMITS.frame_payload_bytes
         )

@@ -23,6 +23,8 @@ from agent.sandbox import EVALUATOR, lock_down
 from content.channel_file import ChannelFile, load
 from content.definitions import Rung, TemplateType, load_definitions
 from content.interpreter import Engine, InstanceFault, Interpreter
+from content.kernel_prevention import kernel_entries
+from content.prevention_table import pack_entries
 from content.problems import ContentError, Problem
 from content.reasons import Reason
 from content.supply import Supply
@@ -107,6 +109,7 @@ def run(
     send(
         channel,
         "ready",
+        payload=pack_entries(kernel_entries(files, types)),
         files=_facts(payloads, files),
         milliseconds=milliseconds,
         sandbox=sandbox,

@@ -102,7 +102,7 @@ def _newest(cursor: Cursor) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     """A copy of the newest events, or none where the kernel wrote over them meanwhile."""
     ring = cursor.ring
     behind = LIMITS.shadow_records * ring.stride
-    held = ring.size // ring.stride * ring.stride // 2
+    held = ring.size // ring.stride // 2 * ring.stride
     newest = ring.producer_position
     start = max(0, newest - min(behind, held))
     records = ring.read(start, LIMITS.shadow_records).copy()

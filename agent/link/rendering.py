@@ -50,6 +50,7 @@ class Renderer:
             "channel_file_version": detection.channel_file_version,
             "title": _text(detection.title),
             "disposition": _enum(channel_file_pb2.Disposition.DESCRIPTOR, detection.disposition),
+            "prevention": _prevention(detection.prevention),
             "severity": _enum(channel_file_pb2.Severity.DESCRIPTOR, detection.severity),
             "attack_techniques": [_text(one) for one in detection.attack_techniques],
             "rung": _enum(report_pb2.Rung.DESCRIPTOR, detection.rung),
@@ -77,6 +78,11 @@ def _text(value: bytes | str) -> str:
 
 def _enum(enum: EnumDescriptor, number: int) -> Shown:
     return name_of(enum, number) or number
+
+
+def _prevention(number: int) -> Shown:
+    """Empty for an instance that is not to prevent."""
+    return _enum(report_pb2.Prevention.DESCRIPTOR, number) if number else ""
 
 
 def _name(fields: Mapping[int, Field], number: int) -> str:

@@ -35,7 +35,7 @@ class ControlSocket:
         self._socket.setblocking(False)
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _remove_socket(path)
+            remove_socket(path)
             self._socket.bind(str(path))
             path.chmod(0o600)
             self._socket.listen(16)
@@ -98,7 +98,7 @@ def _send_document(connection: socket.socket, document: bytes) -> None:
         os.close(descriptor)
 
 
-def _remove_socket(path: Path) -> None:
+def remove_socket(path: Path) -> None:
     """Remove what an earlier run left; OSError where it is anything but a socket."""
     try:
         mode = path.lstat().st_mode

@@ -17,6 +17,7 @@ from agent.deaths import Cause, Death
 from agent.supervisor.child import Child
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import RingFacts
+from content.prevention_table import Entry
 
 
 class LoadedFile(NamedTuple):
@@ -55,6 +56,10 @@ class Evaluator:
     facts: Mapping[str, Any] = field(default_factory=dict)
     # Those that it was given; the collection may have others by now.
     rings: Mapping[int, RingFacts] = field(default_factory=dict)
+    # What its content lets the kernel prevent, as it says itself.
+    prevented: tuple[Entry, ...] = ()
+    # Whether it was told that verdicts are acted upon.
+    prevents: bool = True
 
     def enter(self, stage: Stage, now: float) -> None:
         """Move on to another stage."""

@@ -61,6 +61,8 @@ class Evaluators:
     fallback: FileSet | None = None
     members: list[Evaluator] = field(default_factory=list)
     take_over: TakeOver = field(default_factory=TakeOver)
+    # Whether the policy of the host lets verdicts be acted upon.
+    prevents: bool = True
     _not_before: float = 0.0
     _able_again_at: float = 0.0
 
@@ -93,6 +95,8 @@ class Evaluators:
                 self._go(first, self.collection, now)
         elif successor is not None and not _works_on(worker, self.wanted, self.collection.rings):
             self._drain(worker, now)
+        elif worker is not None:
+            self._tell_policy(worker)
         self._end_obsolete()
         missing = next((files for files in self._sets() if not self._standing_by(files)), None)
         if missing is not None and now >= self._not_before:
@@ -253,11 +257,18 @@ class Evaluators:
             positions=positions,
             careful=self.take_over.careful_field(),
             aside=self.take_over.aside_field(),
+            prevention=int(self.prevents),
         )
         if told:
+            one.prevents = self.prevents
             one.enter(Stage.RUNNING, now)
         else:
             one.child.kill()
+
+    def _tell_policy(self, worker: Evaluator) -> None:
+        if worker.prevents != self.prevents:
+            told = worker.child.send("prevention", prevention=int(self.prevents))
+            worker.prevents = self.prevents if told else worker.prevents
 
     def _drain(self, worker: Evaluator, now: float) -> None:
         if worker.stage is Stage.RUNNING:

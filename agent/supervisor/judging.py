@@ -24,8 +24,9 @@ from agent.supervisor.log import Log
 from agent.supervisor.payload import problem
 from agent.supervisor.reports import Reports
 from agent.supervisor.rings import RingFacts
-from agent.supervisor.verdicts import stop
+from agent.supervisor.verdicts import Outcome, stop
 from content.loss_causes import LossCause
+from content.prevention_table import unpack_entries
 
 MAX_VERSION = 2**63 - 1
 """Versions are 64-bit on the wire; the link could not tell of a greater one."""
@@ -112,6 +113,10 @@ class Judging:
 
     def _ready(self, one: Evaluator, message: Message) -> None:
         version = _version(message, one.candidate.hash) if one.candidate else 0
+        try:
+            one.prevented = unpack_entries(message.payload)
+        except ValueError as error:
+            raise ProtocolViolationError(f"ready: {error}") from error
         one.facts = dict(message.fields)
         one.enter(Stage.READY, self.evaluators.clock())
         candidate, one.candidate = one.candidate, None
@@ -173,7 +178,8 @@ class Judging:
             raise ProtocolViolationError("malformed verdict") from error
         if type(pid) is not int or type(start_time) is not int:
             raise ProtocolViolationError("malformed verdict")
-        outcome = stop(pid, start_time, self.protected())
+        allowed = self.evaluators.prevents
+        outcome = stop(pid, start_time, self.protected()) if allowed else Outcome.POLICY_OFF
         self.verdicts[outcome] += 1
         self.log.say("prevent", pid=pid, instance=instance, outcome=outcome, by=one.child.pid)
 

@@ -84,6 +84,8 @@ class SupervisorLimits:
     # Instances of one Channel File that were skipped at run time: so many are named.
     skipped_instances: int = 50
     quarantined: int = 1024
+    # Of a path that the status and the log show.
+    shown_path_characters: int = 300
 
 
 LIMITS = SupervisorLimits()

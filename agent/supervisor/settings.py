@@ -44,6 +44,7 @@ class Settings:
     detach_after_seconds: float
     json_log: bool
     ready_fd: int | None
+    prevention: str = ""
 
     @property
     def link_folder(self) -> Path:
@@ -71,6 +72,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         help="Template Types to collect whether content needs them or not",
     )  # fmt: skip
     parser.add_argument("--detach-after-seconds", type=float, default=LIMITS.detach_after_seconds)
+    parser.add_argument("--prevention", choices=("", "on", "off"), default="")
     parser.add_argument("--json-log", action="store_true")
     parser.add_argument("--ready-fd", type=int)
     chosen = parser.parse_args(arguments)
@@ -98,6 +100,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         detach_after_seconds=chosen.detach_after_seconds,
         json_log=chosen.json_log,
         ready_fd=chosen.ready_fd,
+        prevention=chosen.prevention,
     )
 
 

@@ -16,6 +16,7 @@ from agent.supervisor.ledger import Ledger
 from agent.supervisor.linking import Linking
 from agent.supervisor.manifest import Quarantined
 from agent.supervisor.needs import Needs
+from agent.supervisor.prevention import Prevention
 from agent.supervisor.reports import Reports
 from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
 
@@ -35,6 +36,7 @@ class StatusSources:
     linking: Linking
     judging: Judging
     ledger: Ledger
+    prevention: Prevention
     reports: Reports
 
     @property
@@ -72,6 +74,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "losses": sources.ledger.documents(),
         "loss_records": [dict(facts) for facts in sources.ledger.records],
         "deaths": [dict(facts) for facts in sources.judging.recent],
+        "prevention": sources.prevention.document(),
         "verdicts": dict(sources.judging.verdicts),
         "reports": {"waiting": sources.reports.waiting, "dropped": sources.reports.dropped},
     }

@@ -126,6 +126,18 @@ class Store:
                 if path.name not in wanted:
                     path.unlink(missing_ok=True)
 
+    def read_beside(self, name: str, limit: int) -> bytes | None:
+        """A small file beside the manifest, at most `limit` bytes of it; None if there is none."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                return file.read(limit)
+        except FileNotFoundError:
+            return None
+
+    def write_beside(self, name: str, data: bytes) -> None:
+        """Replace such a file so that a crash leaves the old or the new one; may raise OSError."""
+        _replace(self.folder / name, data)
+
     def close(self) -> None:
         """Release the lock."""
         os.close(self._lock)

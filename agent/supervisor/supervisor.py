@@ -21,6 +21,7 @@ from agent.channel import Message, ProtocolViolationError
 from agent.privileges import supervisor_capabilities
 from agent.supervisor.child import Child, start
 from agent.supervisor.collecting import Collecting
+from agent.supervisor.commands import CommandSocket
 from agent.supervisor.content_flow import ContentFlow, active_documents
 from agent.supervisor.control import ControlSocket
 from agent.supervisor.evaluators import Evaluators
@@ -34,6 +35,7 @@ from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
 from agent.supervisor.needs import Needs
 from agent.supervisor.own_processes import OwnProcesses
+from agent.supervisor.prevention import Policy, Prevention
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
 from agent.supervisor.service_manager import forget, from_environment
@@ -41,6 +43,7 @@ from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.status import StatusSources, reduced, snapshot
 from agent.supervisor.store import Store
+from agent.supervisor.verdicts import Outcome
 
 Handler = Callable[[], None]
 
@@ -115,9 +118,11 @@ class Supervisor:
             self.log,
             self._protected,
         )
+        self.prevention = Prevention(self.store, self.log, os.getpid())
         self.control = ControlSocket(settings.control, self.status)
         self.manager = from_environment(os.environ, os.getpid())
         forget()
+        self.commands = CommandSocket(settings.control, self._obey)
         self._stopping = False
         self._watched_losses = 0.0
 
@@ -162,6 +167,7 @@ class Supervisor:
             linking=self.linking,
             judging=self.judging,
             ledger=self.ledger,
+            prevention=self.prevention,
             reports=self.reports,
         )
 
@@ -172,9 +178,11 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         self._watch(reading, lambda: _discard(reading))
         self._watch(self.control.fileno(), self.control.answer)
+        self._watch(self.commands.fileno(), self.commands.receive)
         for sentence in self.flow.open():
             self.log.say("store", left_out=sentence)
         self.evaluators.wanted = self.flow.wanted()
+        self.prevention.open(Policy(self.settings.prevention) if self.settings.prevention else None)
         if os.geteuid() == 0:
             supervisor_capabilities()
         self.log.say("supervisor", pid=os.getpid(), agent=self.settings.agent_id, run=self.run_id)
@@ -207,7 +215,11 @@ class Supervisor:
         self._start_trial()
         self.evaluators.wanted = self.flow.wanted()
         self.evaluators.fallback = self.flow.fallback()
+        self.evaluators.prevents = self.prevention.policy is Policy.ON
         self.evaluators.reconcile()
+        self.prevention.reconcile(
+            self.collecting.collection, self.evaluators.worker, self.evaluators.wanted
+        )
         self.judging.resumed()
         self.linking.reconcile()
         sources = self._sources()
@@ -316,6 +328,7 @@ class Supervisor:
         """Detach, evaluate what is in the rings, let the link store it, end everybody."""
         self.manager.stopping()
         self.joining.close()
+        self.prevention.close()
         self._empty_rings()
         self.collecting.close()
         self.ledger.report_pending(all_of_it=True)
@@ -331,6 +344,7 @@ class Supervisor:
             child.kill()
             self._ended(child)
         self.control.close()
+        self.commands.close()
         self.store.close()
         self.log.say("stopped", evaluated=self.judging.evaluated, lost=self.ledger.events)
 
@@ -403,8 +417,21 @@ class Supervisor:
             "evaluator_deaths": self.judging.deaths,
             "reduced_functionality": int(status["reduced_functionality"]),
             "uptime_ms": status["uptime_ms"],
+            "prevention_off": int(self.prevention.policy is Policy.OFF),
+            "programs_stopped": self._stopped(),
         }
         return {"facts": facts, "active": status["content"]["active"]}
+
+    def _stopped(self) -> int:
+        return self.prevention.stopped + self.judging.verdicts[Outcome.STOPPED]
+
+    def _obey(self, order: str, user: int, pid: int) -> None:
+        """An order from the command socket: only this host's owner gets here."""
+        subject, _, value = order.partition(" ")
+        if subject != "prevention" or value not in list(Policy):
+            self.log.say("unknown order", order=order, user=user, pid=pid)
+            return
+        self.prevention.switch(Policy(value), f"user {user}, process {pid}")
 
     def _protected(self) -> frozenset[int]:
         return frozenset({os.getpid(), os.getppid(), *(c.pid for c in self.children.values())})

@@ -1,7 +1,7 @@
 """Acting on a verdict: stop a process, if it still is the process that the verdict is about.
 
-The evaluator is not trusted: pid 1, our own processes and kernel threads are never touched, and a
-pid counts only together with the start time that the event carried.
+The evaluator is not trusted: pid 1, our own processes, kernel threads and the manager of services
+are never touched, and a pid counts only together with the start time that the event carried.
 """
 
 import errno
@@ -10,6 +10,8 @@ import signal
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
+
+from agent.supervisor.protected import runs_initial_program
 
 NANOSECONDS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _START_TIME_FIELD = 22
@@ -30,6 +32,8 @@ class Outcome(StrEnum):
     # The rung does not supply the start time, so nobody can say whose pid it is now.
     NOT_IDENTIFIED = "NOT_IDENTIFIED"
     FAILED = "FAILED"
+    # The policy of this host has switched prevention off since the evaluator was told last.
+    POLICY_OFF = "POLICY_OFF"
 
 
 def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
@@ -50,7 +54,7 @@ def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
         fields = _stat(pid)
         if fields is None or fields[_STATE_FIELD - 1] in _DEAD:
             return Outcome.ALREADY_GONE
-        if int(fields[_PARENT_FIELD - 1]) == _KERNEL_THREADD:
+        if int(fields[_PARENT_FIELD - 1]) == _KERNEL_THREADD or runs_initial_program(pid):
             return Outcome.PROTECTED
         if int(fields[_START_TIME_FIELD - 1]) * NANOSECONDS_PER_TICK != start_time_ns:
             return Outcome.ANOTHER_PROCESS

@@ -58,6 +58,11 @@ class Collection:
         begin = len(self.message["rings"])
         return self.descriptors[begin : begin + bool(self.message["counters"]) + self._names]
 
+    def shared_map(self, name: str) -> int:
+        """The descriptor of one of them."""
+        names: list[str] = self.message["shared"]
+        return self.shared[bool(self.message["counters"]) + names.index(name)]
+
     @property
     def attachments(self) -> list[int]:
         """Descriptors behind the rings, the counters and the shared maps."""

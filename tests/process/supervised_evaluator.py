@@ -43,7 +43,9 @@ class Supervised:
 
     def go(self) -> None:
         """Let it work from the ring's beginning."""
-        channel.send(self.ours, "go", positions={str(IPC.number): 0}, careful={}, aside={})
+        channel.send(
+            self.ours, "go", positions={str(IPC.number): 0}, careful={}, aside={}, prevention=1
+        )
 
 
 @contextmanager

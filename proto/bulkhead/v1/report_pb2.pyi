@@ -99,6 +99,34 @@ CONTENT_STATE_SUPERSEDED: ContentState.ValueType  # 9
 """A newer version took its place."""
 Global___ContentState: _TypeAlias = ContentState  # noqa: Y015
 
+class _Prevention:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PreventionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Prevention.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PREVENTION_UNSPECIFIED: _Prevention.ValueType  # 0
+    """The instance is not to prevent."""
+    PREVENTION_KERNEL: _Prevention.ValueType  # 1
+    """The kernel has stopped the program before its first instruction."""
+    PREVENTION_VERDICT: _Prevention.ValueType  # 2
+    """The supervisor is asked to stop the process, if it still is the same one."""
+    PREVENTION_OFF: _Prevention.ValueType  # 3
+    """Nothing: the policy of the host has switched prevention off."""
+
+class Prevention(_Prevention, metaclass=_PreventionEnumTypeWrapper):
+    """What is done about the process that an instance is to prevent."""
+
+PREVENTION_UNSPECIFIED: Prevention.ValueType  # 0
+"""The instance is not to prevent."""
+PREVENTION_KERNEL: Prevention.ValueType  # 1
+"""The kernel has stopped the program before its first instruction."""
+PREVENTION_VERDICT: Prevention.ValueType  # 2
+"""The supervisor is asked to stop the process, if it still is the same one."""
+PREVENTION_OFF: Prevention.ValueType  # 3
+"""Nothing: the policy of the host has switched prevention off."""
+Global___Prevention: _TypeAlias = Prevention  # noqa: Y015
+
 @_typing.final
 class Problem(_message.Message):
     """One reason why content was refused."""
@@ -176,6 +204,7 @@ class Detection(_message.Message):
     INPUTS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELDS_FIELD_NUMBER: _builtins.int
     OWN_ACTIVITY_FIELD_NUMBER: _builtins.int
+    PREVENTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique per agent: source epoch, Template Type, sequence, instance."""
     time_unix_ns: _builtins.int
@@ -193,6 +222,7 @@ class Detection(_message.Message):
     """What acted is a process of the sensor itself: pid and start time are those of one that its
     supervisor has started.
     """
+    prevention: Global___Prevention.ValueType
     @_builtins.property
     def attack_techniques(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -218,10 +248,11 @@ class Detection(_message.Message):
         inputs: _abc.Iterable[_channel_file_pb2.FieldInput] | None = ...,
         truncated_fields: _abc.Iterable[_builtins.int] | None = ...,
         own_activity: _builtins.bool = ...,
+        prevention: Global___Prevention.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attack_techniques", b"attack_techniques", "channel_file_version", b"channel_file_version", "disposition", b"disposition", "id", b"id", "inputs", b"inputs", "instance_id", b"instance_id", "own_activity", b"own_activity", "rung", b"rung", "sequence", b"sequence", "severity", b"severity", "template_type", b"template_type", "time_unix_ns", b"time_unix_ns", "title", b"title", "truncated_fields", b"truncated_fields"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attack_techniques", b"attack_techniques", "channel_file_version", b"channel_file_version", "disposition", b"disposition", "id", b"id", "inputs", b"inputs", "instance_id", b"instance_id", "own_activity", b"own_activity", "prevention", b"prevention", "rung", b"rung", "sequence", b"sequence", "severity", b"severity", "template_type", b"template_type", "time_unix_ns", b"time_unix_ns", "title", b"title", "truncated_fields", b"truncated_fields"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -416,6 +447,8 @@ class Heartbeat(_message.Message):
     EVENTS_LOST_FIELD_NUMBER: _builtins.int
     EVALUATOR_DEATHS_FIELD_NUMBER: _builtins.int
     UPTIME_MS_FIELD_NUMBER: _builtins.int
+    PREVENTION_OFF_FIELD_NUMBER: _builtins.int
+    PROGRAMS_STOPPED_FIELD_NUMBER: _builtins.int
     time_unix_ns: _builtins.int
     rung: Global___Rung.ValueType
     reduced_functionality: _builtins.bool
@@ -423,6 +456,10 @@ class Heartbeat(_message.Message):
     events_lost: _builtins.int
     evaluator_deaths: _builtins.int
     uptime_ms: _builtins.int
+    prevention_off: _builtins.bool
+    """The policy of the host has switched prevention off."""
+    programs_stopped: _builtins.int
+    """Stopped by the kernel or by a verdict, since the sensor's start."""
     @_builtins.property
     def active(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActiveChannelFile]: ...
     def __init__(
@@ -436,10 +473,12 @@ class Heartbeat(_message.Message):
         events_lost: _builtins.int = ...,
         evaluator_deaths: _builtins.int = ...,
         uptime_ms: _builtins.int = ...,
+        prevention_off: _builtins.bool = ...,
+        programs_stopped: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "evaluator_deaths", b"evaluator_deaths", "events_evaluated", b"events_evaluated", "events_lost", b"events_lost", "reduced_functionality", b"reduced_functionality", "rung", b"rung", "time_unix_ns", b"time_unix_ns", "uptime_ms", b"uptime_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "evaluator_deaths", b"evaluator_deaths", "events_evaluated", b"events_evaluated", "events_lost", b"events_lost", "prevention_off", b"prevention_off", "programs_stopped", b"programs_stopped", "reduced_functionality", b"reduced_functionality", "rung", b"rung", "time_unix_ns", b"time_unix_ns", "uptime_ms", b"uptime_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

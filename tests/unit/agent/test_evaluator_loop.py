@@ -4,7 +4,9 @@ import socket
 from types import SimpleNamespace
 from typing import Any
 
-from agent.channel import Message, Sender, receive
+import pytest
+
+from agent.channel import Message, Sender, receive, send
 from agent.evaluator.loop import Cursor, EventLoop
 from content.interpreter import Evaluation, InstanceFault, Undecided
 from content.reasons import Reason
@@ -68,3 +70,19 @@ def test_faults_and_undecided_rows_say_what_they_are_about() -> None:
     assert (undecided["ring"], undecided["rows"]) == (EVERY_KIND.number, 5)
     assert (fault["hash"], fault["instance"]) == ("ab" * 32, "i1")
     assert (fault["reason"], fault["detail"]) == ("WORK_BUDGET_EXCEEDED", "too much")
+
+
+@pytest.mark.parametrize("at_first", [0, 1])
+def test_the_policy_is_heard_at_once(at_first: int) -> None:
+    """Detections would say that a program was stopped when its host does not want that."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        attribution: Any = SimpleNamespace(phase=lambda _: None)
+        loop = EventLoop(ours, SkippingEngine(), attribution, {}, {})
+        send(theirs, "prevention", prevention=1 - at_first)
+        send(theirs, "drain")
+        fields = {"positions": {}, "careful": {}, "aside": {}, "prevention": at_first}
+        loop._take_over(Message("go", fields))
+        assert loop.prevents is bool(at_first)
+        loop.run(Message("go", fields))
+        assert loop.prevents is not bool(at_first)

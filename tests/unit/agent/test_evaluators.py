@@ -53,7 +53,12 @@ def test_from_nothing_to_a_worker_and_a_stand_by(theatre: Theatre) -> None:
     assert theatre.pool.worker is first
     assert played(first).sent[1] == (
         "go",
-        {"positions": {"1": 0, "2": 0}, "careful": {}, "aside": {"1": [], "2": []}},
+        {
+            "positions": {"1": 0, "2": 0},
+            "careful": {},
+            "aside": {"1": [], "2": []},
+            "prevention": 1,
+        },
     )
     theatre.ready()
     theatre.turn()
@@ -86,6 +91,7 @@ def test_stand_by_takes_over_at_the_positions(theatre: Theatre) -> None:
             "positions": {"1": 5 * STRIDE, "2": 0},
             "careful": {"1": 9 * STRIDE},
             "aside": {"1": [5 * STRIDE, 7 * STRIDE], "2": []},
+            "prevention": 1,
         },
     )
 

@@ -22,12 +22,13 @@ from content.limits import LIMITS
 from content.matching.column import TextColumn
 from content.matching.matcher import Hits, MatcherFactory, build_default
 from content.matching.pattern import Pattern
-from content.model import Clause, Criterion
+from content.model import Clause, Criterion, Disposition
 from content.problems import ContentError, Problem
 from content.reasons import EXPLANATIONS, Reason
 from content.record import encode
 from content.recorded_events_reader import load as load_recording
 from content.reference import pages, reason_codes_page, template_type_page
+from content.samples import check as check_samples
 from content.template_type import TemplateType
 from tests.unit.content.examples import (
     COMMAND_LINE,
@@ -153,7 +154,7 @@ REACHED: dict[Reason, Callable[[], Sequence[Problem]]] = {
     Reason.TEMPLATE_TYPE_NOT_SUPPLIED: lambda: problems_of(
         with_criterion(1, Operator.EXISTS, template_type=TYPES[4]), Rung.PSUTIL
     ),
-    Reason.SCHEMA_VERSION_MISMATCH: lambda: yaml_problems('"2.0"', '"1.0"'),
+    Reason.SCHEMA_VERSION_MISMATCH: lambda: yaml_problems('"3.0"', '"1.0"'),
     Reason.ARITY_MISMATCH: lambda: reference_problems(arity=PROCESS.arity + 1),
     Reason.FINGERPRINT_MISMATCH: lambda: reference_problems(fingerprint=b""),
     Reason.FIELD_OUT_OF_RANGE: lambda: problems_of(with_criterion(64, Operator.EXISTS)),
@@ -187,6 +188,9 @@ REACHED: dict[Reason, Callable[[], Sequence[Problem]]] = {
     Reason.DUPLICATE_INPUT: lambda: message_problems(_repeat_input),
     Reason.SAMPLE_FAILED: lambda: yaml_problems("/bin/ls", "/bin/sh"),
     Reason.INTERFACE_CASE_FAILED: lambda: interface_cases.check(TYPES[4], _without_content),
+    Reason.PREVENTS_VITAL_PROGRAM: lambda: check_samples(
+        with_instance(disposition=Disposition.PREVENT), TYPES
+    ),
     Reason.RUN_TIME_CHECK: lambda: fault_problems(BrokenMatcher),
     Reason.WORK_BUDGET_EXCEEDED: lambda: fault_problems(build_default, count(0, 10**12).__next__),
     Reason.COSTLY_TO_EVALUATE: lambda: warnings(Operator.CONTAINS, b"a"),

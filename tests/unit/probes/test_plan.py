@@ -10,11 +10,11 @@ from probes.errors import ProbeError, ProbeReason
 from probes.limits import LIMITS
 from probes.plan import Plan, plan
 from probes.program import Surroundings
-from probes.shared_maps import COUNTERS, LINEAGE, PENDING, named
+from probes.shared_maps import COUNTERS, LINEAGE, PENDING, PREVENTION, named
 
 TYPES = load_definitions()
 NAMES = {one.name: one.number for one in TYPES.values()}
-MAPS = {COUNTERS: 3, LINEAGE: 4, PENDING: 5}
+MAPS = {COUNTERS: 3, LINEAGE: 4, PENDING: 5, PREVENTION: 6}
 
 
 @pytest.fixture
@@ -90,11 +90,19 @@ def test_no_system_call_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "descriptors"),
-    [([], [7]), (["lineage"], [7]), (["lineage"], [7, 8, 9]), (["lineage", "lineage"], [7, 8, 9])],
+    [
+        ([], [7]),
+        (["lineage"], [7, 8]),
+        (["lineage", "prevention"], [7, 8]),
+        (["lineage", "prevention"], [7, 8, 9, 10]),
+        (["lineage", "lineage"], [7, 8, 9]),
+    ],
 )
 def test_maps_of_a_join_are_named_exactly(names: list[str], descriptors: list[int]) -> None:
     """If it failed, programs would be compiled with whatever has that descriptor."""
     with pytest.raises(ProbeError) as caught:
-        named(names, descriptors)
+        named(names, descriptors, Rung.BPF_BTF)
     assert caught.value.reason is ProbeReason.SHARED_MAPS_UNEXPECTED
-    assert named(["lineage"], [7, 8]) == {COUNTERS: 7, LINEAGE: 8}
+    given = named(["lineage", "prevention"], [7, 8, 9], Rung.BPF_BTF)
+    assert given == {COUNTERS: 7, LINEAGE: 8, PREVENTION: 9}
+    assert named(["lineage"], [7, 8], Rung.BPF_TRACEPOINT) == {COUNTERS: 7, LINEAGE: 8}

@@ -1,0 +1,306 @@
+"""The switch for prevention, and what the supervisor makes of an evaluator's list of paths."""
+
+import io
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.channel import ProtocolViolationError
+from agent.supervisor.commands import CommandSocket, command_path, give
+from agent.supervisor.control import ControlError
+from agent.supervisor.kernel_table import KernelTable
+from agent.supervisor.log import Log
+from agent.supervisor.prevention import Policy, Prevention
+from agent.supervisor.protected import Protected
+from agent.supervisor.store import Store
+from agent.supervisor.verdicts import Outcome
+from content.prevention_table import (
+    MAP_NAME,
+    MAX_ENTRIES,
+    ON,
+    SLOT,
+    SLOTS,
+    STOPPED_OFFSET,
+    TABLE_BYTES,
+    Compared,
+    Entry,
+    pack_entries,
+    slot_offset,
+)
+from tests.needs import require_root
+from tests.unit.agent.court import Court, open_court
+from tests.unit.agent.ring_memory import collection as played_collection
+
+if TYPE_CHECKING:
+    from agent.supervisor.evaluator_process import Evaluator
+    from agent.supervisor.rings import Collection
+
+X = Entry(Compared.IMAGE, b"/opt/x")
+Y = Entry(Compared.EXECUTABLE_PATH, b"/opt/y")
+PAGE = 4096
+NOBODY = 65534
+
+
+def table_memory() -> int:
+    """Memory in the place of the kernel's table."""
+    descriptor = os.memfd_create("table")
+    os.ftruncate(descriptor, -(-TABLE_BYTES // PAGE) * PAGE)
+    return descriptor
+
+
+class World:
+    """Prevention with a state folder, a collection whose table is plain memory, and a worker."""
+
+    def __init__(self, folder: Path, court: Court) -> None:
+        self.said = io.StringIO()
+        self.store = Store(folder / "prevention")
+        self.prevention = Prevention(self.store, Log(stream=self.said), os.getpid())
+        self.collection: Collection = played_collection(1, 2)
+        self.memory = table_memory()
+        self.collection.shared = {MAP_NAME: self.memory}
+        self.court = court
+        self.worker: Evaluator = court.worker()
+
+    def step(self, *entries: Entry) -> tuple[bytes, ...]:
+        """The worker names these; what the kernel prevents then."""
+        self.worker.prevented = entries
+        self.prevention.reconcile(self.collection, self.worker, self.worker.files)
+        return self.in_kernel()
+
+    def in_kernel(self) -> tuple[bytes, ...]:
+        """The paths that count, read from the memory as the kernel would."""
+        memory = os.pread(self.memory, TABLE_BYTES, 0)
+        (state,) = struct.unpack_from("=Q", memory)
+        if not state & ON:
+            return ()
+        bank = state >> 1 & 1
+        slots = SLOT.iter_unpack(memory[slot_offset(bank, 0) : slot_offset(bank, SLOTS)])
+        return tuple(sorted(path[:length] for tag, length, _, _, path in slots if tag))
+
+    def kernel_stops(self, path: bytes) -> None:
+        """Count as the kernel does when it has stopped a program."""
+        memory = os.pread(self.memory, TABLE_BYTES, 0)
+        first = slot_offset(memory[0] >> 1 & 1, 0)
+        at = memory.index(path + bytes(8), first) - SLOT.size + 256 + STOPPED_OFFSET
+        (count,) = struct.unpack_from("=Q", memory, at)
+        os.pwrite(self.memory, struct.pack("=Q", count + 1), at)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Everything that prevention acts on."""
+    court = open_court(tmp_path / "court")
+    made = World(tmp_path, court)
+    yield made
+    made.prevention.close()
+    made.collection.close()
+    made.store.close()
+    court.close()
+
+
+def test_the_kernel_prevents_what_the_worker_names(world: World) -> None:
+    """Content in force would not be in the kernel's table, or content of yesterday would stay."""
+    assert world.step(X, Y) == (b"/opt/x", b"/opt/y")
+    assert world.step(Y) == (b"/opt/y",)
+    assert world.step() == ()
+
+
+def test_a_dead_worker_leaves_its_paths_while_its_content_is_in_force(world: World) -> None:
+    """An evaluator's death would open a gap, or content that was given up would go on stopping."""
+    world.step(X)
+    world.prevention.reconcile(world.collection, None, world.worker.files)
+    assert world.in_kernel() == (b"/opt/x",)
+    world.prevention.reconcile(world.collection, None, frozenset())
+    assert world.in_kernel() == ()
+
+
+@pytest.mark.parametrize(
+    "path", [b"/bin/sh", b"/usr/bin/../bin/bash", b"/sbin/init", os.fsencode(sys.executable)]
+)
+def test_protected_paths_stay_out(world: World, path: bytes) -> None:
+    """An evaluator that was taken over could stop every shell, or the sensor itself."""
+    assert world.step(X, Entry(Compared.IMAGE, path)) == (b"/opt/x",)
+    assert list(world.prevention.document()["refused"].values()) == ["PROTECTED_PATH"]
+
+
+def test_what_a_vital_name_leads_to_is_protected() -> None:
+    """/bin/sh is a link, and the kernel compares what it leads to."""
+    assert Protected().is_protected(os.fsencode(os.path.realpath("/bin/sh")))
+    assert not Protected().is_protected(b"/opt/x")
+
+
+def test_the_switch_empties_the_table_at_once(world: World) -> None:
+    """Who switches prevention off would still see programs die."""
+    world.step(X)
+    world.prevention.switch(Policy.OFF, "a test")
+    assert world.in_kernel() == ()
+    assert world.step(X, Y) == ()
+    world.prevention.switch(Policy.ON, "a test")
+    assert world.step(X, Y) == (b"/opt/x", b"/opt/y")
+
+
+def test_the_switch_outlives_a_restart(world: World) -> None:
+    """A reboot would switch prevention on behind its owner's back."""
+
+    def policy_after_restart(wanted: Policy | None = None) -> Policy:
+        again = Prevention(world.store, Log(stream=io.StringIO()), 1)
+        again.open(wanted)
+        return again.policy
+
+    assert policy_after_restart() is Policy.ON
+    world.prevention.switch(Policy.OFF, "a test")
+    assert policy_after_restart() is Policy.OFF
+    assert policy_after_restart(Policy.ON) is Policy.ON
+    assert policy_after_restart() is Policy.ON
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[]", b'{"prevention": "maybe"}', b"\xff" * 5000])
+def test_a_switch_that_cannot_be_read_is_off(world: World, damaged: bytes) -> None:
+    """A damaged file would let programs be stopped although somebody has switched that off."""
+    (world.store.folder / "prevention.json").write_bytes(damaged)
+    world.prevention.open(None)
+    assert world.prevention.policy is Policy.OFF
+    assert "prevention.json" in world.said.getvalue()
+
+
+def test_every_program_is_counted_once(world: World) -> None:
+    """The status would tell of programs that nobody stopped, or forget some."""
+    world.step(X, Y)
+    world.kernel_stops(b"/opt/x")
+    world.step(Y)
+    world.step(Y, X)
+    for _ in range(2):
+        world.kernel_stops(b"/opt/y")
+    world.step(Y)
+    assert world.prevention.stopped == 3
+    world.prevention.reconcile(None, None, frozenset())
+    assert world.prevention.stopped == 3
+    shown = world.prevention.document()["kernel_stopped"]
+    assert shown == {"image /opt/x": 1, "executable_path /opt/y": 2}
+
+
+def test_more_than_the_table_holds_is_named() -> None:
+    """Entries beyond the last slot would be lost without a word."""
+    memory = table_memory()
+    table = KernelTable(memory, 1)
+    many = [Entry(Compared.IMAGE, b"/opt/%04d" % number) for number in range(MAX_ENTRIES + 3)]
+    assert len(table.publish(many)) == 3
+    assert len(table.entries) == MAX_ENTRIES
+    table.close()
+    os.close(memory)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pack_entries([X] * MAX_ENTRIES) + pack_entries([Y]),
+        b"\x01\xff/too/short",
+        b"\x01\x06opt/xy",
+        b"\x07\x06/opt/x",
+        b'[1, "/opt/x"]',
+    ],
+)
+def test_an_evaluator_with_an_odd_list_is_ended(tmp_path: Path, payload: bytes) -> None:
+    """Too many, too long, relative or no paths at all would reach the kernel's table."""
+    court = open_court(tmp_path)
+    court.world.accepted(b"one", 1)
+    court.turn()
+    (one,) = court.theatre.pool.members
+    with pytest.raises(ProtocolViolationError, match="ready"):
+        court.says(one, "ready", payload, files=[], milliseconds=1, sandbox={})
+    assert one.prevented == ()
+    court.close()
+
+
+def test_no_verdict_is_acted_on_while_prevention_is_off(tmp_path: Path) -> None:
+    """An evaluator that has not heard yet, or does not obey, would stop a program."""
+    court = open_court(tmp_path)
+    one = court.worker()
+    court.theatre.pool.prevents = False
+    with subprocess.Popen(["sleep", "60"]) as process:
+        verdict = {"pid": process.pid, "start_time": 1, "instance": "x", "template_type": 1}
+        court.frame(one, verdicts=[verdict])
+        assert court.judging.verdicts == {Outcome.POLICY_OFF: 1}
+        assert process.poll() is None
+        process.kill()
+    court.theatre.turn()
+    assert ("prevention", {"prevention": 0}) in one.child.sent  # type: ignore[attr-defined]
+    court.close()
+
+
+class Orders:
+    """A command socket and what it was told."""
+
+    def __init__(self, control: Path) -> None:
+        self.heard: list[tuple[str, int, int]] = []
+        self.control = control
+        self.socket = CommandSocket(control, lambda *order: self.heard.append(order))
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Iterator[Orders]:
+    """Where a supervisor would listen."""
+    made = Orders(tmp_path / "control.sock")
+    yield made
+    made.socket.close()
+    assert not command_path(made.control).exists()
+
+
+def test_an_order_arrives_with_who_gave_it(orders: Orders) -> None:
+    """Nobody could say who switched prevention off."""
+    give(orders.control, "prevention off")
+    orders.socket.receive()
+    assert orders.heard == [("prevention off", os.geteuid(), os.getpid())]
+    assert command_path(orders.control).stat().st_mode & 0o777 == 0o600
+
+
+def test_rubbish_is_no_order(orders: Orders) -> None:
+    """Bytes, descriptors or a long text would end the supervisor, or fill its table of files."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(str(command_path(orders.control)))
+        for data in (b"\xff\xfe", b"x" * 1000):
+            sender.send(data)
+            orders.socket.receive()
+        for _ in range(3):
+            socket.send_fds(sender, [b"prevention on"], [0] * 20)
+            orders.socket.receive()
+    orders.socket.receive()  # nothing is there
+    assert {order for order, _, _ in orders.heard} <= {"prevention on"}
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_another_user_is_not_heard(orders: Orders) -> None:
+    """Any user of the host could switch prevention off."""
+    require_root()
+    orders.control.parent.chmod(0o711)
+    for parent in orders.control.parents[1:4]:
+        if parent != Path("/tmp"):  # noqa: S108 - the one that all may pass
+            parent.chmod(0o711)
+    command_path(orders.control).chmod(0o666)  # as if the mode did not protect it
+    program = (
+        "import os, socket, sys\n"
+        f"os.setuid({NOBODY})\n"
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "s.sendto(b'prevention off', sys.argv[1])\n"
+    )
+    path = str(command_path(orders.control))
+    subprocess.run([sys.executable, "-I", "-c", program, path], check=True)
+    orders.socket.receive()
+    assert orders.heard == []
+
+
+def test_a_file_in_its_place_is_kept(tmp_path: Path) -> None:
+    """A mistyped option would delete somebody's file."""
+    precious = tmp_path / "control.sock.in"
+    precious.write_bytes(b"{}")
+    with pytest.raises(ControlError, match="no socket"):
+        Orders(tmp_path / "control.sock")
+    assert precious.read_bytes() == b"{}"
