@@ -75,7 +75,7 @@ KERNEL_MEMBERS = tuple(
         ("task_struct", "mm real_cred files fs signal flags exit_code thread_pid pid_links"),
         ("task_struct", "loginuid sessionid cgroups"),
         ("signal_struct", "live nr_threads flags group_exit_code"),
-        ("mm_struct", "arg_start arg_end"),
+        ("mm_struct", "arg_start arg_end exe_file"),
         ("cred", "uid gid euid egid cap_effective"),
         ("linux_binprm", "filename argc file per_clear"),
         ("fs_struct", "pwd"),
