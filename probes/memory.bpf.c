@@ -108,12 +108,16 @@ int exit_memory(struct syscall_exit *ctx)
     return 0;
 }
 
-/* A program that was executed; lineage, which was attached before, has it already. */
+/* A program that was executed; lineage, which was attached before, has it already. Each exec of the
+ * host pays for the look at its file, so that one takes the way that is the cheapest.
+ */
 int on_exec_memory(struct bpf_raw_tracepoint_args *ctx)
 {
     struct actor actor = {};
-    u64 file = read_u64(ctx->args[2] + OFFSET_linux_binprm_file);
-    if (!is_unlinked(file))
+    u64 memory = MEMBER(u64, current_task(), task_struct_mm);
+    u64 file = MEMBER(u64, memory, mm_struct_exe_file);
+    u64 inode = MEMBER(u64, file, file_f_inode);
+    if (!inode || read_u32(inode + OFFSET_inode_i_nlink))
         return 0;
     struct memory_record *record = reserve_memory();
     if (!record)

@@ -14,6 +14,7 @@ from content.definitions import Rung, load_definitions
 from content.loss_causes import LossCause
 from probes.counters import ANY_TEMPLATE_TYPE, CounterSlot
 from probes.program import BPF_RUNGS, SOURCES
+from probes.shared_maps import shared
 from probes.tracepoints import LINEAGE
 from tests.kernel.collection import Collection, collecting, joining
 from tests.kernel.elder import Elder
@@ -65,7 +66,7 @@ def nothing(request: pytest.FixtureRequest) -> Iterator[Collection]:
 def test_nothing_but_lineage(nothing: Collection) -> None:
     """If it failed, the host would pay for what no content needs, or a join find no lineage."""
     assert nothing.message["rings"] == []
-    assert nothing.message["shared"] == ["lineage"]
+    assert nothing.message["shared"] == list(shared(nothing.rung))
     assert nothing.message["counters"]
     programs = len({point.function for point in LINEAGE[nothing.rung]})
     assert nothing.message["serves"] == [[]] * (len(LINEAGE[nothing.rung]) + programs)

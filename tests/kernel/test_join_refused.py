@@ -14,6 +14,8 @@ from tests.needs import require_btf
 
 JOIN = ("--types", "2", "--join")
 
+SHARED = ["lineage", "prevention"]
+
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Collection]:
@@ -25,28 +27,28 @@ def running() -> Iterator[Collection]:
 
 @pytest.mark.parametrize(
     "names",
-    [[], ["lineage", "lineage"], ["pending"], ["lineage", "pending"], [7], [["lineage"]]],
+    [[], ["lineage", "lineage"], ["pending"], ["lineage"], ["lineage", "pending"], [7], [SHARED]],
 )
 def test_other_names(running: Collection, names: Sequence[str]) -> None:
     """If it failed, programs would be compiled with a map that is another one, or none."""
     given = [running.shared[0], *(running.shared[1] for _ in names)]
     message = refused("--rung", "bpf_btf", *JOIN, given=given, shared=names)
     assert message["reason"] == "SHARED_MAPS_UNEXPECTED"
-    assert "expected loss_counters and ['lineage']" in message["detail"]
+    assert "expected loss_counters and ['lineage', 'prevention']" in message["detail"]
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 4])
 def test_other_number_of_descriptors(running: Collection, count: int) -> None:
     """If it failed, a map that was not sent would be taken from whatever else is open."""
     given = [running.shared[0]] * count
-    message = refused("--rung", "bpf_btf", *JOIN, given=given, shared=["lineage"])
+    message = refused("--rung", "bpf_btf", *JOIN, given=given, shared=SHARED)
     assert message["reason"] == "SHARED_MAPS_UNEXPECTED"
     assert f"{count} descriptors" in message["detail"]
 
 
 def test_maps_in_another_order(running: Collection) -> None:
     """If it failed, losses would be counted in the lineage map."""
-    message = refused("--rung", "bpf_btf", *JOIN, given=running.shared[::-1], shared=["lineage"])
+    message = refused("--rung", "bpf_btf", *JOIN, given=running.shared[::-1], shared=SHARED)
     assert message["reason"] == "SHARED_MAP_MISMATCH"
     assert "map loss_counters is Shape(map_type=1" in message["detail"]
 
@@ -54,15 +56,16 @@ def test_maps_in_another_order(running: Collection) -> None:
 def test_what_is_no_map(running: Collection) -> None:
     """If it failed, the verifier's words would be all that anybody learns."""
     with Path(os.devnull).open("rb") as file:
-        given = [running.shared[0], file.fileno()]
-        message = refused("--rung", "bpf_btf", *JOIN, given=given, shared=["lineage"])
+        given = [running.shared[0], file.fileno(), running.shared[2]]
+        message = refused("--rung", "bpf_btf", *JOIN, given=given, shared=SHARED)
     assert message["reason"] == "SHARED_MAP_MISMATCH"
     assert "map lineage is no BPF map" in message["detail"]
 
 
 def test_the_map_of_another_rung(running: Collection) -> None:
     """If it failed, programs of one rung would read entries that are laid out for the other."""
-    message = refused("--rung", "bpf_tracepoint", *JOIN, given=running.shared, shared=["lineage"])
+    given = running.shared[:2]
+    message = refused("--rung", "bpf_tracepoint", *JOIN, given=given, shared=["lineage"])
     assert message["reason"] == "SHARED_MAP_MISMATCH"
     assert "value_size" in message["detail"]
 

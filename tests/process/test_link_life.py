@@ -73,11 +73,12 @@ def test_without_a_cloud_the_local_log_is_written(lonely: ScriptedSupervisor) ->
         "severity": "high",
         "attack_techniques": [],
         "rung": "bpf_btf",
+        "own_activity": False,
         "inputs": {"image": "/bin/sh", "command_line": "sh -c id"},
         "truncated": [],
     }
     lonely.until(lambda: "outbox" in lonely.facts)
-    assert lonely.facts == {"connected": 0, "outbox": 0, "dropped": 0}
+    assert lonely.facts == {"connected": 0, "outbox": 0, "dropped": 0, "own_activity": 0}
 
 
 def test_hostile_names_stay_on_one_ascii_line(lonely: ScriptedSupervisor) -> None:
