@@ -12,12 +12,12 @@ was.
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.rings import Collection
+from agent.supervisor.rings import Collection, Counter
 from content.loss_causes import LossCause, Missing, counts_as_lost, missing
 
 Report = Callable[[Mapping[str, Any]], bool]
@@ -69,9 +69,10 @@ class Ledger:
     _seen: dict[Key, int] = field(default_factory=dict)
     _count: int = 0
     _last_look: int = field(init=False)
+    _last_glance: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._last_look = self.clock()
+        self._last_look = self._last_glance = self.clock()
 
     def add(
         self,
@@ -103,14 +104,23 @@ class Ledger:
         self._flush(now)
 
     def watch(self, collection: Collection) -> None:
-        """Take over what the probes have counted since the last look."""
+        """Take over all that was lost since the last look: exact, and not for every turn."""
         since, self._last_look = self._last_look, self.clock()
-        for counter, count in collection.lost():
+        self._take_over(collection.skipped(), since)
+        self.glance(collection)
+
+    def glance(self, collection: Collection) -> None:
+        """Take over what costs next to nothing to read: all but what the kernel has skipped."""
+        since, self._last_glance = self._last_glance, self.clock()
+        self._take_over(collection.counted(), since)
+        self.report_pending()
+
+    def _take_over(self, counts: Iterable[tuple[Counter, int]], since: int) -> None:
+        for counter, count in counts:
             key = (counter.cause, counter.template_type)
             new = count - self._seen.get(key, 0)
             self._seen[key] = count
             self.add(counter.cause, counter.template_type, new, since)
-        self.report_pending()
 
     def report_pending(self, *, all_of_it: bool = False) -> None:
         """Report losses that found no room so far, or are due by now."""

@@ -100,10 +100,15 @@ class Collection:
         self.awaited -= len(message.descriptors)
 
     def lost(self) -> Iterator[tuple[Counter, int]]:
-        """Every counter with its count since collection began.
+        """Every counter with its count since collection began."""
+        yield from self.skipped()
+        yield from self.counted()
 
-        PROBE_SKIPPED: how often the kernel did not run one of the programs, because it was inside
-        another BPF map operation on that processor: at most so many events are missing.
+    def skipped(self) -> Iterator[tuple[Counter, int]]:
+        """How often the kernel did not run one of the programs, since collection began.
+
+        That is because it was inside another BPF map operation on that processor: at most so many
+        events are missing. Takes some system calls for each program.
         """
         if self.counters_map is None:
             return
@@ -113,6 +118,11 @@ class Collection:
             Counter(LossCause.PROBE_SKIPPED, 0),
             sum(_skipped(fd) or 0 for fd in self._programs or ()),
         )
+
+    def counted(self) -> Iterator[tuple[Counter, int]]:
+        """What the programs themselves have counted since collection began, from shared memory."""
+        if self.counters_map is None:
+            return
         for slot, counter in enumerate(self.counters):
             (count,) = _WORD.unpack_from(self.counters_map, slot * _WORD.size)
             yield counter, int(count)
@@ -143,7 +153,7 @@ class Collection:
 
 def _skipped(descriptor: int) -> int | None:
     """How often the kernel skipped a BPF program; None if this is none, or the kernel old."""
-    # Read for each program twice a second, idle or not: a file object makes five more system calls.
+    # Read for each program: a file object makes five more system calls.
     with contextlib.suppress(OSError):
         opened = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -30,11 +30,12 @@ from agent.supervisor.limits import LIMITS
 from agent.supervisor.link_folder import prepare
 from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
+from agent.supervisor.pace import LossWatch, pause
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
 from agent.supervisor.settings import Settings, boot_id
 from agent.supervisor.signature import TrustedKey
-from agent.supervisor.status import StatusSources, snapshot
+from agent.supervisor.status import StatusSources, reduced, snapshot
 from agent.supervisor.store import Store
 
 Handler = Callable[[], None]
@@ -71,6 +72,7 @@ class Supervisor:
         self.children: dict[int, Child] = {}
         self.reports = Reports()
         self.ledger = Ledger(self.run_id, lambda facts: self.reports.add("loss", facts))
+        self.losses = LossWatch(self.ledger)
         self.linking = Linking(
             self._start_link, self._identity, self._state, self.reports, self.log, _backoff()
         )
@@ -95,14 +97,13 @@ class Supervisor:
         )
         self.control = ControlSocket(settings.control, self.status)
         self._stopping = False
-        self._watched_losses = 0.0
 
     def run(self) -> int:
         """Protect until told to stop; returns the exit status."""
         self._prepare()
         try:
             while not self._stopping:
-                self._turn(LIMITS.tick_seconds)
+                self._turn(self._pause())
         finally:
             self._shut_down()
         return 0
@@ -122,20 +123,23 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """How the sensor is, for people and programs."""
-        return snapshot(
-            StatusSources(
-                settings=self.settings,
-                run=self.run_id,
-                boot_id=self.boot_id,
-                uptime_seconds=time.monotonic() - self.started,
-                flow=self.flow,
-                evaluators=self.evaluators,
-                collecting=self.collecting,
-                linking=self.linking,
-                judging=self.judging,
-                ledger=self.ledger,
-                reports=self.reports,
-            )
+        if self.collecting.collection is not None:
+            self.ledger.watch(self.collecting.collection)
+        return snapshot(self._sources())
+
+    def _sources(self) -> StatusSources:
+        return StatusSources(
+            settings=self.settings,
+            run=self.run_id,
+            boot_id=self.boot_id,
+            uptime_seconds=time.monotonic() - self.started,
+            flow=self.flow,
+            evaluators=self.evaluators,
+            collecting=self.collecting,
+            linking=self.linking,
+            judging=self.judging,
+            ledger=self.ledger,
+            reports=self.reports,
         )
 
     def _prepare(self) -> None:
@@ -164,12 +168,14 @@ class Supervisor:
                 handler()
         self._reconcile()
 
+    def _pause(self) -> float:
+        parts = (self.losses, self.collecting, self.flow, self.evaluators, self.linking)
+        return pause(time.monotonic(), [*parts, *self.children.values()])
+
     def _reconcile(self) -> None:
         now = time.monotonic()
-        if now - self._watched_losses >= LIMITS.losses_seconds:
-            self._watched_losses = now
-            if self.collecting.collection is not None:
-                self.ledger.watch(self.collecting.collection)
+        if self.collecting.collection is not None:
+            self.losses.reconcile(self.collecting.collection, now)
         self.collecting.reconcile()
         if self.flow.accept_due():
             self.judging.history.forget()
@@ -325,15 +331,14 @@ class Supervisor:
         }
 
     def _state(self) -> dict[str, Any]:
-        status = self.status()
         facts = {
             "events_evaluated": self.judging.evaluated,
             "events_lost": self.ledger.events,
             "evaluator_deaths": self.judging.deaths,
-            "reduced_functionality": int(status["reduced_functionality"]),
-            "uptime_ms": status["uptime_ms"],
+            "reduced_functionality": int(bool(reduced(self._sources()))),
+            "uptime_ms": int((time.monotonic() - self.started) * 1000),
         }
-        return {"facts": facts, "active": status["content"]["active"]}
+        return {"facts": facts, "active": active_documents(self.flow.manifest)}
 
     def _protected(self) -> frozenset[int]:
         return frozenset({os.getpid(), os.getppid(), *(c.pid for c in self.children.values())})
