@@ -169,19 +169,22 @@ class EventLoop:
 
     def _send_frame(self, cursor: Cursor, frame: Frame, position: int, rows: int) -> None:
         """Tell of so many events more, up to a position, and of those that no frame spoke of."""
-        evaluated = rows + cursor.untold
         send(
             self.channel,
             "frame",
             payload=frame.payload,
             ring=cursor.template_type.number,
             position=position,
-            evaluated=evaluated,
+            evaluated=rows + cursor.untold,
             detections=frame.detections,
             verdicts=list(frame.verdicts),
             crc32=checksum(frame.payload),
         )
-        self.evaluated += evaluated
+        self._told(cursor, position, rows)
+
+    def _told(self, cursor: Cursor, position: int, rows: int) -> None:
+        """The supervisor has it: what lies before the position is accounted for."""
+        self.evaluated += rows + cursor.untold
         self._last_said = self.clock()
         cursor.untold = 0
         cursor.position = position
@@ -199,9 +202,14 @@ class EventLoop:
             send(self.channel, "heartbeat", facts=facts)
 
     def _tell_untold(self) -> None:
-        for cursor in self.cursors.values():
-            if cursor.untold:
-                self._send_frame(cursor, NOTHING_FOUND, cursor.position, 0)
+        """All in one message: on an idle host, messages are most of what we cost."""
+        waiting = [cursor for cursor in self.cursors.values() if cursor.untold]
+        if not waiting:
+            return
+        rings = [[one.template_type.number, one.position, one.untold] for one in waiting]
+        send(self.channel, "progress", rings=rings)
+        for cursor in waiting:
+            self._told(cursor, cursor.position, 0)
 
     def _finish(self) -> None:
         self._tell_untold()
