@@ -25,7 +25,6 @@ from content.definitions import TemplateType
 from content.interpreter import Engine, Evaluation, InstanceFault
 from probes.ring import Ring
 
-
 NOTHING_FOUND = Frame(0, complete=True, payload=b"", detections=0, verdicts=())
 
 
