@@ -103,7 +103,7 @@ def of_operation(*names: str, negated: bool = False) -> ChannelFile:
 
 
 @pytest.mark.parametrize("negated", [False, True])
-def test_values_of_an_enum_are_supplied_on_the_rung(negated: bool) -> None:
+def test_values_of_an_enum_are_supplied_on_the_rung(*, negated: bool) -> None:
     """12: content would be active and match next to nothing of what it is meant for."""
     for names in (["create"], ["rename", "create"]):
         content = of_operation(*names, negated=negated)
