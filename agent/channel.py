@@ -118,6 +118,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "frame": _kind(
             _E, ring=int, position=int, evaluated=int, detections=int, verdicts=list, crc32=int
         ),
+        # rings: [[ring, position, evaluated]], as frames in which nothing was found would say it.
+        "progress": _kind(_E, rings=list),
         "fault": _kind(_E, hash=str, instance=str, reason=str, detail=str),
         # rows: pairs of an event and an instance that is skipped, on which it might have matched.
         "undecided": _kind(_E, ring=int, rows=int),

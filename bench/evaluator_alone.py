@@ -99,6 +99,8 @@ class EvaluatorAlone:
             if message.kind == "frame":
                 self.evaluated += message["evaluated"]
                 self.detections += message["detections"]
+            elif message.kind == "progress":
+                self.evaluated += sum(evaluated for _, _, evaluated in message["rings"])
         if self.child.closed:
             raise RuntimeError(f"the evaluator ended: {self.child.output(time.monotonic())}")
 

@@ -178,15 +178,23 @@ def _named(rung: Rung, figure: Figure) -> Figure:
 
 
 def _of_rung(collector: Collecting, alone: Alone, *, quick: bool) -> Iterator[Figure]:
-    types = load_definitions().values()
-    supplied = sum(len(kind.supplied_fields(collector.rung)) for kind in types)
-    yield Figure("fields supplied", supplied, "fields")
+    yield from _fields(collector.rung)
     lost = collector.lost()
     yield from _shares(collector)
     # Afterwards nobody reads all rings any more.
     yield Figure("events counted as lost meanwhile", collector.lost() - lost, "events")
     yield from _latency(collector, LATENCIES // (QUICK_DIVISOR if quick else 1))
     yield from _cost(collector, alone, QUICK_ROUNDS if quick else ROUNDS)
+
+
+def _fields(rung: Rung) -> Iterator[Figure]:
+    """How many inputs the rung supplies, in all and of each Template Type."""
+    types = load_definitions().values()
+    supplied = {kind: len(kind.supplied_fields(rung)) for kind in types}
+    arity = sum(kind.arity for kind in types)
+    yield Figure(f"fields supplied, of {arity}", sum(supplied.values()), "fields")
+    for kind, count in supplied.items():
+        yield Figure(f"fields of {kind.name} supplied, of {kind.arity}", count, "fields")
 
 
 def _shares(collector: Collecting) -> Iterator[Figure]:

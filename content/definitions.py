@@ -23,6 +23,7 @@ from content.template_type import (
     Rung,
     SchemaVersion,
     TemplateType,
+    ValueSupply,
 )
 from content.yaml_form import Form
 from content.yaml_reader import MappingNode, Node, Scalar, read_file
@@ -51,6 +52,8 @@ MAX_CAPACITY = 4096
 """Bytes of the longest text; a record must stay small against a ring buffer."""
 
 MAX_NAME_CHARACTERS = 40
+
+_OF_ENUMS = ("values", "value_supply")
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -181,7 +184,7 @@ class _DefinitionForm(Form):
     def _field(self, node: Node, number: int) -> Field | None:
         place = f"fields[{number - 1}]"
         required = ("number", "name", "kind", "rungs", "description")
-        found = self.mapping(node, place, required, ("capacity", "encoding", "values"))
+        found = self.mapping(node, place, required, ("capacity", "encoding", *_OF_ENUMS))
         if found is None:
             return None
         if self.integer(found["number"], f"{place}.number") not in (number, None):
@@ -193,6 +196,7 @@ class _DefinitionForm(Form):
         description = self._prose(found["description"], f"{place}.description")
         if name is None or kind is None or description is None:
             return None
+        values = self._values(node, found, place, kind)
         return Field(
             number=number,
             name=name,
@@ -201,7 +205,8 @@ class _DefinitionForm(Form):
             rungs=rungs,
             capacity=self._capacity(node, found, place, kind),
             arguments=self._arguments(found, place, kind),
-            values=self._values(node, found, place, kind),
+            values=values,
+            value_supply=self._value_supply(found, place, values, rungs),
         )
 
     def _capacity(self, node: Node, found: dict[str, Node], place: str, kind: Kind) -> int:
@@ -244,6 +249,54 @@ class _DefinitionForm(Form):
                 self._invalid(value, f"{place}.{name}", f"{number} again", "each number once")
             values[name] = number
         return MappingProxyType(values)
+
+    def _value_supply(
+        self,
+        found: dict[str, Node],
+        place: str,
+        values: Mapping[str, int],
+        rungs: frozenset[Rung],
+    ) -> Mapping[int, ValueSupply]:
+        """The values that only some of the field's rungs tell."""
+        node, place = found.get("value_supply"), f"{place}.value_supply"
+        if node is None:
+            return MappingProxyType({})
+        if not isinstance(node, MappingNode) or not node.entries:
+            self._invalid(node, place, "no values", "a mapping of values to where they are told")
+            return MappingProxyType({})
+        supplies: dict[int, ValueSupply] = {}
+        for key, entry in node.entries:
+            number = self._value(key, f"{place}.{key.text}", values)
+            supply = self._supply(entry, f"{place}.{key.text}", values, rungs)
+            if number is None or supply is None:
+                continue
+            if supply.otherwise == number:
+                self._invalid(entry, f"{place}.{key.text}", "itself otherwise", "another value")
+            supplies[number] = supply
+        return MappingProxyType(supplies)
+
+    def _supply(
+        self, node: Node, place: str, values: Mapping[str, int], of_field: frozenset[Rung]
+    ) -> ValueSupply | None:
+        found = self.mapping(node, place, ("rungs",), ("otherwise",))
+        if found is None:
+            return None
+        rungs = self._rungs(found["rungs"], f"{place}.rungs")
+        if not rungs < of_field:
+            self._invalid(
+                node, f"{place}.rungs", ", ".join(sorted(rungs)), "some of the field's, and not all"
+            )
+        otherwise = 0
+        if "otherwise" in found:
+            otherwise = self._value(found["otherwise"], f"{place}.otherwise", values) or 0
+        return ValueSupply(rungs, otherwise)
+
+    def _value(self, node: Node, place: str, values: Mapping[str, int]) -> int | None:
+        """The number of a value of the same field, by its name."""
+        name = self.text(node, place)
+        if name is not None and name not in values:
+            self._invalid(node, place, name, f"one of {', '.join(values) or 'no values'}")
+        return values.get(name or "")
 
     def _rungs(self, node: Node, place: str) -> frozenset[Rung]:
         items = self.sequence(node, place)

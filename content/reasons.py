@@ -182,9 +182,10 @@ EXPLANATIONS: Mapping[Reason, Explanation] = MappingProxyType(
             "Check the spelling against docs/template-types.",
         ),
         Reason.FIELD_NOT_SUPPLIED: Explanation(
-            "The field exists, but the rung in use does not fill it in, so that the criterion "
-            "could never match.",
-            "Use another field, or offer the content only to sensors on a rung that supplies it.",
+            "The field, or the value of an enumeration, exists, but the rung in use does not "
+            "supply it, so that the criterion could not match what it is meant for.",
+            "Use another field, name what the rung tells instead beside the value, or offer the "
+            "content only to sensors on a rung that supplies it.",
         ),
         Reason.VERSION_NOT_NEWER: Explanation(
             "The Channel File is not newer than the one that is active.",

@@ -77,10 +77,22 @@ def _field_row(field: Field) -> str:
     meaning = field.description
     if field.values:
         meaning += " One of " + ", ".join(f"`{name}`" for name in field.values) + "."
+        meaning += "".join(_value_note(field, number) for number in field.value_supply)
     kind = str(field.kind)
     if field.kind is Kind.TEXT:
         kind += f", {field.capacity} bytes"
     return f"| {field.number} | `{field.name}` | {kind} | {rungs} | {meaning} |"
+
+
+def _value_note(field: Field, number: int) -> str:
+    """Where a value that only some rungs tell is told, and what stands for it elsewhere."""
+    names = {value: name for name, value in field.values.items()}
+    supply = field.value_supply[number]
+    rungs = ", ".join(f"`{rung}`" for rung in Rung if rung in supply.rungs)
+    note = f" `{names[number]}` is supplied on {rungs} only"
+    if supply.otherwise:
+        note += f"; elsewhere `{names[supply.otherwise]}` is told in its place"
+    return f"{note}."
 
 
 def _operator_row(kind: Kind) -> str:

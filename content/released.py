@@ -99,7 +99,11 @@ def _ledger_problems(releases: Sequence[Release]) -> Iterator[str]:
 def _field_line(field: Field) -> str:
     values = ",".join(f"{name}={number}" for name, number in field.values.items())
     rungs = ",".join(sorted(field.rungs))
+    told = "".join(
+        f" {number} [{','.join(sorted(supply.rungs))}] {supply.otherwise}"
+        for number, supply in sorted(field.value_supply.items())
+    )
     return (
         f"{field.number} {field.name} {field.kind} {field.capacity} {int(field.arguments)} "
-        f"[{values}] [{rungs}]"
+        f"[{values}] [{rungs}]{told}"
     )

@@ -5,7 +5,7 @@ Everything else about one is derived from the `TemplateType` here; nothing is mi
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -54,6 +54,17 @@ class SchemaVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueSupply:
+    """Where one value of an enum is told, if not on every rung that supplies its field.
+
+    rungs: where it is. otherwise: the value that is told in its place on the others, 0 for none.
+    """
+
+    rungs: frozenset[Rung]
+    otherwise: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One input of a Template Type.
 
@@ -61,6 +72,7 @@ class Field:
     arguments: the record holds NUL-separated arguments, which content sees joined by spaces.
     values: names and numbers of an enum, empty for other kinds.
     rungs: where the field is really supplied.
+    value_supply: by number, the values of an enum that only some of these rungs tell.
     """
 
     number: int
@@ -71,6 +83,20 @@ class Field:
     capacity: int = 0
     arguments: bool = False
     values: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    value_supply: Mapping[int, ValueSupply] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False
+    )
+
+    def untold(self, rung: Rung, values: Collection[int]) -> frozenset[int]:
+        """Those values of an enum for which a criterion that names them all waits in vain.
+
+        The rung does not tell them, and what it tells in their place is not named as well.
+        """
+        return frozenset(
+            number
+            for number, supply in self.value_supply.items()
+            if number in values and rung not in supply.rungs and supply.otherwise not in values
+        )
 
 
 @dataclass(frozen=True, slots=True)

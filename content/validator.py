@@ -21,7 +21,8 @@ Instance
     10. it has clauses and each clause criteria, within the limits
 Criterion
     11. its field is one of the supplied inputs, 1 to arity
-    12. the rung in use fills that field in
+    12. the rung in use fills that field in, and tells the values of an enum that are named, or what
+        is told in their place is named as well
     13. the operator is one for the field's kind
     14. it has as many values as its operator takes, within the limits
     15. case_sensitive is set only where case is looked at
@@ -272,6 +273,7 @@ class _Fields:
             self._report(Reason.UNSUPPORTED_OPERATOR, f"{place}.operator", found, allowed)
             return
         self._value_count(criterion, f"{place}.values")
+        self._told_values(field, criterion, f"{place}.values")
         # 15. case_sensitive is set only where case is looked at.
         if criterion.case_sensitive and (
             field.kind is not Kind.TEXT or operator is Operator.EXISTS
@@ -303,6 +305,17 @@ class _Fields:
             self._report(Reason.FIELD_OUT_OF_RANGE, place, number, expected)
             return None
         return self._template_type.field(number) if self._template_type else None
+
+    def _told_values(self, field: Field, criterion: Criterion, place: str) -> None:
+        # 12. The rung in use tells the values of an enum that are named.
+        named = {value: at for at, value in enumerate(criterion.values) if type(value) is int}
+        for number in sorted(field.untold(self._rung, named.keys())):
+            names = {value: name for name, value in field.values.items()}
+            expected = f"a value that is supplied on the rung {self._rung}"
+            if otherwise := field.value_supply[number].otherwise:
+                expected += f", or {names[otherwise]} beside it"
+            found = f"{names[number]} of {field.name}"
+            self._report(Reason.FIELD_NOT_SUPPLIED, f"{place}[{named[number]}]", found, expected)
 
     def _value_count(self, criterion: Criterion, place: str) -> None:
         # 14. It has as many values as its operator takes, within the limits.

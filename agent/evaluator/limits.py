@@ -8,12 +8,19 @@ class EvaluatorLimits:
     """Counts, bytes and seconds; named with their unit."""
 
     batch_records: int = 4096
-    # A busy host is polled often for latency, an idle one rarely for its battery.
+    # A busy host is polled often for latency, an idle one rarely for its battery: a wake-up alone
+    # costs some 50 microseconds of processor time in a virtual machine.
     poll_busy_seconds: float = 0.002
-    poll_idle_seconds: float = 0.020
-    # How many empty polls double the wait from busy to idle.
+    poll_idle_seconds: float = 0.030
+    # What an empty poll multiplies the wait with, on the way from busy to idle.
     poll_growth: float = 1.5
-    heartbeat_seconds: float = 0.2
+    # How far events without a detection have come is told after this long, or so many of them; a
+    # successor evaluates again what was not told. Far less than what the supervisor waits for when
+    # it stops.
+    progress_seconds: float = 0.25
+    progress_records: int = 512
+    # Where there is no progress to tell. Far less than the silence that means death.
+    heartbeat_seconds: float = 0.5
     # Leaves room for the frame's header within a datagram (agent.channel.LIMITS).
     frame_payload_bytes: int = 112 * 1024
     send_timeout_seconds: float = 10.0

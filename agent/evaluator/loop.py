@@ -5,6 +5,9 @@ A frame says up to which position of the ring it speaks; the supervisor keeps th
 successor goes on exactly there. As a datagram is sent whole or not at all, an event is never
 reported twice or left out, whenever this process dies. The ring's own consumer position is only
 moved after the frame was sent, so that the kernel never overwrites what is not accounted for.
+
+Batches in which nothing matched are told together, a few times a second: a successor that looks at
+them again finds nothing again, and on an idle host telling costs more than evaluating.
 """
 
 import select
@@ -22,6 +25,8 @@ from content.definitions import TemplateType
 from content.interpreter import Engine, Evaluation, InstanceFault
 from probes.ring import Ring
 
+NOTHING_FOUND = Frame(0, complete=True, payload=b"", detections=0, verdicts=())
+
 
 @dataclass(slots=True)
 class Cursor:
@@ -31,6 +36,7 @@ class Cursor:
     careful_until: below this position events are evaluated one by one, because a predecessor died
     somewhere there; the attribution record then names the event exactly.
     aside: positions of events that are not evaluated again.
+    untold: events before our place that no frame has spoken of yet; none of them matched.
     """
 
     ring: Ring
@@ -39,6 +45,7 @@ class Cursor:
     position: int = 0
     careful_until: int = 0
     aside: frozenset[int] = frozenset()
+    untold: int = 0
 
     def next_batch(self) -> int:
         """How many records the next batch may hold."""
@@ -69,7 +76,8 @@ class EventLoop:
     evaluated: int = 0
     refused_rows: int = 0
     clock: Callable[[], float] = time.monotonic
-    _last_heartbeat: float = field(default=0.0)
+    _told_progress: float = field(default=0.0)
+    _last_said: float = field(default=0.0)
 
     def run(self, go: Message) -> None:
         """Evaluate until the supervisor says drain or stop, or closes the channel."""
@@ -78,11 +86,14 @@ class EventLoop:
         poller = select.poll()
         poller.register(self.channel, select.POLLIN)
         wait = LIMITS.poll_busy_seconds
+        busy = False
         while True:
-            busy = False
+            was_busy, busy = busy, False
             for cursor in self.cursors.values():
-                busy |= self._step(cursor)
-            self._heartbeat()
+                # An idle sensor does little else than this, for each ring, at each poll.
+                if cursor.ring.producer_position != cursor.position:
+                    busy |= self._step(cursor)
+            self._tell_progress(at_once=was_busy and not busy)
             wait = LIMITS.poll_busy_seconds if busy else wait * LIMITS.poll_growth
             wait = min(wait, LIMITS.poll_idle_seconds)
             if poller.poll(0 if busy else wait * 1000.0):
@@ -107,9 +118,6 @@ class EventLoop:
         """Evaluate one batch of one ring; whether there may be more."""
         if cursor.position in cursor.aside:
             return self._set_aside(cursor)
-        # An idle sensor does little else than this, for each ring, at each poll.
-        if cursor.ring.producer_position == cursor.position:
-            return False
         limit = cursor.next_batch()
         records = cursor.ring.read(cursor.position, limit)
         count = len(records)
@@ -125,6 +133,11 @@ class EventLoop:
 
     def _report(self, cursor: Cursor, records: Records, evaluation: Evaluation) -> None:
         """Send what was found, frame by frame, and commit each frame's position."""
+        self.refused_rows += evaluation.refused_rows
+        if _can_wait(cursor, evaluation):
+            cursor.position += len(records) * cursor.ring.stride
+            cursor.untold += len(records)
+            return
         # Before the position moves on: better counted twice than not at all.
         if undecided := sum(one.rows for one in evaluation.undecided):
             number = cursor.template_type.number
@@ -139,9 +152,8 @@ class EventLoop:
             self._send_frame(cursor, frame, start + upto * stride, upto - done)
             done = upto
         if done < len(records):
-            rest = Frame(len(records) - 1, complete=True, payload=b"", detections=0, verdicts=())
-            self._send_frame(cursor, rest, start + len(records) * stride, len(records) - done)
-        self.refused_rows += evaluation.refused_rows
+            end = start + len(records) * stride
+            self._send_frame(cursor, NOTHING_FOUND, end, len(records) - done)
         self._tell_faults(evaluation.faults)
 
     def _tell_faults(self, faults: Sequence[InstanceFault]) -> None:
@@ -157,37 +169,64 @@ class EventLoop:
 
     def _set_aside(self, cursor: Cursor) -> bool:
         """Step over an event that killed a predecessor; the supervisor has counted it."""
-        step = Frame(0, complete=True, payload=b"", detections=0, verdicts=())
-        self._send_frame(cursor, step, cursor.position + cursor.ring.stride, 0)
+        self._send_frame(cursor, NOTHING_FOUND, cursor.position + cursor.ring.stride, 0)
         return True
 
-    def _send_frame(self, cursor: Cursor, frame: Frame, position: int, evaluated: int) -> None:
+    def _send_frame(self, cursor: Cursor, frame: Frame, position: int, rows: int) -> None:
+        """Tell of so many events more, up to a position, and of those that no frame spoke of."""
         send(
             self.channel,
             "frame",
             payload=frame.payload,
             ring=cursor.template_type.number,
             position=position,
-            evaluated=evaluated,
+            evaluated=rows + cursor.untold,
             detections=frame.detections,
             verdicts=list(frame.verdicts),
             crc32=checksum(frame.payload),
         )
-        self.evaluated += evaluated
+        self._told(cursor, position, rows)
+
+    def _told(self, cursor: Cursor, position: int, rows: int) -> None:
+        """The supervisor has it: what lies before the position is accounted for."""
+        self.evaluated += rows + cursor.untold
+        self._last_said = self.clock()
+        cursor.untold = 0
         cursor.position = position
         _commit(cursor)
 
-    def _heartbeat(self) -> None:
+    def _tell_progress(self, *, at_once: bool) -> None:
+        """What can wait no longer, and that we are alive where there is nothing else to say."""
         now = self.clock()
-        if now - self._last_heartbeat < LIMITS.heartbeat_seconds:
+        if at_once or now - self._told_progress >= LIMITS.progress_seconds:
+            self._told_progress = now
+            self._tell_untold()
+        if now - self._last_said >= LIMITS.heartbeat_seconds:
+            self._last_said = now
+            facts = {"evaluated": self.evaluated, "refused_rows": self.refused_rows}
+            send(self.channel, "heartbeat", facts=facts)
+
+    def _tell_untold(self) -> None:
+        """All in one message: on an idle host, messages are most of what we cost."""
+        waiting = [cursor for cursor in self.cursors.values() if cursor.untold]
+        if not waiting:
             return
-        self._last_heartbeat = now
-        facts = {"evaluated": self.evaluated, "refused_rows": self.refused_rows}
-        send(self.channel, "heartbeat", facts=facts)
+        rings = [[one.template_type.number, one.position, one.untold] for one in waiting]
+        send(self.channel, "progress", rings=rings)
+        for cursor in waiting:
+            self._told(cursor, cursor.position, 0)
 
     def _finish(self) -> None:
+        self._tell_untold()
         positions = {str(number): cursor.position for number, cursor in self.cursors.items()}
         send(self.channel, "drained", positions=positions)
+
+
+def _can_wait(cursor: Cursor, evaluation: Evaluation) -> bool:
+    """Whether a batch is told later: nothing was found in it, and not much waits already."""
+    found = evaluation.matches or evaluation.undecided or evaluation.faults
+    careful = cursor.position < cursor.careful_until
+    return not (found or careful) and cursor.untold < LIMITS.progress_records
 
 
 def _commit(cursor: Cursor) -> None:

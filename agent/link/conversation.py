@@ -229,10 +229,11 @@ class Conversation:
         They are put off by every write, and a process that hangs has a kernel that answers.
         """
         while True:
-            await asyncio.sleep(LIMITS.watch_seconds)
             silence = self._clock() - self._asked if self._asked is not None else 0.0
-            if silence > LIMITS.silence_seconds:
+            if silence >= LIMITS.silence_seconds:
                 raise CloudError("NO_ANSWER", f"nothing was confirmed for {silence:.1f} s")
+            # Whatever is asked meanwhile has at least as long from then on.
+            await asyncio.sleep(LIMITS.silence_seconds - silence)
 
 
 def _request(row: Delivery) -> sensor_service_pb2.SessionRequest:

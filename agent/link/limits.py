@@ -24,8 +24,10 @@ class LinkLimits:
     receipt_seconds: float = 0.5
     # The local detection log: this file and one predecessor.
     log_bytes: int = 32 * 1024 * 1024
-    # The supervisor's channel.
-    heartbeat_seconds: float = 0.5
+    # The supervisor's channel: news of how we are go at most this often, and a sign of life where
+    # there are none.
+    news_seconds: float = 0.5
+    heartbeat_seconds: float = 5.0
     farewell_seconds: float = 0.3
     # A session: what may be on its way without a receipt, and how long a silence means the end.
     window_deliveries: int = 512
@@ -33,7 +35,6 @@ class LinkLimits:
     read_rows: int = 64
     welcome_seconds: float = 5.0
     silence_seconds: float = 5.0
-    watch_seconds: float = 0.5
     response_bytes: int = 4 * 1024 * 1024
     # Reconnecting; a session that lived this long was a good one.
     reconnect_first_seconds: float = 0.2

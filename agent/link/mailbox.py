@@ -49,14 +49,40 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.connected = False
+        self._connected = False
+        self._receipts_awaited = False
         self._lock = threading.Lock()
         self._post = Post()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session with the cloud."""
+        return self._connected
+
+    @connected.setter
+    def connected(self, connected: bool) -> None:
+        if connected is not self._connected:
+            self._connected = connected
+            self.wake()
+
     def post_receipt(self, delivery: int) -> None:
-        """The cloud has everything up to that delivery number. Not worth a wake-up: many follow."""
+        """The cloud has everything up to that delivery number.
+
+        Only the first one is worth a wake-up, until the receipts are stored: many follow.
+        """
         with self._lock:
             self._post.receipt = max(self._post.receipt, delivery)
+            awaited, self._receipts_awaited = self._receipts_awaited, True
+        if not awaited:
+            self.wake()
+
+    def receipts_stored(self) -> None:
+        """What was taken is stored: the next receipt is worth a wake-up again."""
+        with self._lock:
+            self._receipts_awaited = bool(self._post.receipt)
+            more = self._receipts_awaited
+        if more:
+            self.wake()
 
     def post_refused(self, delivery: int) -> None:
         """The cloud calls that delivery invalid."""

@@ -128,7 +128,8 @@ class Link:
         self._intake = Intake(sensor, time.time_ns)
         self._session: Session | None = None
         self._retry_at = 0.0
-        self._next_heartbeat = 0.0
+        self._told_at = 0.0
+        self._told: dict[str, int] = {}
         self._next_receipt = 0.0
 
     def run(self) -> int:
@@ -138,9 +139,9 @@ class Link:
         return self._finish()
 
     def _turn(self) -> None:
-        stuck = self._retry_at > time.monotonic()
-        left = min(self._next_heartbeat, self._retry_at or self._next_heartbeat) - time.monotonic()
-        self._channel.wait(self._mailbox.descriptor, left, reading=not stuck)
+        now = time.monotonic()
+        stuck = self._retry_at > now
+        self._channel.wait(self._mailbox.descriptor, self._due() - now, reading=not stuck)
         if not stuck:
             self._listen()
         self._take_mail()
@@ -148,6 +149,23 @@ class Link:
         self._keep_session()
         self._beat()
         self._channel.flush()
+
+    def _due(self) -> float:
+        """When there is something to do although nobody has sent anything."""
+        news = self._facts() != self._told
+        beat = self._told_at + (LIMITS.news_seconds if news else LIMITS.heartbeat_seconds)
+        if self._retry_at:
+            return min(beat, self._retry_at)
+        return min(beat, self._next_receipt) if self._intake.batch else beat
+
+    def _facts(self) -> dict[str, int]:
+        """How we are, for the supervisor."""
+        return {
+            "connected": int(self._mailbox.connected),
+            "outbox": self._store.waiting,
+            "dropped": self._store.dropped,
+            "own_activity": self._intake.own_activity.detections,
+        }
 
     def _listen(self) -> None:
         heartbeat = self._sensor.heartbeat
@@ -177,6 +195,7 @@ class Link:
                 self._store.commit(self._sensor.identity.run, batch)
                 self._intake.batch = Batch()
                 self._next_receipt = now + LIMITS.receipt_seconds
+                self._mailbox.receipts_stored()
             if self._store.losses_due():
                 self._store.report_losses()
                 more = True
@@ -206,18 +225,13 @@ class Link:
             self._session.wake()
 
     def _beat(self) -> None:
-        now = time.monotonic()
-        if now < self._next_heartbeat:
-            return
-        self._next_heartbeat = now + LIMITS.heartbeat_seconds
-        self._channel.heartbeat(
-            {
-                "connected": int(self._mailbox.connected),
-                "outbox": self._store.waiting,
-                "dropped": self._store.dropped,
-                "own_activity": self._intake.own_activity.detections,
-            }
-        )
+        now, facts = time.monotonic(), self._facts()
+        silence = now - self._told_at
+        if silence >= LIMITS.heartbeat_seconds or (
+            facts != self._told and silence >= LIMITS.news_seconds
+        ):
+            self._told_at, self._told = now, facts
+            self._channel.heartbeat(facts)
 
     def _finish(self) -> int:
         """Store and confirm what is left, hang up, close; in well under a second."""

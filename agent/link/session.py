@@ -139,6 +139,8 @@ class Session:
             return
         finally:
             self._started.set()
+            # Nobody else tells the main thread that this one has ended.
+            self._mailbox.wake()
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ Reading takes what is there. Sending keeps what the supervisor's queue does not 
 and heartbeats as their latest value only, everything else in order.
 """
 
+import math
 import os
 import select
 import socket
@@ -35,7 +36,8 @@ class SupervisorChannel:
         interest = (select.POLLIN if reading else 0) | (select.POLLOUT if self._waiting else 0)
         poll.register(self._socket, interest)
         poll.register(wake, select.POLLIN)
-        events = dict(poll.poll(max(0, int(timeout_seconds * 1000))))
+        # Rounded up: rounded down, the last millisecond would be spent asking again and again.
+        events = dict(poll.poll(max(0, math.ceil(timeout_seconds * 1000))))
         gone = select.POLLHUP | select.POLLERR
         if not reading and events.get(self._socket.fileno(), 0) & gone:
             self.closed = True

@@ -6,6 +6,7 @@ reaches a stranger that got the same pid.
 """
 
 import fcntl
+import math
 import os
 import select
 import signal
@@ -98,6 +99,10 @@ class Child:
                     os.close(descriptor)
                 raise ProtocolViolationError(f"{message.kind} with descriptors")
             yield message
+
+    def due(self, _now: float) -> float:
+        """When it has lingered for too long; never, while its channel is open."""
+        return self._closed_at + LIMITS.stop_seconds if self.closed else math.inf
 
     def lingering(self, now: float) -> bool:
         """Whether it has closed its channel a while ago and has not ended."""

@@ -7,6 +7,7 @@ refused, and in whose words, is kept for the status and for the cloud. The ledge
 stretch in which nothing was collected, the one from boot to our start included.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,14 @@ class Collecting:
             self.child = self.start(self.rungs[self._level])
         except OSError:
             self._not_before = now + self.backoff.next_delay()
+
+    def due(self, now: float) -> float:
+        """When the next step is due if nobody says anything; now, while something is under way."""
+        if self.collection is None or self._blind_since is not None:
+            return now
+        if self.collection.rung.startswith("bpf"):
+            return now if self.child is not None else math.inf
+        return self._heard + LIMITS.collector_silence_seconds if self.child is not None else now
 
     def attached(self, child: Child, message: Message) -> None:
         """First message of a collector that has succeeded; more descriptors may follow."""

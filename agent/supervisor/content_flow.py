@@ -6,6 +6,7 @@ the new set takes over, and goes back to last known good when a set kills its ev
 outcomes are said to the link, with reasons.
 """
 
+import math
 import re
 import time
 from collections import deque
@@ -198,6 +199,17 @@ class ContentFlow:
         else:
             self.degraded = True
             self._whole_again_at = self.clock() + LIMITS.degraded_seconds
+
+    def due(self, now: float) -> float:
+        """When time alone makes the next step due; now, while a file waits or is on trial."""
+        if self.waiting or self.on_trial is not None:
+            return now
+        moments = list(self._accept_at.values())
+        if self.degraded:
+            moments.append(self._whole_again_at)
+        if self.uncommitted:
+            moments.append(self._commit_again_at)
+        return min(moments, default=math.inf)
 
     def recover_due(self) -> bool:
         """Try the content again that was switched off a while ago; whether it is tried."""

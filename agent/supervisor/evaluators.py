@@ -102,6 +102,20 @@ class Evaluators:
         if missing is not None and now >= self._not_before:
             self.start(missing, None)
 
+    def due(self, now: float) -> float:
+        """When the next step is due if nobody says anything; now, while something is under way."""
+        worker = self.worker
+        rings = self.collection.rings if self.collection else {}
+        if worker is None or worker.stage is not Stage.RUNNING:
+            return now
+        if not _works_on(worker, self.wanted, rings) or worker.prevents != self.prevents:
+            return now
+        if any(one.finished or one.cause or one.stage is Stage.LOADING for one in self.members):
+            return now
+        if not all(self._standing_by(files) for files in self._sets()):
+            return now
+        return worker.heard + LIMITS.heartbeat_seconds
+
     def start(
         self, files: FileSet, candidate: LoadedFile | None, active_version: int = 0
     ) -> Evaluator | None:

@@ -13,6 +13,7 @@ A join that fails changes nothing: what was handed over is closed, and the type 
 later (agent.supervisor.needs). The ledger is told for how long a type was not collected.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,17 @@ class Joining:
         wanted = self.needs.to_join({*collection.rings}, now)
         if child is None and wanted:
             self._join(collection, wanted, now)
+
+    def due(self, now: float) -> float:
+        """When the next step is due if nobody says anything; now, while something is under way."""
+        collection = self._collection
+        if collection is None or not collection.in_kernel:
+            return math.inf
+        if self.leaving or collection.retired:
+            return now
+        if self.child is not None:
+            return self.child.started + LIMITS.collector_seconds
+        return self.needs.due(collection.rings, now)
 
     def message(self, message: Message) -> None:
         """One message of a joining collector; ProtocolViolationError if it may not say that."""

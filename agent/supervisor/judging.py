@@ -71,6 +71,7 @@ class Judging:
             "ready": ((Stage.LOADING,), self._ready),
             "rejected": ((Stage.LOADING,), self._rejected),
             "frame": ((Stage.RUNNING, Stage.DRAINING), self._frame),
+            "progress": ((Stage.RUNNING, Stage.DRAINING), self._progress),
             "fault": ((Stage.RUNNING, Stage.DRAINING), self._fault),
             "undecided": ((Stage.RUNNING, Stage.DRAINING), self._undecided),
             "drained": ((Stage.DRAINING,), self._drained),
@@ -147,21 +148,11 @@ class Judging:
 
     def _frame(self, one: Evaluator, message: Message) -> None:
         ring = _ring(one, message["ring"])
-        position, evaluated = message["position"], message["evaluated"]
-        if position < ring.position or position > ring.produced() or position % ring.stride:
-            raise ProtocolViolationError(f"position {position} of ring {ring.template_type}")
-        if not 0 <= evaluated <= (position - ring.position) // ring.stride:
-            raise ProtocolViolationError(f"{evaluated} events up to position {position}")
         if not 0 <= message["detections"] <= len(message.payload):
             raise ProtocolViolationError(f"{message['detections']!r:.20} detections in a frame")
         if message["crc32"] != checksum(message.payload):
             raise ProtocolViolationError("checksum of a frame")
-        # Who goes further than it has evaluated leaves events out; those set aside are counted.
-        passed = (position - ring.position) // ring.stride
-        aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
-        self.ledger.add(LossCause.NOT_EVALUATED, ring.template_type, passed - evaluated - aside)
-        ring.position = position
-        self.evaluated += evaluated
+        self._advance(ring, message["position"], message["evaluated"])
         if message.payload:
             count = message["detections"]
             self.detections += count
@@ -169,6 +160,26 @@ class Judging:
                 self.ledger.add(LossCause.REPORTS_FULL, ring.template_type, count)
         for verdict in message["verdicts"]:
             self._verdict(one, verdict)
+
+    def _progress(self, one: Evaluator, message: Message) -> None:
+        for entry in message["rings"]:
+            if not isinstance(entry, list) or [type(value) for value in entry] != [int] * 3:
+                raise ProtocolViolationError("progress that is not a ring, a position and a count")
+            number, position, evaluated = entry
+            self._advance(_ring(one, number), position, evaluated)
+
+    def _advance(self, ring: RingFacts, position: int, evaluated: int) -> None:
+        """So many events more of a ring are evaluated, up to a position."""
+        if position < ring.position or position > ring.produced() or position % ring.stride:
+            raise ProtocolViolationError(f"position {position} of ring {ring.template_type}")
+        if not 0 <= evaluated <= (position - ring.position) // ring.stride:
+            raise ProtocolViolationError(f"{evaluated} events up to position {position}")
+        # Who goes further than it has evaluated leaves events out; those set aside are counted.
+        passed = (position - ring.position) // ring.stride
+        aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
+        self.ledger.add(LossCause.NOT_EVALUATED, ring.template_type, passed - evaluated - aside)
+        ring.position = position
+        self.evaluated += evaluated
 
     def _verdict(self, one: Evaluator, verdict: Any) -> None:
         try:

@@ -12,13 +12,14 @@ was.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.supervisor.flooding import Flooding, documents, most_refused
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import Collection
+from agent.supervisor.rings import Counter as ProbeCounter
 from content.flooders import Flooder
 from content.loss_causes import LossCause, Missing, counts_as_lost, missing
 
@@ -74,9 +75,10 @@ class Ledger:
     _flooding: Flooding = field(default_factory=Flooding)
     _count: int = 0
     _last_look: int = field(init=False)
+    _last_glance: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._last_look = self.clock()
+        self._last_look = self._last_glance = self.clock()
 
     def add(
         self,
@@ -110,16 +112,25 @@ class Ledger:
         self._flush(now)
 
     def watch(self, collection: Collection) -> None:
-        """Take over what the probes have counted since the last look."""
+        """Take over all that was lost since the last look: exact, and not for every turn."""
         since, self._last_look = self._last_look, self.clock()
-        lost = list(collection.lost())
+        self._take_over(collection.skipped(), since)
+        self.glance(collection)
+
+    def glance(self, collection: Collection) -> None:
+        """Take over what costs next to nothing to read: all but what the kernel has skipped."""
+        since, self._last_glance = self._last_glance, self.clock()
+        counted = list(collection.counted())
         self._flooding.look(collection.refused())
-        for counter, count in lost:
+        self._take_over(counted, since)
+        self.report_pending()
+
+    def _take_over(self, counts: Iterable[tuple[ProbeCounter, int]], since: int) -> None:
+        for counter, count in counts:
             key = (counter.cause, counter.template_type)
             new = count - self._seen.get(key, 0)
             self._seen[key] = count
             self.add(counter.cause, counter.template_type, new, since)
-        self.report_pending()
 
     def report_pending(self, *, all_of_it: bool = False) -> None:
         """Report losses that found no room so far, or are due by now."""

@@ -57,11 +57,17 @@ class SupervisorLimits:
     first_channel_descriptor: int = 768
     # How often a message channel is read before others get their turn.
     messages_per_turn: int = 256
+    # How often the next step is tried while something is under way; else we sleep until it is due.
     tick_seconds: float = 0.1
     # After this long the service manager is told that we are ready, whether we protect or not.
     ready_seconds: float = 30.0
+    # The link is told of a change that matters after this long at the soonest, and of the rest
+    # after that long.
     state_seconds: float = 1.0
-    losses_seconds: float = 0.5
+    state_idle_seconds: float = 5.0
+    losses_seconds: float = 1.0
+    # What the kernel has skipped is read program by program, in some ten microseconds each.
+    skipped_seconds: float = 10.0
     # How long losses that are less than an event are gathered before they are reported.
     small_losses_seconds: float = 30.0
     # Loss records that the status shows.

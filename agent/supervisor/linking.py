@@ -27,12 +27,15 @@ from agent.supervisor.reports import Report, Reports
 KEPT_OUTCOMES = 1000
 KEPT_PROBLEMS = 50
 
+ALWAYS_CHANGING = ("events_evaluated", "uptime_ms")
+"""Facts of the state that no message is worth for their own sake."""
+
 
 @dataclass(slots=True)
 class Linking:
     """The link's process and what it is told.
 
-    identity: the fields of the first message; state: facts and active files, told each second.
+    identity: the fields of the first message; state: facts and active files.
     """
 
     start: Callable[[], Child]
@@ -48,6 +51,7 @@ class Linking:
     _heard: float = 0.0
     _not_before: float = 0.0
     _told_state: float = 0.0
+    _told: Mapping[str, Any] = field(default_factory=dict)
     _introduced: bool = False
     _told_own: int = 0
     _outcomes: OrderedDict[str, Mapping[str, Any]] = field(default_factory=OrderedDict)
@@ -80,10 +84,27 @@ class Linking:
             return
         if now - self._heard > LIMITS.load_seconds:
             self.child.kill()
-        if now - self._told_state >= LIMITS.state_seconds and self._introduced:
-            self._told_state = now
-            self.child.send("state", **self.state())
+        if self._introduced:
+            self._tell_state(self.child, now)
         self.flush()
+
+    def due(self, now: float) -> float:
+        """When the next step is due if nobody says anything; now, while something is under way."""
+        if self.child is None or not self._introduced or self._untold or self.reports.unsent:
+            return now
+        silence = self._heard + LIMITS.load_seconds
+        return min(self._told_state + LIMITS.state_idle_seconds, silence)
+
+    def _tell_state(self, child: Child, now: float) -> None:
+        """A change that matters soon, and everything else once in a while."""
+        age = now - self._told_state
+        if age < LIMITS.state_seconds:
+            return
+        state = self.state()
+        matters = {**state, "facts": {**state["facts"], **dict.fromkeys(ALWAYS_CHANGING)}}
+        if age >= LIMITS.state_idle_seconds or matters != self._told:
+            self._told_state, self._told = now, matters
+            child.send("state", **state)
 
     def _start(self, now: float) -> bool:
         try:

@@ -11,6 +11,7 @@
 Nothing that is asked here is ever a reason to disturb what is collected already.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -120,6 +121,16 @@ class Needs:
             for number, trouble in self.trouble.items()
             if trouble.given_up and trouble.reason != NOT_SUPPLIED and number in self.why
         }
+
+    def due(self, collected: Collection[int], now: float) -> float:
+        """When time alone makes something join or leave; infinity if it never does."""
+        missing = [number for number in self.why if number not in collected]
+        fresh = [
+            self._since[number] + self.settle for number in missing if not self.trouble.get(number)
+        ]
+        again = [self.trouble[number].again_at for number in missing if number in self.trouble]
+        leaving = [since + self.grace for since in self._idle_since.values()]
+        return max(now, min([*fresh, *again, *leaving], default=math.inf))
 
     def undecided(self, number: int, collected: Collection[int]) -> bool:
         """Whether it is neither collected nor known to be not to be had."""

@@ -74,6 +74,11 @@ class Reports:
             self._sent = report.number
 
     @property
+    def unsent(self) -> bool:
+        """Whether there are reports that the link was not sent."""
+        return self._sent < self.last
+
+    @property
     def waiting(self) -> int:
         """Reports that the link has not confirmed."""
         return len(self._waiting)

@@ -191,10 +191,15 @@ class Collection:
         return left
 
     def lost(self) -> Iterator[tuple[Counter, int]]:
-        """Every counter with its count since collection began.
+        """Every counter with its count since collection began."""
+        yield from self.skipped()
+        yield from self.counted()
 
-        PROBE_SKIPPED: how often the kernel did not run one of the programs, because it was inside
-        another BPF map operation on that processor: at most so many events are missing.
+    def skipped(self) -> Iterator[tuple[Counter, int]]:
+        """How often the kernel did not run one of the programs, since collection began.
+
+        That is because it was inside another BPF map operation on that processor: at most so many
+        events are missing. Takes some system calls for each program.
         """
         if self.counters_map is None:
             return
@@ -203,6 +208,11 @@ class Collection:
             self._programs = [fd for fd in descriptors if _skipped(fd) is not None]
         skipped = sum(_skipped(fd) or 0 for fd in self._programs or ())
         yield Counter(LossCause.PROBE_SKIPPED, 0), self._skipped_before + skipped
+
+    def counted(self) -> Iterator[tuple[Counter, int]]:
+        """What the programs themselves have counted since collection began, from shared memory."""
+        if self.counters_map is None:
+            return
         for slot, counter in enumerate(self.counters):
             (count,) = WORD.unpack_from(self.counters_map, slot * WORD.size)
             yield counter, int(count)
@@ -244,7 +254,7 @@ class Collection:
 
 def _skipped(descriptor: int) -> int | None:
     """How often the kernel skipped a BPF program; None if this is none, or the kernel old."""
-    # Read for each program twice a second, idle or not: a file object makes five more system calls.
+    # Read for each program: a file object makes five more system calls.
     with contextlib.suppress(OSError):
         opened = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -7,6 +7,7 @@ that waits for its sensor for ever is an outage too. Without a service manager t
 """
 
 import contextlib
+import math
 import os
 import socket
 import time
@@ -57,6 +58,15 @@ class ServiceManager:
             lines.append("WATCHDOG=1")
         if lines:
             self._say(*lines)
+
+    def due(self, _now: float) -> float:
+        """When something must be said although nothing has changed."""
+        moments = []
+        if self.address and not self.ready:
+            moments.append(self._started + LIMITS.ready_seconds)
+        if self.address and self.watchdog_seconds is not None:
+            moments.append(self._next_sign)
+        return min(moments, default=math.inf)
 
     def stopping(self) -> None:
         """Say that we were told to stop."""

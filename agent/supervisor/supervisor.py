@@ -35,6 +35,7 @@ from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
 from agent.supervisor.needs import Needs
 from agent.supervisor.own_processes import OwnProcesses
+from agent.supervisor.pace import LossWatch, pause
 from agent.supervisor.prevention import Policy, Prevention
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
@@ -81,6 +82,7 @@ class Supervisor:
         self.ledger = Ledger(self.run_id, self._report_loss)
         self.own = OwnProcesses()
         self.own.add(os.getpid())
+        self.losses = LossWatch(self.ledger)
         self.linking = Linking(
             self._start_link,
             self._identity,
@@ -124,14 +126,13 @@ class Supervisor:
         forget()
         self.commands = CommandSocket(settings.control, self._obey)
         self._stopping = False
-        self._watched_losses = 0.0
 
     def run(self) -> int:
         """Protect until told to stop; returns the exit status."""
         self._prepare()
         try:
             while not self._stopping:
-                self._turn(LIMITS.tick_seconds)
+                self._turn(self._pause())
         finally:
             self._shut_down()
         return 0
@@ -152,6 +153,8 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """How the sensor is, for people and programs."""
+        if self.collecting.collection is not None:
+            self.ledger.watch(self.collecting.collection)
         return snapshot(self._sources())
 
     def _sources(self) -> StatusSources:
@@ -199,12 +202,22 @@ class Supervisor:
                 handler()
         self._reconcile()
 
+    def _pause(self) -> float:
+        parts = (
+            self.losses,
+            self.collecting,
+            self.joining,
+            self.flow,
+            self.evaluators,
+            self.linking,
+            self.manager,
+        )
+        return pause(time.monotonic(), [*parts, *self.children.values()])
+
     def _reconcile(self) -> None:
         now = time.monotonic()
-        if now - self._watched_losses >= LIMITS.losses_seconds:
-            self._watched_losses = now
-            if self.collecting.collection is not None:
-                self.ledger.watch(self.collecting.collection)
+        if self.collecting.collection is not None:
+            self.losses.reconcile(self.collecting.collection, now)
         self._collect_what_is_needed(now)
         if self.flow.accept_due():
             self.judging.history.forget()
@@ -410,17 +423,16 @@ class Supervisor:
         }
 
     def _state(self) -> dict[str, Any]:
-        status = self.status()
         facts = {
             "events_evaluated": self.judging.evaluated,
             "events_lost": self.ledger.events,
             "evaluator_deaths": self.judging.deaths,
-            "reduced_functionality": int(status["reduced_functionality"]),
-            "uptime_ms": status["uptime_ms"],
+            "reduced_functionality": int(bool(reduced(self._sources()))),
+            "uptime_ms": int((time.monotonic() - self.started) * 1000),
             "prevention_off": int(self.prevention.policy is Policy.OFF),
             "programs_stopped": self._stopped(),
         }
-        return {"facts": facts, "active": status["content"]["active"]}
+        return {"facts": facts, "active": active_documents(self.flow.manifest)}
 
     def _stopped(self) -> int:
         return self.prevention.stopped + self.judging.verdicts[Outcome.STOPPED]

@@ -1,14 +1,16 @@
 """What the evaluator tells of a batch beside its detections."""
 
 import socket
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from agent.channel import Message, Sender, receive, send
+from agent.evaluator.limits import LIMITS
 from agent.evaluator.loop import Cursor, EventLoop
-from content.interpreter import Evaluation, InstanceFault, Undecided
+from content.interpreter import Engine, Evaluation, InstanceFault, Undecided
 from content.reasons import Reason
 from content.record import Records
 from content.template_type import TemplateType
@@ -30,32 +32,93 @@ class SkippingEngine:
         return Evaluation([], [fault], 0, [Undecided(FILE, one, 2), Undecided(FILE, two, 3)])
 
 
+def looped(
+    ours: socket.socket,
+    engine: Engine,
+    commit: Callable[[int], None],
+    clock: Callable[[], float],
+) -> tuple[EventLoop, Cursor]:
+    """A loop over one ring, in which there are always three records more."""
+    ring: Any = SimpleNamespace(
+        stride=STRIDE,
+        consumer_position=0,
+        producer_position=len(BATCH) * STRIDE,
+        commit=commit,
+        read=lambda *_: BATCH,
+    )
+    cursor = Cursor(ring, EVERY_KIND, "epoch")
+    attribution: Any = SimpleNamespace(batch=lambda *_: None, phase=lambda _: None)
+    number = EVERY_KIND.number
+    hashes = {number: "ab" * 32}
+    cursors = {number: cursor}
+    return EventLoop(ours, engine, attribution, cursors, hashes, clock=clock), cursor
+
+
 def said() -> list[Message]:
     """All that a loop says of one batch of three records."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        ring: Any = SimpleNamespace(
-            stride=STRIDE,
-            consumer_position=0,
-            producer_position=len(BATCH) * STRIDE,
-            commit=lambda _: None,
-            read=lambda *_: BATCH,
-        )
-        cursor = Cursor(ring, EVERY_KIND, "epoch")
-        attribution: Any = SimpleNamespace(batch=lambda *_: None, phase=lambda _: None)
-        loop = EventLoop(
-            ours,
-            SkippingEngine(),
-            attribution,
-            {EVERY_KIND.number: cursor},
-            {EVERY_KIND.number: "ab" * 32},
-        )
+        loop, cursor = looped(ours, SkippingEngine(), lambda _: None, lambda: 0.0)
         loop._step(cursor)
         ours.shutdown(socket.SHUT_WR)
         messages: list[Message] = []
         while (message := receive(theirs, Sender.EVALUATOR)) is not None:
             messages.append(message)
         return messages
+
+
+class Bored:
+    """Finds nothing in any batch."""
+
+    def evaluate(self, _template_type: TemplateType, _records: Records) -> Evaluation:
+        """Nothing."""
+        return Evaluation([], [], 0, [])
+
+
+def test_what_matched_nothing_is_told_together_and_before_it_ends() -> None:
+    """An idle host would send a message for each event, or a successor count events twice."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.setblocking(False)
+    committed: list[int] = []
+    now = 1000.0
+    with ours, theirs:
+        loop, cursor = looped(ours, Bored(), committed.append, lambda: now)
+        loop._tell_progress(at_once=False)
+        assert heard(theirs).kind == "heartbeat"
+        for _ in range(2):
+            loop._step(cursor)
+        loop._tell_progress(at_once=False)
+        assert (cursor.position, committed) == (2 * len(BATCH) * STRIDE, [])
+        now += LIMITS.progress_seconds
+        loop._tell_progress(at_once=False)
+        told = heard(theirs)
+        assert told.kind == "progress"
+        assert told["rings"] == [[EVERY_KIND.number, cursor.position, 2 * len(BATCH)]]
+        assert committed == [cursor.position]
+        loop._step(cursor)
+        loop._finish()
+        assert [heard(theirs).kind for _ in range(2)] == ["progress", "drained"]
+        with pytest.raises(BlockingIOError):
+            heard(theirs)
+
+
+def test_much_that_matched_nothing_is_told_at_once() -> None:
+    """After a death, a successor would have all that to do again."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        loop, cursor = looped(ours, Bored(), lambda _: None, lambda: 0.0)
+        cursor.untold = LIMITS.progress_records
+        loop._step(cursor)
+        told = heard(theirs)
+        assert (told.kind, told["evaluated"]) == ("frame", LIMITS.progress_records + len(BATCH))
+        assert cursor.untold == 0
+
+
+def heard(sock: socket.socket) -> Message:
+    """What the evaluator said next."""
+    message = receive(sock, Sender.EVALUATOR)
+    assert message is not None
+    return message
 
 
 def test_what_was_not_decided_is_told_before_the_position_moves_on() -> None:

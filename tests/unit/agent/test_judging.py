@@ -73,6 +73,42 @@ def test_frame_may_move_nothing_or_everything(court: Court) -> None:
     assert court.judging.evaluated == PRODUCED
 
 
+def test_progress_counts_as_frames_without_detections_do(court: Court) -> None:
+    """A successor would evaluate again what was told, or events be left out uncounted."""
+    one = court.worker()
+    court.says(one, "progress", rings=[[1, 10 * STRIDE, 10]])
+    court.says(one, "progress", rings=[[1, 15 * STRIDE, 4], [1, PRODUCED * STRIDE, PRODUCED - 15]])
+    assert court.theatre.rings.rings[1].position == PRODUCED * STRIDE
+    assert court.judging.evaluated == PRODUCED - 1
+    assert court.judging.ledger.totals == {("NOT_EVALUATED", 1): 1}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        1,
+        [],
+        [1, 10 * STRIDE],
+        [1, 10 * STRIDE, 10, 0],
+        [1, 10 * STRIDE, True],
+        ["1", 10 * STRIDE, 10],
+        [1, 10 * STRIDE, 10.0],
+        [9, 10 * STRIDE, 10],
+        [1, (PRODUCED + 1) * STRIDE, 1],
+        [1, 10 * STRIDE + 1, 1],
+        [1, -STRIDE, 0],
+        [1, 10 * STRIDE, 11],
+        [1, 10 * STRIDE, -1],
+    ],
+)
+def test_impossible_progress_breaks_the_protocol(court: Court, entry: object) -> None:
+    """A broken evaluator could skip events uncounted, or end the supervisor."""
+    one = court.worker()
+    with pytest.raises(ProtocolViolationError):
+        court.says(one, "progress", rings=[entry])
+    assert court.judging.evaluated == 0
+
+
 def test_events_that_were_stepped_over_are_counted(court: Court) -> None:
     """A broken evaluator could leave events out, and nobody would know."""
     one = court.worker()
@@ -110,7 +146,9 @@ def test_position_never_goes_back(court: Court) -> None:
         court.frame(one, position=9 * STRIDE, evaluated=0)
 
 
-@pytest.mark.parametrize("kind", ["frame", "fault", "undecided", "heartbeat", "drained"])
+@pytest.mark.parametrize(
+    "kind", ["frame", "progress", "fault", "undecided", "heartbeat", "drained"]
+)
 def test_loading_evaluator_may_not_say_what_a_worker_says(court: Court, kind: str) -> None:
     """Content on trial could move positions, and events be lost."""
     one = court.candidate()

@@ -50,6 +50,34 @@ def load(folder: Path, text: str, name: str = "sample") -> TemplateType:
     return next(iter(load_definitions(folder).values()))
 
 
+def test_values_that_only_some_rungs_tell(tmp_path: Path) -> None:
+    """Content that a rung can't serve would be accepted there, or be refused everywhere."""
+    told = "    rungs: [bpf_btf, psutil]\n    value_supply: {%s}\n    description: What."
+    text = GOOD.replace("    rungs: [bpf_btf]\n    description: What.", told, 1)
+    field = load(tmp_path, text % "close: {rungs: [psutil], otherwise: open}").field(1)
+    assert field.untold(Rung.PSUTIL, {2}) == frozenset()
+    assert field.untold(Rung.BPF_BTF, {2}) == {2}
+    assert field.untold(Rung.BPF_BTF, {1, 2}) == frozenset()
+    alone = load(tmp_path, text % "close: {rungs: [psutil]}").field(1)
+    assert alone.untold(Rung.BPF_BTF, {1, 2}) == {2}
+    for wrong in (
+        "",
+        "shut: {rungs: [psutil]}",
+        "close: {rungs: [psutil, bpf_btf]}",
+        "close: {rungs: [process_connector]}",
+        "close: {rungs: []}",
+        "close: {otherwise: open}",
+        "close: {rungs: [psutil], otherwise: close}",
+        "close: {rungs: [psutil], otherwise: shut}",
+        "close: psutil",
+    ):
+        assert refusal(tmp_path, text % wrong), wrong
+    of_text = GOOD.replace(
+        "    encoding: arguments\n", "    value_supply: {open: {rungs: [psutil]}}\n"
+    )
+    assert refusal(tmp_path, of_text)
+
+
 def refusal(folder: Path, text: str) -> list[Problem]:
     """The problems for which a Definition of this text is refused."""
     with pytest.raises(DefinitionError) as refused:

@@ -6,7 +6,7 @@ import pytest
 
 from content.definitions import FOLDER, load_definitions
 from content.released import digest, disagreements, line, parse
-from content.template_type import Kind, SchemaVersion, TemplateType
+from content.template_type import Kind, SchemaVersion, TemplateType, ValueSupply
 
 TYPES = load_definitions()
 LEDGER = (FOLDER / "released.txt").read_text(encoding="ascii")
@@ -31,6 +31,8 @@ def test_shipped_definitions_are_as_released() -> None:
         {"rungs": frozenset()},
         {"capacity": 8},
         {"values": {"x": 1}},
+        {"value_supply": {1: ValueSupply(frozenset())}},
+        {"value_supply": {1: ValueSupply(frozenset(), otherwise=2)}},
     ],
 )
 def test_each_change_needs_a_version(change: dict[str, object]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from content.channel_file import (
     AddressPrefix,
+    ChannelFile,
     Operator,
     Sample,
     Signed,
@@ -18,6 +19,7 @@ from content.reasons import Reason
 from content.supply import Supply
 from content.validator import validate
 from tests.unit.content.examples import (
+    BY_NAME,
     COMMAND_LINE,
     FULL_SUPPLY,
     IMAGE,
@@ -37,6 +39,7 @@ from tests.unit.content.examples import (
     with_instance,
 )
 
+FILE = BY_NAME["file"]
 ENUM, ADDRESS, SIGNED = 1, 3, 7  # fields of network
 IPV4 = AddressPrefix(b"\x0a\0\0\1", 32)
 
@@ -88,6 +91,34 @@ def test_the_first_and_the_last_field_may_be_missing_on_a_rung(missing: int) -> 
     supply = Supply(Rung.PSUTIL, {PROCESS.number: without})
     content = with_criterion(missing, Operator.EXISTS)
     assert reasons(validate(content, supply, TYPES)) == [Reason.FIELD_NOT_SUPPLIED]
+
+
+def of_operation(*names: str, negated: bool = False) -> ChannelFile:
+    """Content for Template Type file with one criterion on what was done."""
+    operation = FILE.field(1)
+    values = [operation.values[name] for name in names]
+    return with_criterion(
+        operation.number, Operator.EQUALS, *values, template_type=FILE, negated=negated
+    )
+
+
+@pytest.mark.parametrize("negated", [False, True])
+def test_values_of_an_enum_are_supplied_on_the_rung(*, negated: bool) -> None:
+    """12: content would be active and match next to nothing of what it is meant for."""
+    for names in (["create"], ["rename", "create"]):
+        content = of_operation(*names, negated=negated)
+        assert problems_of(content) == []
+        (problem,) = problems_of(content, Rung.BPF_TRACEPOINT)
+        assert problem.reason == Reason.FIELD_NOT_SUPPLIED
+        assert problem.place.endswith(f".values[{len(names) - 1}]")
+        assert problem.found == "create of operation"
+        assert "bpf_tracepoint, or open_write beside it" in problem.expected
+
+
+def test_a_value_is_served_by_what_is_told_in_its_place() -> None:
+    """12: content that misses nothing would be refused."""
+    for names in (["create", "open_write"], ["open_write"], ["rename"]):
+        assert problems_of(of_operation(*names), Rung.BPF_TRACEPOINT) == []
 
 
 ALLOWED = {

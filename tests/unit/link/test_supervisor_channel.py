@@ -1,6 +1,7 @@
 """The link's end of the channel: never waits, keeps what matters, hears a dying supervisor out."""
 
 import os
+import select
 import socket
 from collections.abc import Iterator
 
@@ -121,6 +122,31 @@ def test_waiting_ends_with_mail(ends: tuple[socket.socket, SupervisorChannel]) -
     post = mailbox.take()
     assert (post.receipt, post.refused) == (5, [9])
     assert mailbox.take().receipt == 0
+    os.close(mailbox.descriptor)
+
+
+def test_only_news_is_worth_a_wake_up() -> None:
+    """The main thread is woken for each of a thousand receipts, or never for the last one."""
+    mailbox = Mailbox()
+
+    def woken() -> bool:
+        return bool(select.select([mailbox.descriptor], [], [], 0)[0])
+
+    mailbox.post_receipt(5)
+    assert woken()
+    mailbox.take()
+    mailbox.post_receipt(6)
+    assert not woken()
+    mailbox.receipts_stored()  # Only 5 was: 6 came in between.
+    assert woken()
+    assert mailbox.take().receipt == 6
+    mailbox.receipts_stored()
+    assert not woken()
+    mailbox.connected = True
+    assert woken()
+    mailbox.take()
+    mailbox.connected = True
+    assert not woken()
     os.close(mailbox.descriptor)
 
 

@@ -6,11 +6,13 @@ EVERYWHERE = frozenset(Rung)
 BPF_ONLY = frozenset({Rung.BPF_BTF})
 
 
-def field(number: int, name: str, kind: Kind, capacity: int = 0, **other: bool) -> Field:
+def field(
+    number: int, name: str, kind: Kind, capacity: int = 0, *, arguments: bool = False
+) -> Field:
     """A field that all rungs supply, except one called `secret`."""
     rungs = BPF_ONLY if name == "secret" else EVERYWHERE
     values = {"open": 1, "close": 2} if kind is Kind.ENUM else {}
-    return Field(number, name, kind, "", rungs, capacity=capacity, values=values, **other)
+    return Field(number, name, kind, "", rungs, capacity, arguments, values)
 
 
 SMALL = TemplateType(
