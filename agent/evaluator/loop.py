@@ -54,6 +54,7 @@ class EventLoop:
 
     hashes: hexadecimal content hash of the Channel File of each Template Type.
     skipped: instances that the engine has skipped since before it was put to work.
+    left_out: Template Type → how many instances in quarantine the engine was not given.
     """
 
     channel: socket.socket
@@ -63,6 +64,7 @@ class EventLoop:
     epoch: str
     hashes: Mapping[int, str]
     skipped: Sequence[InstanceFault] = ()
+    left_out: Mapping[int, int] = field(default_factory=dict)
     evaluated: int = 0
     refused_rows: int = 0
     clock: Callable[[], float] = time.monotonic
@@ -120,8 +122,11 @@ class EventLoop:
     def _report(self, cursor: Cursor, records: Records, evaluation: Evaluation) -> None:
         """Send what was found, frame by frame, and commit each frame's position."""
         # Before the position moves on: better counted twice than not at all.
-        if undecided := sum(one.rows for one in evaluation.undecided):
-            number = cursor.template_type.number
+        number = cursor.template_type.number
+        undecided = sum(one.rows for one in evaluation.undecided)
+        # Without their patterns nobody knows on which events they might have matched: on all.
+        undecided += self.left_out.get(number, 0) * (len(records) - evaluation.refused_rows)
+        if undecided:
             send(self.channel, "undecided", ring=number, rows=undecided)
         start, stride, done = cursor.position, cursor.ring.stride, 0
         source = Source(self.epoch, start // stride, _boot_to_unix_ns())

@@ -19,13 +19,16 @@ from agent.lifecycle import Event, State
 from agent.supervisor import payload as payloads
 from agent.supervisor.evaluator_process import FileSet, LoadedFile
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.manifest import Manifest, QuarantinedInstance, StoredFile
 from agent.supervisor.payload import Problem, RefusedError, problem
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.store import Store
 
 Say = Callable[[str, State, Sequence[Problem]], None]
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
+
+INSTANCE_QUARANTINED = "INSTANCE_QUARANTINED"
+"""Why an evaluator leaves an instance out; content.reasons, which parses nothing, has it too."""
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class ContentFlow:
     probation_seconds: float
     say: Say
     clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
     waiting: deque[StoredFile] = field(default_factory=deque)
     on_trial: StoredFile | None = None
     degraded: bool = False
@@ -76,7 +80,9 @@ class ContentFlow:
 
     def _served(self, manifest: Manifest) -> FileSet:
         active = manifest.active.values()
-        return frozenset(_loaded(file) for file in active if file.hash not in self.unserved)
+        return frozenset(
+            _loaded(file, manifest) for file in active if file.hash not in self.unserved
+        )
 
     def active_version(self, template_type: int) -> int:
         """The version in force of a Template Type's Channel File, 0 if there is none."""
@@ -93,7 +99,7 @@ class ContentFlow:
             if not self.waiting:
                 return None
             self.on_trial = self._step(self.waiting.popleft(), Event.TRIAL_STARTED)
-        tried = _loaded(self.on_trial)
+        tried = _loaded(self.on_trial, self.manifest)
         others = {file for file in self.wanted() if file.template_type != tried.template_type}
         return frozenset({*others, tried}), tried
 
@@ -174,7 +180,42 @@ class ContentFlow:
         """Give up the files that a decision names; the versions before them are in force again."""
         found = f"{reason} at instance {decision.suspect_instance or 'unknown'}"
         cause = problem("EVALUATOR_DIED", "", found, "an evaluator that stays alive")
-        self._give_up(decision.hashes, Event.BLAMED, reason, decision.suspect_instance, cause)
+        instance, deaths = decision.suspect_instance, decision.deaths
+        self._give_up(decision.hashes, Event.BLAMED, reason, instance, cause, deaths)
+
+    def quarantine_instance(self, decision: Decision, template_type: int, reason: str) -> bool:
+        """Leave an instance out from now on, whatever file it comes in; False if there's no room.
+
+        Which files it is in is said by the next evaluator, which leaves it out.
+        """
+        if not self.manifest.has_room:
+            return False
+        one = QuarantinedInstance(
+            digest=decision.suspect_digest,
+            instance=decision.suspect_instance,
+            template_type=template_type,
+            file=decision.suspect_hash,
+            reason=reason,
+            since=int(self.wall()),
+            deaths=decision.deaths,
+        )
+        self._commit(self.manifest.leave_out(one))
+        return True
+
+    def lift(self, name: str) -> bool:
+        """An operator lifts the quarantine of an instance or a file; whether there was one."""
+        lifted = [one for one in self.manifest.instances if one.digest == name]
+        manifest = self.manifest.lift(name)
+        if manifest == self.manifest:
+            return False
+        self._commit(manifest)
+        for one in lifted:
+            file = self.manifest.active.get(one.template_type)
+            skipped = self.skipped.get(file.hash, {}) if file else {}
+            if file and skipped.get(one.instance, {}).get("reason") == INSTANCE_QUARANTINED:
+                del skipped[one.instance]
+                self._tell(file)
+        return True
 
     def degrade(self) -> None:
         """Evaluators die without a suspect: first last known good, then no content for a while."""
@@ -252,12 +293,20 @@ class ContentFlow:
         self._give_up([content_hash], Event.REVOKED, "REVOKED", "", revoked)
 
     def _give_up(
-        self, hashes: Iterable[str], event: Event, reason: str, instance: str, cause: Problem
+        self,
+        hashes: Iterable[str],
+        event: Event,
+        reason: str,
+        instance: str,
+        cause: Problem,
+        deaths: int = 0,
     ) -> None:
         """Never run these again, whether they are here or not."""
         manifest = self.manifest
         for content_hash in hashes:
-            manifest = manifest.give_up(content_hash, event, reason, instance)
+            manifest = manifest.give_up(
+                content_hash, event, reason, instance, since=int(self.wall()), deaths=deaths
+            )
         if manifest != self.manifest:
             self._commit(manifest)
         for content_hash in hashes:
@@ -340,8 +389,8 @@ class ContentFlow:
         return after
 
 
-def _loaded(file: StoredFile) -> LoadedFile:
-    return LoadedFile(file.hash, file.template_type)
+def _loaded(file: StoredFile, manifest: Manifest) -> LoadedFile:
+    return LoadedFile(file.hash, file.template_type, manifest.digests(file.template_type))
 
 
 def _store_failed(error: OSError) -> Problem:

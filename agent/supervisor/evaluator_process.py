@@ -20,10 +20,14 @@ from agent.supervisor.rings import Collection
 
 
 class LoadedFile(NamedTuple):
-    """A Channel File as an evaluator is given it: what is running, whatever its state."""
+    """A Channel File as an evaluator is given it: what is running, whatever its state.
+
+    quarantined: digests of instances of its Template Type that are not to be run.
+    """
 
     hash: str
     template_type: int
+    quarantined: frozenset[str] = frozenset()
 
 
 FileSet = frozenset[LoadedFile]

@@ -291,4 +291,5 @@ def _document(file: LoadedFile, one: Evaluator, active_version: int) -> dict[str
         "template_type": file.template_type,
         "trial": int(trial),
         "active_version": active_version if trial else 0,
+        "quarantined": sorted(file.quarantined),
     }

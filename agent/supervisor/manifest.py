@@ -7,14 +7,17 @@ that no path is ever built from content.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from agent.lifecycle import FINAL, Event, State, next_state
 from agent.supervisor.limits import LIMITS
 
-FORMAT = 1
+FORMAT = 2
+FORMAT_WITHOUT_INSTANCES = 1
+"""Written by earlier releases; read as one without instances in quarantine, and without times."""
+
 IN_FORCE = frozenset({State.ACTIVE, State.ACCEPTED})
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
@@ -42,7 +45,10 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A payload that will not be run again: its hash, and why."""
+    """A payload that will not be run again: its hash, and why.
+
+    since: Unix time in seconds, 0 where it is not known. deaths: of evaluators; 0 if none did.
+    """
 
     hash: str
     template_type: int
@@ -50,17 +56,40 @@ class Quarantined:
     state: State
     reason: str
     instance: str
+    since: int = 0
+    deaths: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedInstance:
+    """A Template Instance that will not be run again, whatever file it comes in.
+
+    digest: hexadecimal (content.instance_digest). file: hash of the one that it was in.
+    since: Unix time in seconds. deaths: of evaluators that it accounts for.
+    """
+
+    digest: str
+    instance: str
+    template_type: int
+    file: str
+    reason: str
+    since: int
+    deaths: int
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Active file per Template Type, the ones before it (newest first), and the quarantine."""
+    """Active file per Template Type, the ones before it (newest first), and the quarantine.
+
+    instances: in quarantine, each digest once, oldest first.
+    """
 
     active: Mapping[int, StoredFile] = field(default_factory=lambda: MappingProxyType({}))
     previous: Mapping[int, tuple[StoredFile, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
     quarantine: tuple[Quarantined, ...] = ()
+    instances: tuple[QuarantinedInstance, ...] = ()
 
     def hashes(self) -> frozenset[str]:
         """Payloads that must be kept on disk."""
@@ -70,6 +99,32 @@ class Manifest:
     def refusal(self, content_hash: str) -> Quarantined | None:
         """Why a payload will not be run, or None."""
         return next((one for one in self.quarantine if one.hash == content_hash), None)
+
+    def digests(self, template_type: int) -> frozenset[str]:
+        """Instances of a Template Type that are not to be run."""
+        return frozenset(
+            one.digest for one in self.instances if one.template_type == template_type
+        )
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more instance may be quarantined."""
+        return len(self.instances) < LIMITS.quarantined_instances
+
+    def leave_out(self, one: QuarantinedInstance) -> "Manifest":
+        """An instance is quarantined; ValueError where there is no room."""
+        others = tuple(other for other in self.instances if other.digest != one.digest)
+        if len(others) >= LIMITS.quarantined_instances:
+            raise ValueError("no room for another instance")
+        return replace(self, instances=(*others, one))
+
+    def lift(self, name: str) -> "Manifest":
+        """Without the quarantine of an instance, by its digest, or of a payload, by its hash."""
+        return replace(
+            self,
+            instances=tuple(one for one in self.instances if one.digest != name),
+            quarantine=tuple(one for one in self.quarantine if one.hash != name),
+        )
 
     def probation(self) -> frozenset[str]:
         """Hashes of active files that have not been accepted yet."""
@@ -97,17 +152,27 @@ class Manifest:
         }
         return replace(self, active=active)
 
-    def give_up(self, content_hash: str, event: Event, reason: str, instance: str) -> "Manifest":
+    def give_up(
+        self,
+        content_hash: str,
+        event: Event,
+        reason: str,
+        instance: str,
+        *,
+        since: int = 0,
+        deaths: int = 0,
+    ) -> "Manifest":
         """Blamed or revoked: back to the version before it, or to none; never run it again.
 
         event: BLAMED or REVOKED. A payload that is not here (any more) is refused from now on.
         """
         previous = [file for files in self.previous.values() for file in files]
         here = [f for f in [*self.active.values(), *previous] if f.hash == content_hash]
-        refused = [_refused(file.after(event), reason, instance) for file in here[:1]]
+        why = (reason, instance, since, deaths)
+        refused = [_refused(file.after(event), *why) for file in here[:1]]
         if not here and self.refusal(content_hash) is None:
             state = next_state(State.SUPERSEDED, event)
-            refused = [Quarantined(content_hash, 0, 0, state, reason, instance)]
+            refused = [Quarantined(content_hash, 0, 0, state, *why)]
         quarantine = (*self.quarantine, *refused)[-LIMITS.quarantined :]
         return replace(self.without(content_hash), quarantine=quarantine)
 
@@ -137,8 +202,12 @@ def _kept(previous: Mapping[int, tuple[StoredFile, ...]]) -> dict[int, tuple[Sto
     return {number: files for number, files in previous.items() if files}
 
 
-def _refused(file: StoredFile, reason: str, instance: str) -> Quarantined:
-    return Quarantined(file.hash, file.template_type, file.version, file.state, reason, instance)
+def _refused(
+    file: StoredFile, reason: str, instance: str, since: int, deaths: int
+) -> Quarantined:
+    return Quarantined(
+        file.hash, file.template_type, file.version, file.state, reason, instance, since, deaths
+    )
 
 
 def to_document(manifest: Manifest) -> dict[str, Any]:
@@ -147,34 +216,35 @@ def to_document(manifest: Manifest) -> dict[str, Any]:
         "format": FORMAT,
         "active": [_file_document(file) for file in manifest.active.values()],
         "previous": [_file_document(f) for files in manifest.previous.values() for f in files],
-        "quarantine": [
-            {
-                "hash": one.hash,
-                "template_type": one.template_type,
-                "version": one.version,
-                "state": one.state,
-                "reason": one.reason,
-                "instance": one.instance,
-            }
-            for one in manifest.quarantine
-        ],
+        "quarantine": [asdict(one) for one in manifest.quarantine],
+        "instances": [asdict(one) for one in manifest.instances],
     }
 
 
 def from_document(document: Any) -> Manifest:
-    """Read a stored manifest back; ManifestError unless it is just what `to_document` writes."""
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    """Read a stored manifest back; ManifestError unless it is just what `to_document` writes.
+
+    One of the format before is read as well, and written in this one with the next change.
+    """
+    known = (FORMAT, FORMAT_WITHOUT_INSTANCES)
+    if not isinstance(document, dict) or document.get("format") not in known:
         raise ManifestError(f"expected a manifest of format {FORMAT}")
     try:
+        if document["format"] == FORMAT_WITHOUT_INSTANCES:
+            document = _renewed(document)
         active = [_file(entry, IN_FORCE) for entry in document["active"]]
         previous: dict[int, tuple[StoredFile, ...]] = {}
         for entry in document["previous"]:
             file = _file(entry, frozenset({State.SUPERSEDED}))
             previous[file.template_type] = (*previous.get(file.template_type, ()), file)
         quarantine = tuple(_quarantined(entry) for entry in document["quarantine"])
+        instances = tuple(_instance(entry) for entry in document["instances"])
     except (KeyError, TypeError, ValueError) as error:
         raise ManifestError(f"damaged manifest: {type(error).__name__} {error}") from error
-    manifest = Manifest({file.template_type: file for file in active}, previous, quarantine)
+    in_force = {file.template_type: file for file in active}
+    manifest = Manifest(in_force, previous, quarantine, instances)
+    if len({one.digest for one in instances}) != len(instances) > 0:
+        raise ManifestError("damaged manifest: an instance is quarantined twice")
     if to_document(manifest) != document:
         raise ManifestError("damaged manifest: members or entries too many")
     return manifest
@@ -210,7 +280,33 @@ def _quarantined(entry: Any) -> Quarantined:
         state=_state(entry["state"], FINAL),
         reason=str(entry["reason"]),
         instance=str(entry["instance"]),
+        since=_count(entry["since"]),
+        deaths=_count(entry["deaths"]),
     )
+
+
+def _instance(entry: Any) -> QuarantinedInstance:
+    return QuarantinedInstance(
+        digest=_matching(_HASH, entry["digest"]),
+        instance=str(entry["instance"]),
+        template_type=_count(entry["template_type"]),
+        file=_matching(_HASH, entry["file"]),
+        reason=str(entry["reason"]),
+        since=_count(entry["since"]),
+        deaths=_count(entry["deaths"]),
+    )
+
+
+def _renewed(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of the format before in the format of today."""
+    if "instances" in document:
+        raise ValueError("instances in the format without them")
+    quarantine = []
+    for entry in document["quarantine"]:
+        if entry.keys() & {"since", "deaths"}:
+            raise ValueError("times in the format without them")
+        quarantine.append({**entry, "since": 0, "deaths": 0})
+    return {**document, "format": FORMAT, "quarantine": quarantine, "instances": []}
 
 
 def _matching(pattern: re.Pattern[str], value: Any) -> str:
