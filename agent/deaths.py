@@ -132,6 +132,7 @@ DEATHS_OF_A_FILE = 16
 """Deaths on instances of one file before it is given up as a whole: so many different instances
 are no likely poison, but a record that is not true, or content that damages memory at random."""
 
+
 def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
     """Apply the rules; updates `history`. stride: bytes per record of the suspect ring."""
     if death.on_trial:

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,7 +62,10 @@ def acquire(order: Message, types: Mapping[int, TemplateType]) -> Inquest:
 
 
 def hold(
-    inquest: Inquest, types: Mapping[int, TemplateType], build: EngineBuilder, channel: socket.socket
+    inquest: Inquest,
+    types: Mapping[int, TemplateType],
+    build: EngineBuilder,
+    channel: socket.socket,
 ) -> None:
     """Go through the parts; whoever comes to the end says so."""
     file = leave_out(inquest.payload, load(inquest.payload), inquest.quarantined)
@@ -78,7 +82,7 @@ def parts(first: int, count: int) -> Iterator[tuple[int, int]]:
     """First instance and count of each part, which differ by one at most."""
     number = min(PARTS, count)
     edges = [first + count * part // number for part in range(number + 1)] if number > 0 else []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         yield start, end - start
 
 

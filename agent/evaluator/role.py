@@ -36,7 +36,6 @@ MAX_CHARACTERS = 300
 """Problems, and the characters of each text in them, so that one message holds them."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Payload:
     """One Channel File as the supervisor handed it over.

@@ -19,16 +19,13 @@ from agent.lifecycle import Event, State
 from agent.supervisor import payload as payloads
 from agent.supervisor.evaluator_process import FileSet, LoadedFile
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.manifest import Manifest, QuarantinedInstance, StoredFile
+from agent.supervisor.manifest import Manifest, StoredFile
 from agent.supervisor.payload import Problem, RefusedError, problem
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.store import Store
 
 Say = Callable[[str, State, Sequence[Problem]], None]
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
-
-INSTANCE_QUARANTINED = "INSTANCE_QUARANTINED"
-"""Why an evaluator leaves an instance out; content.reasons, which parses nothing, has it too."""
 
 
 @dataclass(slots=True)
@@ -183,39 +180,20 @@ class ContentFlow:
         instance, deaths = decision.suspect_instance, decision.deaths
         self._give_up(decision.hashes, Event.BLAMED, reason, instance, cause, deaths)
 
-    def quarantine_instance(self, decision: Decision, template_type: int, reason: str) -> bool:
-        """Leave an instance out from now on, whatever file it comes in; False if there's no room.
-
-        Which files it is in is said by the next evaluator, which leaves it out.
-        """
-        if not self.manifest.has_room:
-            return False
-        one = QuarantinedInstance(
-            digest=decision.suspect_digest,
-            instance=decision.suspect_instance,
-            template_type=template_type,
-            file=decision.suspect_hash,
-            reason=reason,
-            since=int(self.wall()),
-            deaths=decision.deaths,
-        )
-        self._commit(self.manifest.leave_out(one))
-        return True
-
-    def lift(self, name: str) -> bool:
-        """An operator lifts the quarantine of an instance or a file; whether there was one."""
-        lifted = [one for one in self.manifest.instances if one.digest == name]
-        manifest = self.manifest.lift(name)
-        if manifest == self.manifest:
-            return False
+    def put_in_force(self, manifest: Manifest) -> None:
+        """Another quarantine, which is kept even where the disk refuses it for a while."""
         self._commit(manifest)
-        for one in lifted:
-            file = self.manifest.active.get(one.template_type)
-            skipped = self.skipped.get(file.hash, {}) if file else {}
-            if file and skipped.get(one.instance, {}).get("reason") == INSTANCE_QUARANTINED:
-                del skipped[one.instance]
-                self._tell(file)
-        return True
+
+    def no_longer_skipped(self, template_type: int, instance: str, reason: str) -> None:
+        """An instance of the file in force is run again that was skipped for this reason."""
+        file = self.manifest.active.get(template_type)
+        skipped = self.skipped.get(file.hash, {}) if file else {}
+        if file is None or skipped.get(instance, {}).get("reason") != reason:
+            return
+        del skipped[instance]
+        if not skipped:
+            del self.skipped[file.hash]
+        self._tell(file)
 
     def degrade(self) -> None:
         """Evaluators die without a suspect: first last known good, then no content for a while."""
@@ -246,10 +224,12 @@ class ContentFlow:
         files = self.manifest.active.values()
         known = next((file for file in files if file.hash == content_hash), None)
         skipped = self.skipped.setdefault(content_hash, {}) if known else {}
-        if known is None or instance in skipped or len(skipped) >= LIMITS.skipped_instances:
-            return
         expected = "an instance that keeps to its checks and budget"
-        skipped[instance] = problem(reason, f"instance {instance}", detail, expected)
+        found = problem(reason, f"instance {instance}", detail, expected)
+        full = instance not in skipped and len(skipped) >= LIMITS.skipped_instances
+        if known is None or full or skipped.get(instance, {}).get("reason") == reason:
+            return
+        skipped[instance] = found
         self._tell(known)
 
     def supply_changed(self) -> None:

@@ -102,9 +102,7 @@ class Manifest:
 
     def digests(self, template_type: int) -> frozenset[str]:
         """Instances of a Template Type that are not to be run."""
-        return frozenset(
-            one.digest for one in self.instances if one.template_type == template_type
-        )
+        return frozenset(one.digest for one in self.instances if one.template_type == template_type)
 
     @property
     def has_room(self) -> bool:
@@ -202,9 +200,7 @@ def _kept(previous: Mapping[int, tuple[StoredFile, ...]]) -> dict[int, tuple[Sto
     return {number: files for number, files in previous.items() if files}
 
 
-def _refused(
-    file: StoredFile, reason: str, instance: str, since: int, deaths: int
-) -> Quarantined:
+def _refused(file: StoredFile, reason: str, instance: str, since: int, deaths: int) -> Quarantined:
     return Quarantined(
         file.hash, file.template_type, file.version, file.state, reason, instance, since, deaths
     )

@@ -5,7 +5,6 @@ has ended (after all that it had sent was read), then let each part take its nex
 state that it wants. Nothing here parses content, events or network bytes, and nothing gives up.
 """
 
-import fcntl
 import os
 import random
 import secrets
@@ -30,8 +29,10 @@ from agent.supervisor.limits import LIMITS
 from agent.supervisor.link_folder import prepare
 from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
+from agent.supervisor.quarantine import Quarantine
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
+from agent.supervisor.sealed import sealed
 from agent.supervisor.settings import Settings, boot_id
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.status import StatusSources, snapshot
@@ -93,7 +94,8 @@ class Supervisor:
             self.log,
             self._protected,
         )
-        self.control = ControlSocket(settings.control, self.status)
+        quarantine = Quarantine(self.flow, self.judging.history, self.log)
+        self.control = ControlSocket(settings.control, self.status, quarantine.commands())
         self._stopping = False
         self._watched_losses = 0.0
 
@@ -182,6 +184,8 @@ class Supervisor:
         self.evaluators.fallback = self.flow.fallback()
         self.evaluators.reconcile()
         self.judging.resumed()
+        self.judging.inquests.reconcile()
+        self.control.expire()
         self.linking.reconcile()
 
     def _end_lingering(self, now: float) -> None:
@@ -252,6 +256,8 @@ class Supervisor:
         one = self.evaluators.by_child(child)
         if one is not None:
             self.judging.ended(one)
+        elif self.judging.inquests.child is child:
+            self.judging.inquests.ended()
         elif child is self.collecting.child:
             self.collecting.ended(child)
         elif child is self.linking.child:
@@ -261,6 +267,7 @@ class Supervisor:
     def _shut_down(self) -> None:
         """Detach, evaluate what is in the rings, let the link store it, end everybody."""
         self._empty_rings()
+        self.judging.consequences.close()
         self.collecting.close()
         self.ledger.report_pending(all_of_it=True)
         self.linking.flush()
@@ -343,20 +350,6 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stopping = True
-
-
-def sealed(payload: bytes) -> int:
-    """A sealed memfd with a payload; the caller owns it."""
-    descriptor = os.memfd_create("bulkhead-payload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(payload)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    fcntl.fcntl(
-        descriptor,
-        fcntl.F_ADD_SEALS,
-        fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE,
-    )
-    return descriptor
 
 
 def _discard(descriptor: int) -> None:

@@ -94,10 +94,11 @@ def evaluator(
             os.close(descriptor)
 
 
-def _described(payload: bytes, *, trial: bool) -> Mapping[str, str | int]:
+def _described(payload: bytes, *, trial: bool) -> Mapping[str, str | int | list[str]]:
     return {
         "hash": content_hash(payload).hex(),
         "template_type": IPC.number,
         "trial": int(trial),
         "active_version": 0,
+        "quarantined": [],
     }

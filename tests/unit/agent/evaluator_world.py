@@ -19,6 +19,8 @@ from tests.unit.agent.ring_memory import collection
 ONE, TWO = LoadedFile("1" * 64, 1), LoadedFile("2" * 64, 2)
 NEWER = LoadedFile("3" * 64, 1)
 OLD: FileSet = frozenset({ONE, TWO})
+FIRST, SECOND = b"\x01" * 32, b"\x02" * 32
+"""Digests of the instances that a played evaluator names."""
 NEW: FileSet = frozenset({NEWER, TWO})
 
 
@@ -152,6 +154,6 @@ def played(one: Evaluator) -> Played:
 def works_on(one: Evaluator, ring: int, position: int, count: int, row: int) -> None:
     """The evaluator writes down what it works on."""
     record = Attribution(one.attribution)
-    record.name_instances(["first", "second"])
+    record.name_instances([("first", FIRST), ("second", SECOND)])
     record.batch(ring, position, count)
     record.note(row, 1)
