@@ -76,6 +76,11 @@ class Inquests:
     _survived: bool = False
     _overdue: bool = False
 
+    @property
+    def under_way(self) -> int:
+        """Cases that are not concluded yet."""
+        return len(self.waiting) + (self._case is not None)
+
     def open(self, case: Case) -> bool:
         """Hold an inquest as soon as possible; False if too many wait already."""
         if len(self.waiting) >= LIMITS.inquests_waiting:

@@ -64,6 +64,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "losses": sources.ledger.documents(),
         "loss_records": [dict(facts) for facts in sources.ledger.records],
         "deaths": [dict(facts) for facts in sources.judging.recent],
+        "inquests": sources.judging.inquests.under_way,
         "verdicts": dict(sources.judging.verdicts),
         "reports": {"waiting": sources.reports.waiting, "dropped": sources.reports.dropped},
     }
