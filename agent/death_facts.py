@@ -70,6 +70,7 @@ class Decision:
     suspect_digest: of the suspect instance, hexadecimal; empty where it is not known.
     inquest: whether one is to be held on the event at `position`.
     deaths: how many deaths of workers the suspect instance accounts for, or would.
+    acquitted: digest of an instance that was quarantined for a death that was another one's.
     """
 
     action: Action
@@ -82,6 +83,7 @@ class Decision:
     suspect_digest: str = ""
     inquest: bool = False
     deaths: int = 0
+    acquitted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ class DeathHistory:
     blamed: content hashes that an evaluator has died on, and no instance was found.
     of_file: content hash → deaths on instances of it.
     careful: ring → position in bytes below which events were to be evaluated one by one.
-    bulk: ring → where the batch lies that an evaluator died in, which nobody accounts for yet.
+    bulk: ring → where the batch lies that an evaluator died in, at an event not known yet.
+    presumed: ring → the instance that this death was put down to, on what was known before.
     foreign_place: where the last kill from outside met an evaluator: the exact event (ring and
     position), or the phase before it had any.
     """
@@ -124,6 +127,7 @@ class DeathHistory:
     of_file: Counter[str] = field(default_factory=Counter)
     careful: dict[int, int] = field(default_factory=dict)
     bulk: dict[int, tuple[int, int]] = field(default_factory=dict)
+    presumed: dict[int, tuple[str, Named]] = field(default_factory=dict)
     foreign_place: tuple[int, int] | None = None
     foreign_batch: tuple[int, int] | None = None
     foreign_kills: int = 0
@@ -135,6 +139,7 @@ class DeathHistory:
         self.of_file.clear()
         self.careful.clear()
         self.bulk.clear()
+        self.presumed.clear()
         self.calm()
 
     def calm(self) -> None:
@@ -148,8 +153,24 @@ class DeathHistory:
         """Positions count from zero again."""
         self.careful.clear()
         self.bulk.clear()
+        self.presumed.clear()
         self.foreign_place = None
         self.foreign_batch = None
+
+    def in_bulk(self, ring: int, position: int) -> bool:
+        """Whether a death on an event is the one of the batch again; it is only once."""
+        start, end = self.bulk.get(ring, (0, 0))
+        if not start <= position < end:
+            return False
+        del self.bulk[ring]
+        return True
+
+    def acquit(self, ring: int) -> str:
+        """The batch killed without the instance that was presumed to: its digest, or empty."""
+        digest, named = self.presumed.pop(ring, ("", None))
+        if named is not None:
+            self.instances[digest] = named
+        return digest
 
     def pardon(self, digest: str) -> None:
         """An operator has lifted a quarantine: its deaths count from zero."""

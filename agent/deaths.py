@@ -85,7 +85,8 @@ RULES = (
     ),
     Rule(
         "only the batch is known, and an inquest has named one instance of this file before",
-        "quarantine that instance; the batch again, one event at a time",
+        "quarantine that instance; the batch again, one event at a time; if that kills on an "
+        "event where no instance is known, the quarantine is lifted",
         Action.QUARANTINE_INSTANCE,
     ),
     Rule(
@@ -228,12 +229,7 @@ def _on_event(progress: Progress, history: DeathHistory, suspect: str, stride: i
             return _quarantined(progress.instance_id, digest, suspect, deaths)
         if history.of_file[suspect] > DEATHS_OF_A_FILE:
             return Decision(Action.QUARANTINE, hashes=(suspect,), suspect_hash=suspect)
-    else:
-        start, end = history.bulk.get(progress.ring, (0, 0))
-        in_batch = start <= position < end
-        if in_batch:
-            del history.bulk[progress.ring]
-        deaths = 1 + in_batch
+    in_batch = not digest and history.in_bulk(progress.ring, position)
     return Decision(
         Action.SET_ASIDE,
         ring=progress.ring,
@@ -243,7 +239,8 @@ def _on_event(progress: Progress, history: DeathHistory, suspect: str, stride: i
         suspect_instance=progress.instance_id,
         suspect_digest=digest,
         inquest=bool(suspect) and not digest,
-        deaths=deaths,
+        deaths=1 + in_batch,
+        acquitted=history.acquit(progress.ring) if in_batch else "",
     )
 
 
@@ -251,19 +248,24 @@ def _in_bulk(progress: Progress, history: DeathHistory, suspect: str, stride: in
     """A death in work on a whole batch.
 
     Where an inquest has shown that one instance of this file kills in such work, a successor would
-    have to die on the event, as the third, to show it again.
+    have to die on the event, as the third, to show it again. If one does, without the instance, it
+    was another's doing.
     """
     care = _with_care(progress, history, suspect, stride)
+    history.bulk[progress.ring] = (
+        progress.position,
+        progress.position + progress.count * stride,
+    )
+    history.presumed.pop(progress.ring, None)
     shown = [
         (digest, named)
         for digest, named in history.instances.items()
         if named.by_inquest and named.file == suspect
     ]
     if len(shown) != 1:
-        end = progress.position + progress.count * stride
-        history.bulk[progress.ring] = (progress.position, end)
         return care
     ((digest, named),) = shown
+    history.presumed[progress.ring] = (digest, named)
     deaths = history.account(digest, named, 1)
     return _quarantined(
         named.instance, digest, suspect, deaths, ring=care.ring, position=care.position

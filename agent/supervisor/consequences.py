@@ -18,7 +18,7 @@ from agent.supervisor.inquests import Case, Inquests
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log
 from agent.supervisor.payload import problem
-from agent.supervisor.quarantine import leave_out
+from agent.supervisor.quarantine import leave_out, lift
 from agent.supervisor.reports import Reports
 from content.loss_causes import LossCause
 
@@ -48,6 +48,9 @@ class Consequences:
     ) -> None:
         """An evaluator has died. facts: of its report, whose action may become another one."""
         reason = f"{death.cause} {death.signal}"
+        if decision.acquitted:
+            self.log.say("quarantine lifted", digest=decision.acquitted, because="it was another")
+            lift(self.flow, decision.acquitted)
         if decision.inquest:
             self._set_aside(decision)
             self._open_inquest(decision, one, facts)

@@ -223,10 +223,11 @@ def from_document(document: Any) -> Manifest:
     One of the format before is read as well, and written in this one with the next change.
     """
     known = (FORMAT, FORMAT_WITHOUT_INSTANCES)
-    if not isinstance(document, dict) or document.get("format") not in known:
+    number = document.get("format") if isinstance(document, dict) else None
+    if type(number) is not int or number not in known:
         raise ManifestError(f"expected a manifest of format {FORMAT}")
     try:
-        if document["format"] == FORMAT_WITHOUT_INSTANCES:
+        if number == FORMAT_WITHOUT_INSTANCES:
             document = _renewed(document)
         active = [_file(entry, IN_FORCE) for entry in document["active"]]
         previous: dict[int, tuple[StoredFile, ...]] = {}
@@ -299,7 +300,7 @@ def _renewed(document: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("instances in the format without them")
     quarantine = []
     for entry in document["quarantine"]:
-        if entry.keys() & {"since", "deaths"}:
+        if not isinstance(entry, dict) or entry.keys() & {"since", "deaths"}:
             raise ValueError("times in the format without them")
         quarantine.append({**entry, "since": 0, "deaths": 0})
     return {**document, "format": FORMAT, "quarantine": quarantine, "instances": []}

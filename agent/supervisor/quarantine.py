@@ -40,6 +40,18 @@ def leave_out(flow: ContentFlow, decision: Decision, template_type: int, reason:
     return True
 
 
+def lift(flow: ContentFlow, name: str) -> str | None:
+    """Lift one by its digest or hash; whether it was an `instance` or a `file`, None if neither."""
+    instances = [one for one in flow.manifest.instances if one.digest == name]
+    manifest = flow.manifest.lift(name)
+    if manifest == flow.manifest:
+        return None
+    flow.put_in_force(manifest)
+    for one in instances:
+        flow.no_longer_skipped(one.template_type, one.instance, INSTANCE_QUARANTINED)
+    return "instance" if instances else "file"
+
+
 def told(flow: ContentFlow, reason: str, detail: str) -> str:
     """The detail of a fault as the cloud is told it: of a quarantine, what we know of its reason.
 
@@ -74,13 +86,9 @@ class Quarantine:
     def lift(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """`{"digest": ...}`: of an instance, or the hash of a file."""
         name = request.get("digest")
-        instances = [one for one in self.flow.manifest.instances if one.digest == name]
-        manifest = self.flow.manifest.lift(name) if isinstance(name, str) else self.flow.manifest
-        if not isinstance(name, str) or manifest == self.flow.manifest:
+        kind = lift(self.flow, name) if isinstance(name, str) else None
+        if kind is None:
             return {"error": "NOT_IN_QUARANTINE", "found": f"{name!r:.80}"}
-        self.flow.put_in_force(manifest)
-        self.history.pardon(name)
-        for one in instances:
-            self.flow.no_longer_skipped(one.template_type, one.instance, INSTANCE_QUARANTINED)
-        self.log.say("quarantine lifted", digest=name, instance=[one.instance for one in instances])
-        return {"lifted": name, "kind": "instance" if instances else "file"}
+        self.history.pardon(str(name))
+        self.log.say("quarantine lifted", digest=name, kind=kind)
+        return {"lifted": name, "kind": kind}

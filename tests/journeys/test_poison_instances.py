@@ -19,6 +19,9 @@ MANY = 40
 """Harmless instances: more than one throw-away evaluator goes through one by one."""
 
 
+pytestmark = pytest.mark.timeout(240)
+
+
 @pytest.fixture
 def sensor(tmp_path: Any) -> Iterator[Demonstration]:
     """A sensor whose evaluator dies of poison instances; ended and removed afterwards."""
@@ -53,12 +56,11 @@ def test_poison_costs_two_deaths_and_one_instance(sensor: Demonstration, kind: s
     _cloud_knows(sensor.world, one["digest"], name, kind)
 
 
-def test_quarantine_lasts_until_fixed_or_lifted(sensor: Demonstration) -> None:
+def test_quarantine_lasts_until_the_instance_is_corrected(sensor: Demonstration) -> None:
     """A restart or a new version would let the poison kill again, or a correction be left out."""
     world = sensor.world
     scenario.push(world, 1, [ROW_POISON])
-    found = scenario.until_quarantine(sensor, ROW_POISON)
-    (one,) = found["content"]["quarantined_instances"]
+    scenario.until_quarantine(sensor, ROW_POISON)
     # A restart keeps it.
     assert world.agent is not None
     world.agent.stop()
@@ -73,11 +75,19 @@ def test_quarantine_lasts_until_fixed_or_lifted(sensor: Demonstration) -> None:
     scenario.push(world, 3, [ROW_POISON], fixed=[ROW_POISON])
     scenario.detected(sensor, ROW_POISON, ROW_POISON)
     assert status(sensor)["content"]["skipped"] == {}
-    # What is lifted is run again, without a restart: it kills again.
+
+
+def test_lifted_instance_is_run_again_without_a_restart(sensor: Demonstration) -> None:
+    """An operator who knows better could not lift a quarantine, or only with a gap."""
+    world = sensor.world
+    name = scenario.push(world, 1, [ROW_POISON])
+    (one,) = scenario.until_quarantine(sensor, ROW_POISON)["content"]["quarantined_instances"]
     control = ("--control", str(world.control))
     listed = run_json("agent", "quarantine", *control)[1]
     assert [each["digest"] for each in listed["instances"]] == [one["digest"]]
-    name = scenario.push(world, 4, [ROW_POISON])
+    refused = run_json("agent", "quarantine", "lift", "0" * 64, *control, allowed=(1,))[1]
+    assert refused["error"]["reason"] == "NOT_IN_QUARANTINE"
+    pid = status(sensor)["roles"]["supervisor"]["pid"]
     lifted = run_json("agent", "quarantine", "lift", one["digest"][:12], *control)[1]
     assert lifted == {"lifted": one["digest"], "kind": "instance"}
     deaths = len(status(sensor)["deaths"])
@@ -88,6 +98,7 @@ def test_quarantine_lasts_until_fixed_or_lifted(sensor: Demonstration) -> None:
         return len(status(sensor)["deaths"]) > deaths or None
 
     wait_for("death of the lifted instance", killed, 20.0, 0.2)
+    assert status(sensor)["roles"]["supervisor"]["pid"] == pid
 
 
 def _poison_is_harmless_now(sensor: Demonstration, word: str) -> None:

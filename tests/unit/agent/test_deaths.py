@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 
 from agent.attribution import Phase, Progress
-from agent.deaths import Action, Cause, Death, DeathHistory, Decision, decide
+from agent.deaths import (
+    Action,
+    Cause,
+    Death,
+    DeathHistory,
+    Decision,
+    Finding,
+    conclude,
+    decide,
+)
 
 STRIDE = 100
 RING = 4
@@ -82,11 +91,13 @@ def test_poison_event_is_set_aside_exactly() -> None:
 
 
 @pytest.mark.parametrize("position", [0, 900])
-def test_file_blamed_again_is_quarantined(position: int) -> None:
+def test_file_of_which_no_instance_is_found_again_is_quarantined(position: int) -> None:
     """A poison file would kill one evaluator for each of its events, one lost event at a time."""
     history = DeathHistory()
-    decide(death(0), history, STRIDE)
-    decision = decide(death(position), history, STRIDE)
+    assert decide(death(0), history, STRIDE).inquest
+    assert conclude(Finding(HASH, 1), history).action is Action.SET_ASIDE
+    assert decide(death(position), history, STRIDE).inquest
+    decision = conclude(Finding(HASH, 1), history)
     assert decision.action is Action.QUARANTINE
     assert decision.hashes == (HASH,)
 
@@ -94,19 +105,19 @@ def test_file_blamed_again_is_quarantined(position: int) -> None:
 def test_two_files_are_not_blamed_for_each_other() -> None:
     """One poison event for each of two files would quarantine an innocent one."""
     history = DeathHistory()
-    decide(death(0), history, STRIDE)
-    other = replace(death(100), progress=replace(death(100).progress, ring=1))
-    assert decide(other, history, STRIDE).action is Action.SET_ASIDE
+    conclude(Finding(HASH, 1), history)
+    assert conclude(Finding(OTHER, 1), history).action is Action.SET_ASIDE
 
 
 def test_new_set_starts_innocent() -> None:
     """What an earlier version of a file did would be held against its successor."""
     history = DeathHistory()
     decide(death(0), history, STRIDE)
+    conclude(Finding(HASH, 1), history)
     decide(death(0, 50, None), history, STRIDE)
     history.forget()
     assert history == DeathHistory()
-    assert decide(death(100), history, STRIDE).action is Action.SET_ASIDE
+    assert conclude(Finding(HASH, 1), history).action is Action.SET_ASIDE
 
 
 def test_unknown_row_is_found_with_care() -> None:
@@ -164,7 +175,7 @@ def test_kill_on_the_same_event_again_is_evidence() -> None:
         *[Action.RETRY_WITH_CARE] * 2,
         Action.SET_ASIDE,
         Action.RETRY_WITH_CARE,
-        Action.QUARANTINE,
+        Action.SET_ASIDE,
     ]
 
 
@@ -222,6 +233,6 @@ def test_a_good_while_breaks_the_row() -> None:
 def test_a_good_while_does_not_acquit() -> None:
     """A poison file whose events come once a minute would never be quarantined."""
     history = DeathHistory()
-    decide(death(0), history, STRIDE)
+    conclude(Finding(HASH, 1), history)
     history.calm()
-    assert decide(death(100), history, STRIDE).action is Action.QUARANTINE
+    assert conclude(Finding(HASH, 1), history).action is Action.QUARANTINE
