@@ -110,7 +110,9 @@ def test_position_never_goes_back(court: Court) -> None:
         court.frame(one, position=9 * STRIDE, evaluated=0)
 
 
-@pytest.mark.parametrize("kind", ["frame", "fault", "undecided", "heartbeat", "drained"])
+@pytest.mark.parametrize(
+    "kind", ["frame", "fault", "undecided", "heartbeat", "drained", "survived"]
+)
 def test_loading_evaluator_may_not_say_what_a_worker_says(court: Court, kind: str) -> None:
     """Content on trial could move positions, and events be lost."""
     one = court.candidate()
