@@ -26,6 +26,7 @@ from agent.death_facts import (
 )
 
 __all__ = [
+    "DEATHS_OF_A_FILE",
     "INQUEST_RULES",
     "RULES",
     "Action",
