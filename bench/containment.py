@@ -39,6 +39,7 @@ class Cost:
     instances: int
     files: int
     aside: int
+    down: float
 
 
 def measure(*, quick: bool) -> list[Figure]:
@@ -53,6 +54,12 @@ def measure(*, quick: bool) -> list[Figure]:
             _worst(f"instances lost, death {words}", [c.instances for c in costs], "= 1"),
             _worst(f"Channel Files lost, death {words}", [c.files for c in costs], "= 0"),
             _worst(f"events set aside, death {words}", [c.aside for c in costs], "<= 2"),
+            from_samples(
+                f"longest time without a worker, death {words}",
+                [c.down for c in costs],
+                unit="s",
+                percent=100,
+            ),
         ]
     return figures
 
@@ -72,7 +79,17 @@ def _cost(kind: str) -> Cost:
         len(found["content"]["quarantined_instances"]),
         len(found["content"]["quarantine"]),
         _aside(found),
+        max(_seconds_down(found)),
     )
+
+
+def _seconds_down(status: Mapping[str, Any]) -> list[float]:
+    """How long no evaluator was there, each time; events wait in the ring meanwhile."""
+    return [
+        (one["to_unix_ns"] - one["from_unix_ns"]) / 1e9
+        for one in status["loss_records"]
+        if one["cause"] == "EVALUATOR_DOWN"
+    ]
 
 
 def _aside(status: Mapping[str, Any]) -> int:

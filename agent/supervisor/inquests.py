@@ -114,8 +114,11 @@ class Inquests:
     def ended(self) -> None:
         """A throw-away evaluator is gone, and all that it said has been read."""
         child, case, self.child = self.child, self._case, None
-        if child is None or case is None:
+        if child is None:
             raise RuntimeError("no inquest is being held")
+        if case is None:  # The sensor stops.
+            os.close(self._record)
+            return
         end = child.reap()
         died = bool(end.signal or end.exit_code) and not self._survived
         foreign = end.signal == signal.SIGKILL and not child.killed_by_us
@@ -138,6 +141,7 @@ class Inquests:
         if self.child is not None:
             self.child.kill()
         cases = [*filter(None, [self._case]), *self.waiting]
+        self._case = None
         self.waiting.clear()
         return cases
 

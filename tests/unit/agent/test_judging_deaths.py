@@ -138,9 +138,48 @@ def test_reports_are_not_lost_when_the_sensor_stops(court: Court) -> None:
     works_on(one, 1, 20 * STRIDE, 10, 3, known=False)
     court.dies(one)
     waiting = court.reports.waiting
+    court.judging.inquests.reconcile()
     court.judging.consequences.close()
     assert court.reports.waiting == waiting + 1
+    # The throw-away evaluator, which was killed, says nothing about content any more.
+    court.judging.inquests.ended()
+    court.judging.inquests.reconcile()
+    assert court.reports.waiting == waiting + 1
+    assert court.judging.inquests.child is None
+    assert court.judging.history.blamed == set()
     assert court.world.states(hash_of(b"one"))[-1] is State.ACCEPTED
+
+
+def test_an_instance_that_was_not_to_blame_is_run_again(court: Court) -> None:
+    """What another one did in a batch would cost an instance that had killed once."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 1, 0, known=False)
+    court.dies(one)
+    court.inquest(part=(1, 1))
+    one = court.successor()
+    works_on(one, 1, 30 * STRIDE, 10, 2**64 - 1, known=False)
+    report = court.dies(one)
+    assert (report["action"], report["suspect_instance_id"]) == ("QUARANTINED", "second")
+    assert court.theatre.pool.take_over.careful == {1: 40 * STRIDE}
+    one = court.successor()
+    assert one.files == {LoadedFile(hash_of(b"one"), 1, frozenset({DIGEST_TWO.hex()}))}
+    works_on(one, 1, 33 * STRIDE, 1, 0, known=False)
+    court.dies(one)
+    assert not court.world.flow.manifest.instances
+    court.inquest(part=(0, 1))
+    (kept,) = court.world.flow.manifest.instances
+    assert (kept.instance, kept.deaths) == ("first", 2)
+
+
+def test_too_many_inquests_blame_the_file(court: Court) -> None:
+    """Events would be copied without bounds while evaluators die faster than inquests end."""
+    one = court.worker()
+    for row in range(LIMITS.inquests_waiting + 2):
+        works_on(one, 1, 20 * STRIDE, 10, row, known=False)
+        court.dies(one)
+        assert len(court.judging.inquests.waiting) <= LIMITS.inquests_waiting
+        one = court.successor()
+    assert court.world.states(hash_of(b"one"))[-1] is State.QUARANTINED
 
 
 def test_rubbish_in_the_record_is_no_poison_for_the_reports(court: Court) -> None:
