@@ -55,9 +55,10 @@ def lift(
 ) -> None:
     """Lift the quarantine of an instance or a file, without a restart of the sensor.
 
-    An instance is run again at once. A file is accepted again when the cloud offers it. The first
-    digits of the digest are enough where they fit one entry only. 1: nothing of that name is in
-    quarantine. 4: no sensor answers.
+    An instance is run again at once. A file is accepted again once it is pushed anew. The first
+    digits of the digest are enough where they fit one entry only.
+
+    1: nothing of that name is in quarantine. 4: no sensor answers.
     """
     document = _asked(control, "quarantine", as_json=as_json)
     names = [one["digest"] for one in document["instances"]]

@@ -2,7 +2,7 @@
 
 Lifted by the digest of an instance or the hash of a file. An instance is run again by the next
 evaluator, which is started at once, as the wanted set has changed; its deaths count from zero. A
-file that is lifted is not put in force by that: it is accepted again when the cloud offers it.
+file that is lifted is not put in force by that: it is accepted again once it is pushed anew.
 """
 
 from collections.abc import Callable, Mapping
