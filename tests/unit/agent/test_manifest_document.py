@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.lifecycle import Event
-from agent.supervisor.manifest import Manifest, ManifestError, from_document, to_document
+from agent.supervisor.manifest import Manifest
+from agent.supervisor.manifest_document import ManifestError, from_document, to_document
 from tests.unit.agent.content_documents import accepted, manifests, quarantined, stored
 
 JSON = st.recursive(
