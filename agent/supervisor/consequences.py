@@ -11,11 +11,12 @@ from typing import Any
 
 from agent.deaths import Action, Death, DeathHistory, Decision, Finding, conclude
 from agent.supervisor.content_flow import ContentFlow
-from agent.supervisor.evaluator_process import Evaluator
+from agent.supervisor.evaluator_process import Evaluator, FileSet
 from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.evidence import record_at
 from agent.supervisor.inquests import Case, Inquests
 from agent.supervisor.ledger import Ledger
+from agent.supervisor.limits import LIMITS
 from agent.supervisor.log import Log
 from agent.supervisor.payload import problem
 from agent.supervisor.quarantine import leave_out, lift
@@ -37,6 +38,7 @@ class Consequences:
     log: Log
     history: DeathHistory
     inquests: Inquests = field(init=False)
+    _cautious_until: float = 0.0
 
     def __post_init__(self) -> None:
         self.inquests = Inquests(
@@ -51,6 +53,8 @@ class Consequences:
         if decision.acquitted:
             self.log.say("quarantine lifted", digest=decision.acquitted, because="it was another")
             lift(self.flow, decision.acquitted)
+        if decision.suspect_digest:
+            self._suspect()
         if decision.inquest:
             self._set_aside(decision)
             self._open_inquest(decision, one, facts)
@@ -63,6 +67,7 @@ class Consequences:
         decision = conclude(finding, self.history)
         facts = case.facts
         reason = f"{facts['cause']} {facts['signal']}"
+        self._suspect()
         if decision.action is Action.QUARANTINE_INSTANCE:
             self._quarantine_instance(decision, case.file.template_type, reason)
         elif decision.action is Action.QUARANTINE:
@@ -77,6 +82,21 @@ class Consequences:
             action=facts["action"],
             instance=decision.suspect_instance or "none",
             digest=decision.suspect_digest,
+        )
+
+    def cautious(self) -> FileSet | None:
+        """The wanted set without the instance that killed last, for a while; None if none did.
+
+        A stand-by that has it loaded takes over at once if the instance kills again.
+        """
+        if self.evaluators.clock() > self._cautious_until or not self.history.instances:
+            return None
+        digest, named = next(reversed(self.history.instances.items()))
+        return frozenset(
+            file._replace(quarantined=file.quarantined | {digest})
+            if file.hash == named.file
+            else file
+            for file in self.evaluators.wanted
         )
 
     def close(self) -> None:
@@ -111,6 +131,9 @@ class Consequences:
         elif decision.action is Action.DEGRADE:
             self.flow.degrade()
             self.log.say("REDUCED FUNCTIONALITY", because="evaluators die without a suspect")
+
+    def _suspect(self) -> None:
+        self._cautious_until = self.evaluators.clock() + LIMITS.cautious_seconds
 
     def _set_aside(self, decision: Decision) -> None:
         aside = self.evaluators.take_over.aside

@@ -62,6 +62,8 @@ class SupervisorLimits:
     # Instances in quarantine: so many are named to each evaluator, 66 bytes each. Where there are
     # more, the file of the next one is given up as a whole.
     quarantined_instances: int = 256
+    # After the first death of an instance, a stand-by without it is kept for so long.
+    cautious_seconds: float = 600.0
     # An inquest: how long each throw-away evaluator may take, and how many deaths of theirs narrow
     # it down to one instance (32 parts at a time). How many events wait for theirs.
     inquest_seconds: float = 10.0

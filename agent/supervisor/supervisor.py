@@ -181,7 +181,7 @@ class Supervisor:
         self._end_lingering(now)
         self._start_trial()
         self.evaluators.wanted = self.flow.wanted()
-        self.evaluators.fallback = self.flow.fallback()
+        self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
         self.evaluators.reconcile()
         self.judging.resumed()
         self.judging.inquests.reconcile()

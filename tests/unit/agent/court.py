@@ -41,6 +41,8 @@ class Court:
         if trial is not None:
             self.theatre.pool.start(*trial)
         self.theatre.pool.wanted = self.world.flow.wanted()
+        fallback = self.world.flow.fallback() or self.judging.consequences.cautious()
+        self.theatre.pool.fallback = fallback
         self.theatre.turn()
 
     def says(self, one: Evaluator, kind: str, payload: bytes = b"", **fields: Any) -> None:

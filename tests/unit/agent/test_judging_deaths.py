@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.lifecycle import State
-from agent.supervisor.evaluator_process import FileSet, LoadedFile
+from agent.supervisor.evaluator_process import FileSet, LoadedFile, Stage
 from agent.supervisor.ledger import SECOND
 from agent.supervisor.limits import LIMITS
 from tests.unit.agent.content_documents import quarantined
@@ -79,6 +79,34 @@ def test_second_poison_event_quarantines_the_instance(court: Court) -> None:
     assert (kept.digest, kept.deaths, kept.template_type) == (DIGEST_TWO.hex(), 2, 1)
     assert one.files == {LoadedFile(hash_of(b"one"), 1, frozenset({DIGEST_TWO.hex()}))}
     assert court.theatre.pool.take_over.aside[1] == {23 * STRIDE}
+
+
+def test_stand_by_without_the_suspect_is_there_before_its_second_death(court: Court) -> None:
+    """The host would be without protection for as long as an evaluator takes to load."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 10, 3)
+    court.dies(one)
+    one = court.successor()
+    court.successor()
+    without = frozenset({LoadedFile(hash_of(b"one"), 1, frozenset({DIGEST_TWO.hex()}))})
+    ready = [each.files for each in court.theatre.pool.members if each.stage is Stage.READY]
+    assert sorted(ready, key=lambda files: files == without) == [one.files, without]
+    works_on(one, 1, 20 * STRIDE, 10, 5)
+    court.dies(one)
+    court.turn()
+    assert court.theatre.pool.worker is not None
+    assert court.theatre.pool.worker.files == without
+
+
+def test_stand_by_without_the_suspect_is_not_kept_for_ever(court: Court) -> None:
+    """One death would cost the memory of another evaluator until the next restart."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 10, 3)
+    court.dies(one)
+    court.successor()
+    assert court.judging.consequences.cautious() is not None
+    court.theatre.now += LIMITS.cautious_seconds
+    assert court.judging.consequences.cautious() is None
 
 
 def test_an_inquest_that_finds_nothing_blames_the_file(court: Court) -> None:
