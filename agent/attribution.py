@@ -4,8 +4,11 @@ The supervisor makes a memfd per evaluator and keeps it mapped; the evaluator wr
 into it with plain stores. When the evaluator is gone, however it died, the record says which event
 and which Template Instance it was working on: the suspect. Standard library only.
 
-Layout, little endian: eight 8-byte words (see `_WORDS`), then one 64-byte slot per Template
-Instance with its id, in the order in which the evaluator numbers them.
+Layout, little endian: eight 8-byte words (see `_WORDS`), then one 96-byte slot per Template
+Instance, in the order in which the evaluator numbers them: 64 bytes of its id, padded with zeros,
+and the 32 bytes of its digest (content.instance_digest), which says which instance it is whatever
+file it came in. Whoever reads it trusts nothing: numbers are checked, ids are escaped, and a digest
+is only ever compared with others.
 """
 
 import fcntl
@@ -19,6 +22,8 @@ from enum import IntEnum
 ID_BYTES = 64
 """Longest instance id; content.limits refuses longer ones."""
 
+DIGEST_BYTES = 32
+SLOT_BYTES = ID_BYTES + DIGEST_BYTES
 MAX_INSTANCES = 100_000
 NONE = 2**64 - 1
 """Stands for 'no row' and 'no instance': the whole batch is suspect."""
@@ -26,7 +31,8 @@ NONE = 2**64 - 1
 _WORDS = struct.Struct("<8Q")
 _ROW_AND_INSTANCE = struct.Struct("<2Q")
 _ROW_OFFSET = 4 * 8
-RECORD_BYTES = _WORDS.size + MAX_INSTANCES * ID_BYTES
+RECORD_BYTES = _WORDS.size + MAX_INSTANCES * SLOT_BYTES
+_NO_DIGEST = bytes(DIGEST_BYTES)
 
 
 class Phase(IntEnum):
@@ -38,11 +44,16 @@ class Phase(IntEnum):
     SHADOW = 3
     IDLE = 4
     EVALUATING = 5
+    # In an inquest: `position` is the number of the first instance that is tried, `count` how many.
+    INQUEST = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the record said. Positions are bytes in the ring; row and instance may be None."""
+    """What the record said. Positions are bytes in the ring; row and instance may be None.
+
+    instance_digest: hexadecimal, empty where the instance or its digest is not known.
+    """
 
     phase: Phase
     ring: int
@@ -51,6 +62,7 @@ class Progress:
     row: int | None
     instance: int | None
     instance_id: str
+    instance_digest: str = ""
 
     def within(self, accounted: int, produced: int, stride: int) -> "Progress":
         """The same, or without any event where the record can't be true.
@@ -99,11 +111,14 @@ class Attribution:
         """About to work on one row of the batch with one instance (its ordinal)."""
         _ROW_AND_INSTANCE.pack_into(self._map, _ROW_OFFSET, row, instance)
 
-    def name_instances(self, ids: Sequence[str]) -> None:
-        """Write down the ids, so that the supervisor can name an ordinal without any content."""
-        for ordinal, name in enumerate(ids[:MAX_INSTANCES]):
-            start = _WORDS.size + ordinal * ID_BYTES
-            self._map[start : start + ID_BYTES] = name.encode()[:ID_BYTES].ljust(ID_BYTES, b"\0")
+    def name_instances(self, instances: Sequence[tuple[str, bytes]]) -> None:
+        """Write down ids and digests, so that an ordinal can be named without any content."""
+        slots = b"".join(
+            name.encode()[:ID_BYTES].ljust(ID_BYTES, b"\0")
+            + digest[:DIGEST_BYTES].ljust(DIGEST_BYTES, b"\0")
+            for name, digest in instances[:MAX_INSTANCES]
+        )
+        self._map[_WORDS.size : _WORDS.size + len(slots)] = slots
 
 
 def read(descriptor: int) -> Progress:
@@ -112,6 +127,7 @@ def read(descriptor: int) -> Progress:
     phase, ring, position, count, row, instance = words[:6]
     known_row = row if row < count else None
     known_instance = instance if instance < MAX_INSTANCES else None
+    name, digest = ("", "") if known_instance is None else named(descriptor, known_instance)
     return Progress(
         phase=Phase(phase) if phase in Phase.__members__.values() else Phase.STARTING,
         ring=ring,
@@ -119,12 +135,14 @@ def read(descriptor: int) -> Progress:
         count=count,
         row=known_row,
         instance=known_instance,
-        instance_id=_instance_id(descriptor, known_instance),
+        instance_id=name,
+        instance_digest=digest,
     )
 
 
-def _instance_id(descriptor: int, ordinal: int | None) -> str:
-    if ordinal is None:
-        return ""
-    raw = os.pread(descriptor, ID_BYTES, _WORDS.size + ordinal * ID_BYTES)
-    return raw.rstrip(b"\0").decode("ascii", "backslashreplace")
+def named(descriptor: int, ordinal: int) -> tuple[str, str]:
+    """Id and hexadecimal digest in the slot of an ordinal below MAX_INSTANCES; empty where none."""
+    raw = os.pread(descriptor, SLOT_BYTES, _WORDS.size + ordinal * SLOT_BYTES)
+    digest = raw[ID_BYTES:]
+    name = raw[:ID_BYTES].rstrip(b"\0").decode("ascii", "backslashreplace")
+    return name, "" if digest == _NO_DIGEST else digest.hex()

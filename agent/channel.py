@@ -99,7 +99,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "late": _kind(_C, from_ns=int, to_ns=int, missed=int),
         # supervisor → evaluator. load: descriptors are the attribution record, one per ring, one
         # per Channel File payload. files: [{"hash": hex, "template_type": number, "trial": 1 or 0,
-        # "active_version": version that a file on trial must exceed}]. epochs: {ring: random name}.
+        # "active_version": version that a file on trial must exceed, "quarantined": digests of
+        # instances that are not to be run}]. epochs: {ring: random name}.
         "load": _kind(_S, rung=str, rings=list, files=list, epochs=dict),
         # positions: {ring: bytes}. careful: {ring: position up to which events are evaluated one by
         # one}, because a predecessor died in a batch there. aside: {ring: [positions]} of events
@@ -108,6 +109,10 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "go": _kind(_S, positions=dict, careful=dict, aside=dict, prevention=int),
         "prevention": _kind(_S, prevention=int),
         "drain": _kind(_S),
+        # Instead of load, to a throw-away evaluator: descriptors are its attribution record, a
+        # sealed copy of one record's bytes, and one Channel File. Which of `count` instances from
+        # `first` on does an evaluator die of, on that event?
+        "inquest": _kind(_S, template_type=int, quarantined=list, first=int, count=int),
         # evaluator → supervisor. files: [{"hash", "template_type", "version", "instances"}].
         # payload: what the kernel is to prevent by itself (content.prevention_table.pack_entries).
         "ready": _kind(_E, files=list, milliseconds=int, sandbox=dict),
@@ -124,6 +129,8 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # rows: pairs of an event and an instance that is skipped, on which it might have matched.
         "undecided": _kind(_E, ring=int, rows=int),
         "drained": _kind(_E, positions=dict),
+        # The end of an inquest without a death: of so many instances that the file has.
+        "survived": _kind(_E, instances=int),
         # any role → supervisor.
         "heartbeat": _kind(_C, _E, _L, facts=dict),
         # link → supervisor. content: one descriptor, a sealed memfd with the payload.

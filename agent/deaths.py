@@ -1,52 +1,128 @@
 """What to do when an evaluator dies: decided here, purely, from what is known. Standard library.
 
-The rules, first match first:
-
-    1. on trial                          → reject the file on trial
-    2. killed by somebody else           → restart; a second time on the same batch, with care:
-                                           content is innocent, unless that happens twice at the
-                                           very same place, or a few times while a file is on
-                                           probation
-    3. suspect file on probation, or no suspect while files are on probation
-                                         → back to last known good
-    4. same file blamed again            → quarantine the file
-    5. the exact event is known          → set the event aside, restart
-    6. only the batch is known           → restart, that batch again one event at a time
-    7. no suspect, a few times in a row  → restart
-    8. no suspect, again and again       → fewer Channel Files
+`RULES` is the whole of it, first match first; docs/containment.md has the same table. A suspect is
+the Channel File of the event that the evaluator was working on, and the Template Instance, where
+the attribution record names one. A death in work on many events or instances at once names less:
+the batch is tried again one event at a time, and an *inquest* in a throw-away evaluator finds the
+instance on the event (agent.supervisor.inquests); `conclude` says what follows from it.
 
 There is no rule that ends in giving up, and none that repeats itself for ever without getting past
-an event or a file; only kills from outside, at random, are answered for ever with another start.
+an event, an instance or a file; only kills from outside, at random, are answered for ever with
+another start.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
 from agent.attribution import Phase, Progress
+from agent.death_facts import (
+    DEATHS_OF_AN_INSTANCE,
+    Action,
+    Cause,
+    Death,
+    DeathHistory,
+    Decision,
+    Finding,
+    Named,
+)
+
+__all__ = [
+    "DEATHS_OF_A_FILE",
+    "INQUEST_RULES",
+    "RULES",
+    "Action",
+    "Cause",
+    "Death",
+    "DeathHistory",
+    "Decision",
+    "Finding",
+    "Rule",
+    "conclude",
+    "decide",
+]
 
 
-class Cause(StrEnum):
-    """How an evaluator ended."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When, what then, and what that is called."""
 
-    SIGNAL = "SIGNAL"
-    EXIT = "EXIT"
-    HEARTBEAT_MISSED = "HEARTBEAT_MISSED"
-    PROTOCOL_VIOLATION = "PROTOCOL_VIOLATION"
-    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    when: str
+    then: str
+    action: Action
 
 
-class Action(StrEnum):
-    """What the supervisor does next; the name is in the crash report."""
+RULES = (
+    Rule("on trial", "reject the file on trial", Action.REJECT_CANDIDATE),
+    Rule(
+        "killed by somebody else",
+        "start another; a second time on the same batch, one event at a time; the content is "
+        "innocent, unless that happens twice at the very same place, or a few times while a file "
+        "is on probation",
+        Action.RESTART,
+    ),
+    Rule(
+        "the suspect file is on probation, or there is no suspect while files are",
+        "back to last known good",
+        Action.ROLL_BACK,
+    ),
+    Rule(
+        "event and instance are known, the instance for the second time",
+        "quarantine the instance by its digest; all others stay active",
+        Action.QUARANTINE_INSTANCE,
+    ),
+    Rule(
+        "event and instance are known, and the instances of this file have killed many evaluators",
+        "quarantine the file",
+        Action.QUARANTINE,
+    ),
+    Rule(
+        "event and instance are known, the instance for the first time",
+        "set the event aside and count it",
+        Action.SET_ASIDE,
+    ),
+    Rule(
+        "the event is known, the instance is not",
+        "set the event aside, and hold an inquest on it",
+        Action.SET_ASIDE,
+    ),
+    Rule(
+        "only the batch is known, and an inquest has named one instance of this file before",
+        "quarantine that instance; the batch again, one event at a time; if that kills on an "
+        "event where no instance is known, the quarantine is lifted",
+        Action.QUARANTINE_INSTANCE,
+    ),
+    Rule(
+        "only the batch is known",
+        "the batch again, one event at a time",
+        Action.RETRY_WITH_CARE,
+    ),
+    Rule("nothing is known, a few times in a row", "start another", Action.RESTART),
+    Rule("nothing is known, again and again", "fewer Channel Files", Action.DEGRADE),
+)
+"""About deaths of evaluators."""
 
-    REJECT_CANDIDATE = "REJECTED"
-    ROLL_BACK = "ROLLED_BACK"
-    QUARANTINE = "QUARANTINED"
-    SET_ASIDE = "EVENT_SET_ASIDE"
-    RETRY_WITH_CARE = "RESTARTED_WITH_CARE"
-    RESTART = "RESTARTED"
-    DEGRADE = "DEGRADED"
-
+INQUEST_RULES = (
+    Rule(
+        "an instance is named, and accounts for two deaths",
+        "quarantine the instance by its digest; all others stay active",
+        Action.QUARANTINE_INSTANCE,
+    ),
+    Rule(
+        "an instance is named, and accounts for one death",
+        "remember it; its event is set aside already",
+        Action.SET_ASIDE,
+    ),
+    Rule(
+        "not reproducible, or no instance to be found, for the second time with this file",
+        "quarantine the file",
+        Action.QUARANTINE,
+    ),
+    Rule(
+        "not reproducible, or no instance to be found, for the first time with this file",
+        "remember the file; the event is set aside already",
+        Action.SET_ASIDE,
+    ),
+)
+"""About what an inquest has found."""
 
 FOREIGN_KILLS_ON_PROBATION = 3
 """SIGKILLs from outside, on other events each, before a file on probation is given up."""
@@ -54,90 +130,26 @@ FOREIGN_KILLS_ON_PROBATION = 3
 UNEXPLAINED_DEATHS_BEFORE_DEGRADING = 3
 """Deaths in a row without a suspect before fewer Channel Files are tried."""
 
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """The end of an evaluator.
-
-    foreign_kill: a SIGKILL that is not ours (an operator's, or the out-of-memory killer's).
-    files: Template Type number → content hash of what it had loaded.
-    """
-
-    cause: Cause
-    signal: int
-    on_trial: bool
-    running: bool
-    foreign_kill: bool
-    progress: Progress
-    files: Mapping[int, str]
-    probation: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """An action and what it applies to: content hashes, or one ring's position."""
-
-    action: Action
-    hashes: tuple[str, ...] = ()
-    ring: int = 0
-    position: int = 0
-    count: int = 0
-    suspect_hash: str = ""
-    suspect_instance: str = ""
-
-
-@dataclass(slots=True)
-class DeathHistory:
-    """What earlier deaths taught, since the set of Channel Files last changed.
-
-    blamed: content hashes that an evaluator has died on, one event each, which was set aside.
-    careful: ring → position in bytes below which events were to be evaluated one by one.
-    foreign_place: where the last kill from outside met an evaluator: the exact event (ring and
-    position), or the phase before it had any.
-    """
-
-    blamed: set[str] = field(default_factory=set)
-    careful: dict[int, int] = field(default_factory=dict)
-    foreign_place: tuple[int, int] | None = None
-    foreign_batch: tuple[int, int] | None = None
-    foreign_kills: int = 0
-    unexplained: int = 0
-
-    def forget(self) -> None:
-        """The set of Channel Files has changed."""
-        self.blamed.clear()
-        self.careful.clear()
-        self.calm()
-
-    def calm(self) -> None:
-        """All went well for a while: what has no suspect is not in a row any more."""
-        self.foreign_place = None
-        self.foreign_batch = None
-        self.foreign_kills = 0
-        self.unexplained = 0
-
-    def rings_changed(self) -> None:
-        """Positions count from zero again."""
-        self.careful.clear()
-        self.foreign_place = None
-        self.foreign_batch = None
+DEATHS_OF_A_FILE = 16
+"""Deaths on instances of one file before it is given up as a whole: so many different instances
+are no likely poison, but a record that is not true, or content that damages memory at random."""
 
 
 def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
     """Apply the rules; updates `history`. stride: bytes per record of the suspect ring."""
-    if death.on_trial:  # 1
+    if death.on_trial:
         return Decision(Action.REJECT_CANDIDATE)
     progress = death.progress
     evaluating = death.running and progress.phase is Phase.EVALUATING and progress.count > 0
     suspect = death.files.get(progress.ring, "") if evaluating else ""
     with_care = evaluating and progress.position < history.careful.get(progress.ring, 0)
-    if death.foreign_kill and _innocent(death, history, stride, evaluating=evaluating):  # 2
+    if death.foreign_kill and _innocent(death, history, stride, evaluating=evaluating):
         if not evaluating or not (_is_exact(progress) or _same_batch(progress, history)):
             return Decision(Action.RESTART)
         if not with_care or _is_exact(progress):
             return _with_care(progress, history, suspect, stride)
     guilty = _on_probation(death, suspect)
-    if guilty:  # 3
+    if guilty:
         return Decision(
             Action.ROLL_BACK,
             hashes=guilty,
@@ -145,16 +157,36 @@ def decide(death: Death, history: DeathHistory, stride: int) -> Decision:
             position=_event_position(progress, stride) if evaluating else 0,
             suspect_hash=guilty[0],
             suspect_instance=progress.instance_id,
+            suspect_digest=progress.instance_digest,
         )
     if evaluating and _is_exact(progress):
-        return _on_event(progress, history, suspect, stride)  # 4, 5
-    if evaluating and not with_care:  # 6
-        return _with_care(progress, history, suspect, stride)
+        return _on_event(progress, history, suspect, stride)
+    if evaluating and not with_care:
+        return _in_bulk(progress, history, suspect, stride)
     history.unexplained += 1
-    if history.unexplained <= UNEXPLAINED_DEATHS_BEFORE_DEGRADING:  # 7
+    if history.unexplained <= UNEXPLAINED_DEATHS_BEFORE_DEGRADING:
         return Decision(Action.RESTART)
     history.unexplained = 0
-    return Decision(Action.DEGRADE)  # 8
+    return Decision(Action.DEGRADE)
+
+
+def conclude(finding: Finding, history: DeathHistory) -> Decision:
+    """What follows from an inquest, whose event was set aside; updates `history`."""
+    if finding.digest:
+        named = Named(finding.file, finding.instance, by_inquest=True)
+        deaths = history.account(finding.digest, named, finding.deaths)
+        enough = deaths >= DEATHS_OF_AN_INSTANCE
+        return Decision(
+            Action.QUARANTINE_INSTANCE if enough else Action.SET_ASIDE,
+            suspect_hash=finding.file,
+            suspect_instance=finding.instance,
+            suspect_digest=finding.digest,
+            deaths=deaths,
+        )
+    if finding.file in history.blamed:
+        return Decision(Action.QUARANTINE, hashes=(finding.file,), suspect_hash=finding.file)
+    history.blamed.add(finding.file)
+    return Decision(Action.SET_ASIDE, suspect_hash=finding.file)
 
 
 def _innocent(death: Death, history: DeathHistory, stride: int, *, evaluating: bool) -> bool:
@@ -188,22 +220,71 @@ def _on_probation(death: Death, suspect: str) -> tuple[str, ...]:
 
 def _on_event(progress: Progress, history: DeathHistory, suspect: str, stride: int) -> Decision:
     history.unexplained = 0
-    if suspect in history.blamed:  # 4
-        return Decision(
-            Action.QUARANTINE,
-            hashes=(suspect,),
-            suspect_hash=suspect,
-            suspect_instance=progress.instance_id,
-        )
-    if suspect:
-        history.blamed.add(suspect)
-    return Decision(  # 5
+    position = _event_position(progress, stride)
+    digest = progress.instance_digest if suspect else ""
+    if digest:
+        named = Named(suspect, progress.instance_id, by_inquest=False)
+        deaths = history.account(digest, named, 1)
+        history.of_file[suspect] += 1
+        if deaths >= DEATHS_OF_AN_INSTANCE:
+            return _quarantined(progress.instance_id, digest, suspect, deaths)
+        if history.of_file[suspect] > DEATHS_OF_A_FILE:
+            return Decision(Action.QUARANTINE, hashes=(suspect,), suspect_hash=suspect)
+    in_batch = not digest and history.in_bulk(progress.ring, position)
+    return Decision(
         Action.SET_ASIDE,
         ring=progress.ring,
-        position=_event_position(progress, stride),
+        position=position,
         count=1,
         suspect_hash=suspect,
         suspect_instance=progress.instance_id,
+        suspect_digest=digest,
+        inquest=bool(suspect) and not digest,
+        deaths=1 + in_batch,
+        acquitted=history.acquit(progress.ring) if in_batch else "",
+    )
+
+
+def _in_bulk(progress: Progress, history: DeathHistory, suspect: str, stride: int) -> Decision:
+    """A death in work on a whole batch.
+
+    Where an inquest has shown that one instance of this file kills in such work, a successor would
+    have to die on the event, as the third, to show it again. If one does, without the instance, it
+    was another's doing.
+    """
+    care = _with_care(progress, history, suspect, stride)
+    history.bulk[progress.ring] = (
+        progress.position,
+        progress.position + progress.count * stride,
+    )
+    history.presumed.pop(progress.ring, None)
+    shown = [
+        (digest, named)
+        for digest, named in history.instances.items()
+        if named.by_inquest and named.file == suspect
+    ]
+    if len(shown) != 1:
+        return care
+    ((digest, named),) = shown
+    history.presumed[progress.ring] = (digest, named)
+    deaths = history.account(digest, named, 1)
+    return _quarantined(
+        named.instance, digest, suspect, deaths, ring=care.ring, position=care.position
+    )
+
+
+def _quarantined(
+    instance: str, digest: str, suspect: str, deaths: int, *, ring: int = 0, position: int = 0
+) -> Decision:
+    """ring, position: up to where the successor is to take care."""
+    return Decision(
+        Action.QUARANTINE_INSTANCE,
+        ring=ring,
+        position=position,
+        suspect_hash=suspect,
+        suspect_instance=instance,
+        suspect_digest=digest,
+        deaths=deaths,
     )
 
 
@@ -219,6 +300,7 @@ def _with_care(progress: Progress, history: DeathHistory, suspect: str, stride: 
         count=progress.count,
         suspect_hash=suspect,
         suspect_instance=progress.instance_id,
+        suspect_digest=progress.instance_digest,
     )
 
 

@@ -169,6 +169,7 @@ def _load(
             "template_type": file.template_type.number,
             "trial": 0,
             "active_version": 0,
+            "quarantined": [],
         }
         for payload, file in zip(payloads, files, strict=True)
     ]

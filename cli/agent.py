@@ -1,4 +1,4 @@
-"""`bulkhead agent run|status|prevention|record`: the sensor on this host.
+"""`bulkhead agent run|status|prevention|quarantine|record`: the sensor on this host.
 
 `run` checks what it was given and then becomes the supervisor (the process is replaced, so that
 nothing of the command line stays in memory), or with --respawn the parent that watches over it.
@@ -18,6 +18,7 @@ import typer
 from agent.supervisor.control import ask
 from agent.supervisor.limits import LIMITS as SUPERVISOR_LIMITS
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
+from cli import agent_quarantine
 from cli.agent_prevention import PREVENTION, prevention_command, prevention_line
 from cli.agent_record import record_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
@@ -32,6 +33,7 @@ FLOODER = ("pid", "start_time", "refused")
 application = typer.Typer(no_args_is_help=True)
 application.command("record")(record_command)
 application.command("prevention")(prevention_command)
+application.add_typer(agent_quarantine.application, name="quarantine")
 
 Control = Annotated[Path, typer.Option(help="Socket on which the supervisor answers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -182,6 +184,8 @@ def _show(document: Mapping[str, Any]) -> None:
     ]
     table("Content in force", ["Template Type", "version", "state", "hash"], rows)
     _show_if("Quarantine", ["hash", "reason", "instance"], content["quarantine"])
+    instances = content["quarantined_instances"]
+    _show_if("Instances in quarantine", ["digest", "reason", "instance", "deaths"], instances)
     losses = [_loss_row(one) for one in document["losses"]]
     if losses:
         table("Losses", ["cause", "Template Type", "count", "of", "first", "last"], losses)

@@ -1,25 +1,20 @@
 """`bulkhead agent prevention on|off|status`: the switch of this host's owner.
 
-The order goes to the running supervisor, and the command ends when the supervisor's status says
-that it was followed.
+The order goes to the running supervisor, which has followed it when it answers.
 """
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from agent.supervisor.commands import give
 from agent.supervisor.control import ask
 from agent.supervisor.settings import DEFAULT_CONTROL
 from cli.output import ExitCode, fail, print_json, screen, shown, table
 from content.escape import safe
 
 PREVENTION = ("on", "off")
-ANSWER_SECONDS = 5.0
-PAUSE_SECONDS = 0.05
 
 
 def prevention_command(
@@ -42,8 +37,8 @@ def prevention_command(
         fail("UNKNOWN_POLICY", found, ExitCode.USAGE, as_json=as_json)
     try:
         if order in PREVENTION:
-            give(control, f"prevention {order}")
-        document = _status(control, order)
+            ask(control, command="prevention", policy=order)
+        document = ask(control)
     except (OSError, ValueError) as error:
         fail("NO_AGENT", f"{control}: {error}", ExitCode.UNREACHABLE, as_json=as_json)
     if as_json:
@@ -63,17 +58,6 @@ def prevention_line(prevention: Mapping[str, Any], verdicts: Mapping[str, int]) 
         f"prevention [green]on[/green], {words}; programs stopped: {by_kernel} by the kernel, "
         f"{verdicts.get('STOPPED', 0)} by verdicts"
     )
-
-
-def _status(control: Path, order: str) -> Mapping[str, Any]:
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while True:
-        document = ask(control)
-        if order in ("status", document["prevention"]["policy"]):
-            return document
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the order was not followed within {ANSWER_SECONDS:.0f} s")
-        time.sleep(PAUSE_SECONDS)
 
 
 def _show(document: Mapping[str, Any]) -> None:

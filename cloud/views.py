@@ -105,6 +105,7 @@ def crash(stored: reports.Stored[CrashReport], types: Types) -> Document:
         "suspect_content_hash": report.suspect_content_hash.hex(),
         "suspect_template_type": type_name(report.suspect_template_type, types),
         "suspect_instance": report.suspect_instance_id,
+        "suspect_instance_digest": report.suspect_instance_digest.hex(),
         "suspect_sequence": report.suspect_sequence,
         "action": report.action,
         "in_trial": report.in_trial,

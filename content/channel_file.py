@@ -75,7 +75,7 @@ __all__ = [
     "read_envelope",
 ]
 
-_INSTANCES = Repeated(
+INSTANCES = Repeated(
     channel_file_pb2.ChannelFile.INSTANCES_FIELD_NUMBER,
     "instances",
     LIMITS.instances,
@@ -119,7 +119,7 @@ class Envelope:
 
 def load(payload: bytes) -> ChannelFile:
     """The Channel File in these bytes; ContentError with the problems that were found."""
-    frame = _frame(payload, "ChannelFile", _INSTANCES, LIMITS.payload_bytes)
+    frame = _frame(payload, "ChannelFile", INSTANCES, LIMITS.payload_bytes)
     reader = ChannelFileReader()
     channel_file = reader.channel_file(_parse(channel_file_pb2.ChannelFile(), frame.head, ""))
     instances: list[TemplateInstance | None] = []

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     # At run time: an instance is skipped from then on
     RUN_TIME_CHECK = "RUN_TIME_CHECK"
     WORK_BUDGET_EXCEEDED = "WORK_BUDGET_EXCEEDED"
+    INSTANCE_QUARANTINED = "INSTANCE_QUARANTINED"
     # Warnings: nothing is refused for them
     COSTLY_TO_EVALUATE = "COSTLY_TO_EVALUATE"
     COSTLY_TO_COMPILE = "COSTLY_TO_COMPILE"
@@ -71,7 +72,9 @@ class Reason(StrEnum):
     CASE_OF_OTHER_LETTERS = "CASE_OF_OTHER_LETTERS"
 
 
-AT_RUN_TIME = frozenset({Reason.RUN_TIME_CHECK, Reason.WORK_BUDGET_EXCEEDED})
+AT_RUN_TIME = frozenset(
+    {Reason.RUN_TIME_CHECK, Reason.WORK_BUDGET_EXCEEDED, Reason.INSTANCE_QUARANTINED}
+)
 WARNINGS = frozenset(
     {
         Reason.COSTLY_TO_EVALUATE,
@@ -277,6 +280,12 @@ EXPLANATIONS: Mapping[Reason, Explanation] = MappingProxyType(
             "It is skipped until another evaluator takes over; what it had found counts.",
             "Make it cheaper: a criterion with a rare literal, fewer values, shorter counted "
             "repeats; `bulkhead content check` prices it.",
+        ),
+        Reason.INSTANCE_QUARANTINED: Explanation(
+            "Two evaluators died on the instance: it is in quarantine by its digest, whatever file "
+            "it comes in, until it is changed or an operator lifts that.",
+            "Correct it and offer a new version of the file: a changed instance has another "
+            "digest and is active at once. `bulkhead agent quarantine` lists and lifts.",
         ),
         Reason.COSTLY_TO_EVALUATE: Explanation(
             "The instance is estimated to cost more than its share of processor time on ordinary "

@@ -64,6 +64,7 @@ class EventLoop:
     hashes: hexadecimal content hash of the Channel File of each Template Type.
     skipped: instances that the engine has skipped since before it was put to work.
     prevents: whether the host's policy lets the sensor prevent anything.
+    left_out: Template Type → how many instances in quarantine the engine was not given.
     """
 
     channel: socket.socket
@@ -73,6 +74,7 @@ class EventLoop:
     hashes: Mapping[int, str]
     skipped: Sequence[InstanceFault] = ()
     prevents: bool = True
+    left_out: Mapping[int, int] = field(default_factory=dict)
     evaluated: int = 0
     refused_rows: int = 0
     clock: Callable[[], float] = time.monotonic
@@ -134,13 +136,16 @@ class EventLoop:
     def _report(self, cursor: Cursor, records: Records, evaluation: Evaluation) -> None:
         """Send what was found, frame by frame, and commit each frame's position."""
         self.refused_rows += evaluation.refused_rows
-        if _can_wait(cursor, evaluation):
+        number = cursor.template_type.number
+        undecided = sum(one.rows for one in evaluation.undecided)
+        # Without their patterns nobody knows on which events they might have matched: on all.
+        undecided += self.left_out.get(number, 0) * (len(records) - evaluation.refused_rows)
+        if not undecided and _can_wait(cursor, evaluation):
             cursor.position += len(records) * cursor.ring.stride
             cursor.untold += len(records)
             return
         # Before the position moves on: better counted twice than not at all.
-        if undecided := sum(one.rows for one in evaluation.undecided):
-            number = cursor.template_type.number
+        if undecided:
             send(self.channel, "undecided", ring=number, rows=undecided)
         start, stride, done = cursor.position, cursor.ring.stride, 0
         source = Source(cursor.epoch, start // stride, _boot_to_unix_ns(), prevents=self.prevents)
@@ -224,7 +229,7 @@ class EventLoop:
 
 def _can_wait(cursor: Cursor, evaluation: Evaluation) -> bool:
     """Whether a batch is told later: nothing was found in it, and not much waits already."""
-    found = evaluation.matches or evaluation.undecided or evaluation.faults
+    found = evaluation.matches or evaluation.faults
     careful = cursor.position < cursor.careful_until
     return not (found or careful) and cursor.untold < LIMITS.progress_records
 

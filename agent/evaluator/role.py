@@ -2,27 +2,30 @@
 
 One evaluator loads one set of Channel Files for life: new content is a new evaluator. It gets all
 that it needs as descriptors in the first message (attribution record, rings, payloads), gives up
-every right, and only then looks at content. It ends when the channel closes.
+every right, and only then looks at content. It ends when the channel closes. Where the first
+message asks for an inquest, it is a throw-away one (agent.evaluator.inquest).
 """
 
 import argparse
 import gc
-import mmap
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.attribution import Attribution, Phase
 from agent.channel import Message, ProtocolViolationError, Sender, receive, send
+from agent.evaluator import inquest
+from agent.evaluator.inquest import EngineBuilder, read_all
+from agent.evaluator.leaving_out import KeptFile, leave_out, left_out_of
 from agent.evaluator.loop import Cursor, EventLoop
 from agent.evaluator.trial import Trial, refused
 from agent.sandbox import EVALUATOR, lock_down
 from content.channel_file import ChannelFile, load
 from content.definitions import Rung, TemplateType, load_definitions
-from content.interpreter import Engine, InstanceFault, Interpreter
+from content.interpreter import Engine, InstanceFault, Interpreter, Note
 from content.kernel_prevention import kernel_entries
 from content.prevention_table import pack_entries
 from content.problems import ContentError, Problem
@@ -34,19 +37,20 @@ MAX_PROBLEMS = 50
 MAX_CHARACTERS = 300
 """Problems, and the characters of each text in them, so that one message holds them."""
 
-Note = Callable[[int, int], None]
-EngineBuilder = Callable[[Sequence[ChannelFile], Mapping[int, TemplateType], Note], Engine]
-
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One Channel File as the supervisor handed it over."""
+    """One Channel File as the supervisor handed it over.
+
+    quarantined: digests of instances that are not to be run, hexadecimal.
+    """
 
     hash: str
     template_type: int
     trial: bool
     active_version: int
     data: bytes
+    quarantined: frozenset[str] = frozenset()
 
 
 class RefusedError(Exception):
@@ -91,6 +95,8 @@ def run(
     order = receive(channel, Sender.SUPERVISOR)
     if order is None:
         return 0
+    if order.kind == "inquest":
+        return _hold_inquest(order, types, build, channel)
     attribution, cursors, payloads = _acquire(order, types)
     _warm_up(types, build)
     sandbox = lock_down(EVALUATOR)
@@ -98,7 +104,7 @@ def run(
     try:
         files = _load(payloads, trial, build)
         engine = _build(payloads, files, trial, build)
-        attribution.name_instances([one.id for file in files for one in file.instances])
+        attribution.name_instances([one for file in files for one in file.named()])
         skipped = _finish_trial(payloads, trial, engine, cursors)
     except RefusedError as refused:
         send(channel, "rejected", files=refused.plain())
@@ -109,13 +115,34 @@ def run(
     send(
         channel,
         "ready",
-        payload=pack_entries(kernel_entries(files, types)),
+        payload=pack_entries(kernel_entries([file.kept for file in files], types)),
         files=_facts(payloads, files),
         milliseconds=milliseconds,
         sandbox=sandbox,
     )
-    hashes = {payload.template_type: payload.hash for payload in payloads}
-    return _work(EventLoop(channel, engine, attribution, cursors, hashes, skipped))
+    loop = EventLoop(
+        channel,
+        engine,
+        attribution,
+        cursors,
+        hashes={payload.template_type: payload.hash for payload in payloads},
+        skipped=[*(fault for file in files for fault in file.left_out), *skipped],
+        left_out=left_out_of(files),
+    )
+    return _work(loop)
+
+
+def _hold_inquest(
+    order: Message,
+    types: Mapping[int, TemplateType],
+    build: EngineBuilder,
+    channel: socket.socket,
+) -> int:
+    given = inquest.acquire(order, types)
+    _warm_up(types, build)
+    lock_down(EVALUATOR)
+    inquest.hold(given, types, build, channel)
+    return 0
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -147,21 +174,14 @@ def _acquire(
                 file["template_type"],
                 bool(file["trial"]),
                 file["active_version"],
-                _read_all(descriptor),
+                read_all(descriptor),
+                frozenset(file["quarantined"]),
             )
         )
     attribution = Attribution(record)
     for descriptor in order.descriptors:
         os.close(descriptor)
     return attribution, cursors, payloads
-
-
-def _read_all(descriptor: int) -> bytes:
-    size = os.fstat(descriptor).st_size
-    if size == 0:
-        return b""
-    with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as mapped:
-        return mapped[:]
 
 
 def _warm_up(types: Mapping[int, TemplateType], build: EngineBuilder) -> None:
@@ -171,7 +191,7 @@ def _warm_up(types: Mapping[int, TemplateType], build: EngineBuilder) -> None:
     "".encode("idna")
 
 
-def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> list[ChannelFile]:
+def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> list[KeptFile]:
     """Trial steps 1 to 3; files that were tried before are loaded as strictly, not tried again.
 
     Raises RefusedError for a file on trial that has problems, or for all others that have.
@@ -180,21 +200,22 @@ def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> li
     def factory(files: Sequence[ChannelFile], types: Mapping[int, TemplateType]) -> Engine:
         return build(files, types, trial.attribution.note)
 
-    files = []
+    files: list[KeptFile] = []
     unserved: list[tuple[str, Sequence[Problem]]] = []
     for payload in payloads:
         trial.attribution.phase(Phase.LOADING)
         try:
-            file = load(payload.data)
+            whole = load(payload.data)
         except ContentError as error:
             raise RefusedError(payload.hash, error.problems) from error
-        problems = _wrong_type(payload, file)
+        file = leave_out(payload.data, whole, payload.quarantined)
+        problems = _wrong_type(payload, whole)
         if not problems:
-            trial.attribution.name_instances([one.id for one in file.instances])
+            trial.attribution.name_instances(file.named())
             problems = (
-                trial.check(file, payload.active_version, factory)
+                trial.check(whole, payload.active_version, factory, kept=file.kept)
                 if payload.trial
-                else trial.served(file)
+                else trial.served(whole)
             )
         if problems and payload.trial:
             raise RefusedError(payload.hash, problems)
@@ -208,17 +229,17 @@ def _load(payloads: Sequence[Payload], trial: Trial, build: EngineBuilder) -> li
 
 def _build(
     payloads: Sequence[Payload],
-    files: Sequence[ChannelFile],
+    files: Sequence[KeptFile],
     trial: Trial,
     build: EngineBuilder,
 ) -> Engine:
     """The engine over all files; if it refuses them, the file that it refuses alone is named."""
     try:
-        return build(files, trial.types, trial.attribution.note)
+        return build([file.kept for file in files], trial.types, trial.attribution.note)
     except ContentError as error:
         for payload, file in zip(payloads, files, strict=True):
             try:
-                build([file], trial.types, trial.attribution.note)
+                build([file.kept], trial.types, trial.attribution.note)
             except ContentError as alone:
                 raise RefusedError(payload.hash, alone.problems) from alone
         raise RefusedError(payloads[-1].hash, error.problems) from error
@@ -253,13 +274,13 @@ def _finish_trial(
     return faults
 
 
-def _facts(payloads: Sequence[Payload], files: Sequence[ChannelFile]) -> list[dict[str, object]]:
+def _facts(payloads: Sequence[Payload], files: Sequence[KeptFile]) -> list[dict[str, object]]:
     return [
         {
             "hash": payload.hash,
-            "template_type": file.template_type.number,
-            "version": file.version,
-            "instances": len(file.instances),
+            "template_type": file.whole.template_type.number,
+            "version": file.whole.version,
+            "instances": len(file.kept.instances),
         }
         for payload, file in zip(payloads, files, strict=True)
     ]

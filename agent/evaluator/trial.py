@@ -54,9 +54,17 @@ class Trial:
         return [] if self.lenient else validate(channel_file, self.supply, self.types)
 
     def check(
-        self, channel_file: ChannelFile, active_version: int, factory: EngineFactory
+        self,
+        channel_file: ChannelFile,
+        active_version: int,
+        factory: EngineFactory,
+        *,
+        kept: ChannelFile | None = None,
     ) -> list[Problem]:
-        """Steps 2 and 3: all problems of the first step that finds any."""
+        """Steps 2 and 3: all problems of the first step that finds any.
+
+        kept: the same without instances in quarantine, whose samples are not run.
+        """
         if self.lenient:
             return []
         problems = validate(channel_file, self.supply, self.types, active_version=active_version)
@@ -65,7 +73,7 @@ class Trial:
         self.attribution.phase(Phase.SAMPLES)
         template_type = self.types[channel_file.template_type.number]
         problems = interface_cases.check(template_type, factory)
-        return problems or samples.check(channel_file, self.types, factory)
+        return problems or samples.check(kept or channel_file, self.types, factory)
 
     def shadow(
         self, engine: Engine, cursors: Iterable[Cursor]

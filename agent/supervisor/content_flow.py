@@ -41,6 +41,7 @@ class ContentFlow:
     probation_seconds: float
     say: Say
     clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
     waiting: deque[StoredFile] = field(default_factory=deque)
     on_trial: StoredFile | None = None
     degraded: bool = False
@@ -77,7 +78,9 @@ class ContentFlow:
 
     def _served(self, manifest: Manifest) -> FileSet:
         active = manifest.active.values()
-        return frozenset(_loaded(file) for file in active if file.hash not in self.unserved)
+        return frozenset(
+            _loaded(file, manifest) for file in active if file.hash not in self.unserved
+        )
 
     def active_version(self, template_type: int) -> int:
         """The version in force of a Template Type's Channel File, 0 if there is none."""
@@ -107,7 +110,7 @@ class ContentFlow:
                 return None
             self.waiting.remove(file)
             self.on_trial = self._step(file, Event.TRIAL_STARTED)
-        tried = _loaded(self.on_trial)
+        tried = _loaded(self.on_trial, self.manifest)
         others = {file for file in self.wanted() if file.template_type != tried.template_type}
         return frozenset({*others, tried}), tried
 
@@ -188,7 +191,23 @@ class ContentFlow:
         """Give up the files that a decision names; the versions before them are in force again."""
         found = f"{reason} at instance {decision.suspect_instance or 'unknown'}"
         cause = problem("EVALUATOR_DIED", "", found, "an evaluator that stays alive")
-        self._give_up(decision.hashes, Event.BLAMED, reason, decision.suspect_instance, cause)
+        instance, deaths = decision.suspect_instance, decision.deaths
+        self._give_up(decision.hashes, Event.BLAMED, reason, instance, cause, deaths)
+
+    def put_in_force(self, manifest: Manifest) -> None:
+        """Another quarantine, which is kept even where the disk refuses it for a while."""
+        self._commit(manifest)
+
+    def no_longer_skipped(self, template_type: int, instance: str, reason: str) -> None:
+        """An instance of the file in force is run again that was skipped for this reason."""
+        file = self.manifest.active.get(template_type)
+        skipped = self.skipped.get(file.hash, {}) if file else {}
+        if file is None or skipped.get(instance, {}).get("reason") != reason:
+            return
+        del skipped[instance]
+        if not skipped:
+            del self.skipped[file.hash]
+        self._tell(file)
 
     def degrade(self) -> None:
         """Evaluators die without a suspect: first last known good, then no content for a while."""
@@ -244,10 +263,12 @@ class ContentFlow:
         files = self.manifest.active.values()
         known = next((file for file in files if file.hash == content_hash), None)
         skipped = self.skipped.setdefault(content_hash, {}) if known else {}
-        if known is None or instance in skipped or len(skipped) >= LIMITS.skipped_instances:
-            return
         expected = "an instance that keeps to its checks and budget"
-        skipped[instance] = problem(reason, f"instance {instance}", detail, expected)
+        found = problem(reason, f"instance {instance}", detail, expected)
+        full = instance not in skipped and len(skipped) >= LIMITS.skipped_instances
+        if known is None or full or skipped.get(instance, {}).get("reason") == reason:
+            return
+        skipped[instance] = found
         self._tell(known)
 
     def supply_changed(self) -> None:
@@ -291,12 +312,20 @@ class ContentFlow:
         self._give_up([content_hash], Event.REVOKED, "REVOKED", "", revoked)
 
     def _give_up(
-        self, hashes: Iterable[str], event: Event, reason: str, instance: str, cause: Problem
+        self,
+        hashes: Iterable[str],
+        event: Event,
+        reason: str,
+        instance: str,
+        cause: Problem,
+        deaths: int = 0,
     ) -> None:
         """Never run these again, whether they are here or not."""
         manifest = self.manifest
         for content_hash in hashes:
-            manifest = manifest.give_up(content_hash, event, reason, instance)
+            manifest = manifest.give_up(
+                content_hash, event, reason, instance, since=int(self.wall()), deaths=deaths
+            )
         if manifest != self.manifest:
             self._commit(manifest)
         for content_hash in hashes:
@@ -379,8 +408,8 @@ class ContentFlow:
         return after
 
 
-def _loaded(file: StoredFile) -> LoadedFile:
-    return LoadedFile(file.hash, file.template_type)
+def _loaded(file: StoredFile, manifest: Manifest) -> LoadedFile:
+    return LoadedFile(file.hash, file.template_type, manifest.digests(file.template_type))
 
 
 def _store_failed(error: OSError) -> Problem:

@@ -1,18 +1,31 @@
-"""The control socket: how `bulkhead agent status` learns how the sensor is.
+"""The control socket: how `bulkhead agent` learns how the sensor is, and tells it what to do.
 
-A connection by the same user (or root) gets the descriptor of one JSON document in memory and is
-closed. Nothing is read from it, and however long the document is, it takes no buffer and none of
-our time: a peer that stalls holds up nobody.
+A peer of the same user (or root) sends one line, a JSON object `{"command": NAME, ...}`, and gets
+the descriptor of one JSON document in memory; then the connection is closed. However long the
+document is, it takes no buffer and none of our time: a peer that stalls holds up nobody. Who says
+nothing within a moment, or only hangs up its sending side, gets the status.
+
+    status                      how the sensor is (agent.supervisor.status)
+    quarantine                  files and instances in quarantine
+    lift        digest          lifts one (agent.supervisor.quarantine)
+    prevention  policy          switches prevention `on` or `off` (agent.supervisor.prevention);
+                                without a policy, how it is
+
+What can't be done is answered by `{"error": REASON, "found": TEXT}`.
 """
 
 import contextlib
 import errno
 import json
+import math
 import os
+import select
 import socket
 import stat
 import struct
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +38,33 @@ class ControlError(Exception):
     """The control socket can't be made; names the path."""
 
 
-class ControlSocket:
-    """A listening UNIX socket in a folder of ours."""
+Command = Callable[[Mapping[str, Any]], dict[str, Any]]
 
-    def __init__(self, path: Path, status: Callable[[], dict[str, Any]]) -> None:
+
+@dataclass(slots=True)
+class _Peer:
+    """A connection, until when it may speak, and what it has said so far."""
+
+    connection: socket.socket
+    until: float
+    said: bytearray = field(default_factory=bytearray)
+
+
+class ControlSocket:
+    """A listening UNIX socket in a folder of ours.
+
+    commands: by name, besides `status`; each gets the request and returns the answer.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        status: Callable[[], dict[str, Any]],
+        commands: Mapping[str, Command] | None = None,
+    ) -> None:
         self.path = path
-        self._status = status
+        self._commands: dict[str, Command] = {"status": lambda _: status(), **(commands or {})}
+        self._peers: dict[int, _Peer] = {}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         try:
@@ -39,49 +73,122 @@ class ControlSocket:
             self._socket.bind(str(path))
             path.chmod(0o600)
             self._socket.listen(16)
+            self._poll = select.epoll()
         except OSError as error:
             self._socket.close()
             raise ControlError(
                 f"{path}: {error.strerror or error}; expected a place for the control socket"
             ) from error
+        self._poll.register(self._socket.fileno(), select.EPOLLIN)
 
     def fileno(self) -> int:
-        """For the selector."""
-        return self._socket.fileno()
+        """For the selector: readable when somebody connects, or says something."""
+        return self._poll.fileno()
 
     def answer(self) -> None:
-        """Answer whoever has connected."""
+        """Let in whoever has connected, and answer whoever has spoken."""
+        for descriptor, _ in self._poll.poll(0):
+            peer = self._peers.get(descriptor)
+            if peer is None:
+                self._let_in()
+            else:
+                self._listen(peer)
+
+    def due(self, _now: float) -> float:
+        """When somebody who has said nothing gets an answer."""
+        return min((peer.until for peer in self._peers.values()), default=math.inf)
+
+    def expire(self) -> None:
+        """Answer who has said nothing, and leave who did not finish."""
+        now = time.monotonic()
+        for peer in [peer for peer in self._peers.values() if now >= peer.until]:
+            self._respond(peer)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        for peer in list(self._peers.values()):
+            self._leave(peer)
+        self._poll.close()
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+
+    def _let_in(self) -> None:
         try:
             connection, _ = self._socket.accept()
         except OSError:  # gone again, or no descriptor is left for it
             return
-        with connection:
-            if _peer_user(connection) not in (0, os.geteuid()):
-                return
-            with contextlib.suppress(OSError):
-                _send_document(connection, json.dumps(self._status()).encode())
+        if _peer_user(connection) not in (0, os.geteuid()):
+            connection.close()
+            return
+        connection.setblocking(False)
+        if len(self._peers) >= LIMITS.control_peers:
+            self._respond(next(iter(self._peers.values())))
+        peer = _Peer(connection, time.monotonic() + LIMITS.control_seconds)
+        self._peers[connection.fileno()] = peer
+        self._poll.register(connection.fileno(), select.EPOLLIN)
+        self._listen(peer)
 
-    def close(self) -> None:
-        """Stop listening and remove the socket."""
-        self._socket.close()
-        self.path.unlink(missing_ok=True)
+    def _listen(self, peer: _Peer) -> None:
+        """Take what a peer has said; answer once that is a line, too long for one, or the end."""
+        try:
+            said = peer.connection.recv(LIMITS.control_bytes)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._leave(peer)
+            return
+        peer.said += said
+        if not said or b"\n" in peer.said or len(peer.said) >= LIMITS.control_bytes:
+            self._respond(peer)
+
+    def _respond(self, peer: _Peer) -> None:
+        line, _, _ = peer.said.partition(b"\n")
+        with contextlib.suppress(OSError):
+            _send_document(peer.connection, json.dumps(self._answer_to(bytes(line))).encode())
+        self._leave(peer)
+
+    def _answer_to(self, line: bytes) -> dict[str, Any]:
+        request: Any = {"command": "status"}
+        if line:
+            try:
+                request = json.loads(line)
+            except (ValueError, RecursionError):
+                return {"error": "NOT_JSON", "found": f"{line[:80]!r}"}
+        name = request.get("command") if isinstance(request, dict) else None
+        command = self._commands.get(name) if isinstance(name, str) else None
+        if command is None:
+            return {"error": "UNKNOWN_COMMAND", "found": f"{name!r:.80}"}
+        return command(request)
+
+    def _leave(self, peer: _Peer) -> None:
+        del self._peers[peer.connection.fileno()]
+        peer.connection.close()
 
 
-def ask(path: Path, timeout_seconds: float = 2.0) -> dict[str, Any]:
-    """The status of the agent behind a control socket; OSError or ValueError if there is none.
+def ask(
+    path: Path, timeout_seconds: float = 2.0, *, command: str = "status", **details: object
+) -> dict[str, Any]:
+    """What the agent behind a control socket answers; OSError or ValueError if there is none.
 
     timeout_seconds: for connecting, and for the answer.
     """
+    request = json.dumps({"command": command, **details}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_seconds)
         connection.connect(str(path))
-        _, descriptors, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        # An agent that hangs up at once, on somebody who may not ask, has said nothing.
+        with contextlib.suppress(BrokenPipeError):
+            connection.sendall(request)
+        try:
+            _, descriptors, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            descriptors = []
     if not descriptors:
         raise PermissionError(f"{path}: no answer; expected to be the agent's user, or root")
     with os.fdopen(descriptors[0], "rb") as file:
         document = json.loads(file.read(LIMITS.status_bytes))
     if not isinstance(document, dict):
-        raise ValueError("the status is not an object")  # noqa: TRY004 — it is outside data
+        raise ValueError("the answer is not an object")  # noqa: TRY004 — it is outside data
     return document
 
 

@@ -21,10 +21,14 @@ from content.prevention_table import Entry
 
 
 class LoadedFile(NamedTuple):
-    """A Channel File as an evaluator is given it: what is running, whatever its state."""
+    """A Channel File as an evaluator is given it: what is running, whatever its state.
+
+    quarantined: digests of instances of its Template Type that are not to be run.
+    """
 
     hash: str
     template_type: int
+    quarantined: frozenset[str] = frozenset()
 
 
 FileSet = frozenset[LoadedFile]

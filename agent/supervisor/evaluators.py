@@ -8,6 +8,7 @@ there and takes the next step, whatever happened before:
     the collection has other rings than the worker    → the same
     nobody ready or loading with the wanted set       → a stand-by is started
     a file is on probation                            → the same for last known good
+    an instance has killed once, a while ago          → the same for all without it
 
 So a crash, a promotion, a rollback and a change of the rings are all the same to it. The stand-by
 has loaded its content and waits: taking over is one message. One that has earlier rings waits on
@@ -57,7 +58,8 @@ class Evaluators:
     clock: Callable[[], float] = time.monotonic
     collection: Collection | None = None
     wanted: FileSet = frozenset()
-    # While a file is on probation: the set without it, for which a stand-by is kept as well.
+    # While a file is on probation, or an instance is suspect: the set without it, for which a
+    # stand-by is kept as well.
     fallback: FileSet | None = None
     members: list[Evaluator] = field(default_factory=list)
     take_over: TakeOver = field(default_factory=TakeOver)
@@ -319,4 +321,5 @@ def _document(file: LoadedFile, one: Evaluator, active_version: int) -> dict[str
         "template_type": file.template_type,
         "trial": int(trial),
         "active_version": active_version if trial else 0,
+        "quarantined": sorted(file.quarantined),
     }

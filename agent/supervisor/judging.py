@@ -2,26 +2,27 @@
 
 Every message is checked against what its sender may say in its stage; whoever breaks that is
 ended. A frame moves the position of its ring and passes its detections on; a verdict is acted on
-after the target was checked again. The end of an evaluator is put to `agent.deaths`, and what that
-decides is done here.
+after the target was checked again. The end of an evaluator is put to `agent.deaths`; what that
+decides is done in agent.supervisor.consequences.
 """
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.channel import Message, ProtocolViolationError, checksum
-from agent.deaths import Action, Cause, Death, DeathHistory, Decision, decide
+from agent.deaths import Cause, DeathHistory, decide
+from agent.supervisor import quarantine
 from agent.supervisor.child import Child
+from agent.supervisor.consequences import Consequences, crash_facts, stride_of, told
 from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.downtime import Downtime
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.inquests import Inquests
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log
-from agent.supervisor.payload import problem
 from agent.supervisor.reports import Reports
 from agent.supervisor.rings import RingFacts
 from agent.supervisor.verdicts import Outcome, stop
@@ -57,12 +58,24 @@ class Judging:
     recent: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_DEATHS))
     verdicts: Counter[str] = field(default_factory=Counter)
     downtime: Downtime = field(init=False)
+    consequences: Consequences = field(init=False)
 
     def __post_init__(self) -> None:
         self.downtime = Downtime(self.ledger)
+        self.consequences = Consequences(
+            self.evaluators, self.flow, self.reports, self.ledger, self.log, self.history
+        )
+
+    @property
+    def inquests(self) -> Inquests:
+        """The throw-away evaluators, which are none of the pool's."""
+        return self.consequences.inquests
 
     def message(self, child: Child, message: Message) -> None:
         """One message of an evaluator; ProtocolViolationError if it may not say that now."""
+        if child is self.inquests.child:
+            self.inquests.message(message)
+            return
         one = self.evaluators.by_child(child)
         if one is None or one.finished:
             return  # Its rings, or its place, may be somebody else's by now.
@@ -77,7 +90,7 @@ class Judging:
             "drained": ((Stage.DRAINING,), self._drained),
             "heartbeat": ((Stage.RUNNING, Stage.DRAINING), self._heartbeat),
         }
-        stages, handler = permitted[message.kind]
+        stages, handler = permitted.get(message.kind, ((), self._heartbeat))
         if one.stage not in stages:
             raise ProtocolViolationError(f"{message.kind} while {one.stage}")
         handler(one, message)
@@ -99,13 +112,16 @@ class Judging:
         if not (death.foreign_kill and death.running):
             self.evaluators.slow_down(one)
         self.evaluators.remove(one)
-        decision = decide(death, self.history, _stride(one, death.progress.ring))
+        stride = stride_of(one, death.progress.ring)
+        decision = decide(death, self.history, stride)
         self.deaths += 1
-        facts = self._crash_facts(one, death, decision, end.exit_code)
+        name = f"{self.run}-crash-{self.deaths}"
+        facts = crash_facts(name, one, death, decision, exit_code=end.exit_code, stride=stride)
         self.recent.append(facts)
-        self.reports.add("crash", facts)
-        self.log.say("evaluator died", pid=one.child.pid, **_told(facts))
-        self._act(decision, death, one)
+        self.log.say("evaluator died", pid=one.child.pid, **told(facts))
+        self.consequences.of_death(decision, death, one, facts)
+        if one.child.log_dropped:
+            self.log.say("output dropped", pid=one.child.pid, bytes=one.child.log_dropped)
 
     def resumed(self) -> None:
         """After the pool's step: tell of a stretch without an evaluator if it has ended."""
@@ -199,8 +215,9 @@ class Judging:
         if content_hash not in {file.hash for file in one.files}:
             raise ProtocolViolationError("a fault in a file that it was not given")
         self.log.say("instance fault", **message.fields)
-        told = (message[name] for name in ("instance", "reason", "detail"))
-        self.flow.instance_skipped(content_hash, *told)
+        reason, detail = message["reason"], message["detail"]
+        detail = quarantine.told(self.flow, reason, detail)
+        self.flow.instance_skipped(content_hash, message["instance"], reason, detail)
 
     def _undecided(self, one: Evaluator, message: Message) -> None:
         rows = message["rows"]
@@ -215,58 +232,12 @@ class Judging:
     def _heartbeat(self, one: Evaluator, message: Message) -> None:
         one.facts = {**one.facts, "heartbeat": message["facts"]}
 
-    def _act(self, decision: Decision, death: Death, one: Evaluator) -> None:
-        take_over = self.evaluators.take_over
-        if decision.action is Action.REJECT_CANDIDATE:
-            found = f"{death.cause} {death.signal or ''}".strip()
-            self.flow.rejected(
-                [problem("TRIAL_DIED", str(death.progress.phase.name), found, "a trial that ends")]
-            )
-        elif decision.action in (Action.ROLL_BACK, Action.QUARANTINE):
-            self.flow.blame(decision, f"{death.cause} {death.signal}")
-            self.history.forget()
-        elif decision.action is Action.SET_ASIDE:
-            take_over.aside.setdefault(decision.ring, set()).add(decision.position)
-            self.ledger.add(LossCause.SUSPECT_EVENT, decision.ring, 1)
-        elif decision.action is Action.RETRY_WITH_CARE:
-            take_over.careful[decision.ring] = decision.position
-        elif decision.action is Action.DEGRADE:
-            self.flow.degrade()
-            self.log.say("REDUCED FUNCTIONALITY", because="evaluators die without a suspect")
-        if one.child.log_dropped:
-            self.log.say("output dropped", pid=one.child.pid, bytes=one.child.log_dropped)
-
-    def _crash_facts(
-        self, one: Evaluator, death: Death, decision: Decision, exit_code: int
-    ) -> dict[str, Any]:
-        progress = death.progress
-        candidate = one.candidate.hash if one.candidate else ""
-        return {
-            "id": f"{self.run}-crash-{self.deaths}",
-            "time_unix_ns": time.time_ns(),
-            "role": "evaluator",
-            "signal": death.signal,
-            "exit_code": exit_code,
-            "cause": str(death.cause),
-            "suspect_content_hash": decision.suspect_hash or candidate,
-            "suspect_template_type": progress.ring,
-            "suspect_instance_id": decision.suspect_instance,
-            "suspect_sequence": progress.position // _stride(one, progress.ring)
-            + (progress.row or 0),
-            "action": str(decision.action),
-            "in_trial": death.on_trial,
-        }
-
 
 def _ring(one: Evaluator, number: int) -> RingFacts:
     """A ring that it was given, which may be retired by now."""
     if number not in one.rings:
         raise ProtocolViolationError(f"there is no ring {number}")
     return one.rings[number]
-
-
-def _stride(one: Evaluator, number: int) -> int:
-    return one.rings[number].stride if number in one.rings else 8
 
 
 def _version(message: Message, content_hash: str) -> int:
@@ -294,11 +265,3 @@ def _problem(entry: Any) -> dict[str, str]:
     names = ("reason", "place", "found", "expected")
     fields = entry if isinstance(entry, dict) else {}
     return {name: str(fields.get(name, ""))[:500] for name in names}
-
-
-def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = ("cause", "signal", "exit_code", "action", "suspect_content_hash")
-    told = {name: facts[name] for name in wanted if facts[name]}
-    if facts["suspect_instance_id"]:
-        told["instance"] = facts["suspect_instance_id"]
-    return told

@@ -92,6 +92,21 @@ class SupervisorLimits:
     quarantined: int = 1024
     # Of a path that the status and the log show.
     shown_path_characters: int = 300
+    # Instances in quarantine: so many are named to each evaluator, 66 bytes each. Where there are
+    # more, the file of the next one is given up as a whole.
+    quarantined_instances: int = 256
+    # After the first death of an instance, a stand-by without it is kept for so long.
+    cautious_seconds: float = 600.0
+    # An inquest: how long each throw-away evaluator may take, and how many deaths of theirs narrow
+    # it down to one instance (32 parts at a time). How many events wait for theirs.
+    inquest_seconds: float = 10.0
+    inquest_deaths: int = 4
+    inquests_waiting: int = 4
+    # Control socket: how long a peer may take to say what it wants, how much of that is read, and
+    # how many peers are waited for.
+    control_seconds: float = 0.2
+    control_bytes: int = 4096
+    control_peers: int = 16
 
 
 LIMITS = SupervisorLimits()

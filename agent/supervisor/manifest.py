@@ -5,23 +5,14 @@ an update happen or not happen, with nothing in between. Payloads are named by t
 that no path is ever built from content.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
-from agent.lifecycle import FINAL, Event, State, next_state
+from agent.lifecycle import Event, State, next_state
 from agent.supervisor.limits import LIMITS
 
-FORMAT = 1
 IN_FORCE = frozenset({State.ACTIVE, State.ACCEPTED})
-_HASH = re.compile(r"[0-9a-f]{64}")
-_SIGNATURE = re.compile(r"[0-9a-f]{128}")
-
-
-class ManifestError(Exception):
-    """The document is not a manifest of ours; says what was found and expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +33,10 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A payload that will not be run again: its hash, and why."""
+    """A payload that will not be run again: its hash, and why.
+
+    since: Unix time in seconds, 0 where it is not known. deaths: of evaluators; 0 if none did.
+    """
 
     hash: str
     template_type: int
@@ -50,17 +44,40 @@ class Quarantined:
     state: State
     reason: str
     instance: str
+    since: int = 0
+    deaths: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedInstance:
+    """A Template Instance that will not be run again, whatever file it comes in.
+
+    digest: hexadecimal (content.instance_digest). file: hash of the one that it was in.
+    since: Unix time in seconds. deaths: of evaluators that it accounts for.
+    """
+
+    digest: str
+    instance: str
+    template_type: int
+    file: str
+    reason: str
+    since: int
+    deaths: int
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Active file per Template Type, the ones before it (newest first), and the quarantine."""
+    """Active file per Template Type, the ones before it (newest first), and the quarantine.
+
+    instances: in quarantine, each digest once, oldest first.
+    """
 
     active: Mapping[int, StoredFile] = field(default_factory=lambda: MappingProxyType({}))
     previous: Mapping[int, tuple[StoredFile, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )
     quarantine: tuple[Quarantined, ...] = ()
+    instances: tuple[QuarantinedInstance, ...] = ()
 
     def hashes(self) -> frozenset[str]:
         """Payloads that must be kept on disk."""
@@ -70,6 +87,30 @@ class Manifest:
     def refusal(self, content_hash: str) -> Quarantined | None:
         """Why a payload will not be run, or None."""
         return next((one for one in self.quarantine if one.hash == content_hash), None)
+
+    def digests(self, template_type: int) -> frozenset[str]:
+        """Instances of a Template Type that are not to be run."""
+        return frozenset(one.digest for one in self.instances if one.template_type == template_type)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more instance may be quarantined."""
+        return len(self.instances) < LIMITS.quarantined_instances
+
+    def leave_out(self, one: QuarantinedInstance) -> "Manifest":
+        """An instance is quarantined; ValueError where there is no room."""
+        others = tuple(other for other in self.instances if other.digest != one.digest)
+        if len(others) >= LIMITS.quarantined_instances:
+            raise ValueError("no room for another instance")
+        return replace(self, instances=(*others, one))
+
+    def lift(self, name: str) -> "Manifest":
+        """Without the quarantine of an instance, by its digest, or of a payload, by its hash."""
+        return replace(
+            self,
+            instances=tuple(one for one in self.instances if one.digest != name),
+            quarantine=tuple(one for one in self.quarantine if one.hash != name),
+        )
 
     def probation(self) -> frozenset[str]:
         """Hashes of active files that have not been accepted yet."""
@@ -97,17 +138,27 @@ class Manifest:
         }
         return replace(self, active=active)
 
-    def give_up(self, content_hash: str, event: Event, reason: str, instance: str) -> "Manifest":
+    def give_up(
+        self,
+        content_hash: str,
+        event: Event,
+        reason: str,
+        instance: str,
+        *,
+        since: int = 0,
+        deaths: int = 0,
+    ) -> "Manifest":
         """Blamed or revoked: back to the version before it, or to none; never run it again.
 
         event: BLAMED or REVOKED. A payload that is not here (any more) is refused from now on.
         """
         previous = [file for files in self.previous.values() for file in files]
         here = [f for f in [*self.active.values(), *previous] if f.hash == content_hash]
-        refused = [_refused(file.after(event), reason, instance) for file in here[:1]]
+        why = (reason, instance, since, deaths)
+        refused = [_refused(file.after(event), *why) for file in here[:1]]
         if not here and self.refusal(content_hash) is None:
             state = next_state(State.SUPERSEDED, event)
-            refused = [Quarantined(content_hash, 0, 0, state, reason, instance)]
+            refused = [Quarantined(content_hash, 0, 0, state, *why)]
         quarantine = (*self.quarantine, *refused)[-LIMITS.quarantined :]
         return replace(self.without(content_hash), quarantine=quarantine)
 
@@ -137,96 +188,7 @@ def _kept(previous: Mapping[int, tuple[StoredFile, ...]]) -> dict[int, tuple[Sto
     return {number: files for number, files in previous.items() if files}
 
 
-def _refused(file: StoredFile, reason: str, instance: str) -> Quarantined:
-    return Quarantined(file.hash, file.template_type, file.version, file.state, reason, instance)
-
-
-def to_document(manifest: Manifest) -> dict[str, Any]:
-    """The manifest as it is stored (JSON values only)."""
-    return {
-        "format": FORMAT,
-        "active": [_file_document(file) for file in manifest.active.values()],
-        "previous": [_file_document(f) for files in manifest.previous.values() for f in files],
-        "quarantine": [
-            {
-                "hash": one.hash,
-                "template_type": one.template_type,
-                "version": one.version,
-                "state": one.state,
-                "reason": one.reason,
-                "instance": one.instance,
-            }
-            for one in manifest.quarantine
-        ],
-    }
-
-
-def from_document(document: Any) -> Manifest:
-    """Read a stored manifest back; ManifestError unless it is just what `to_document` writes."""
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ManifestError(f"expected a manifest of format {FORMAT}")
-    try:
-        active = [_file(entry, IN_FORCE) for entry in document["active"]]
-        previous: dict[int, tuple[StoredFile, ...]] = {}
-        for entry in document["previous"]:
-            file = _file(entry, frozenset({State.SUPERSEDED}))
-            previous[file.template_type] = (*previous.get(file.template_type, ()), file)
-        quarantine = tuple(_quarantined(entry) for entry in document["quarantine"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError(f"damaged manifest: {type(error).__name__} {error}") from error
-    manifest = Manifest({file.template_type: file for file in active}, previous, quarantine)
-    if to_document(manifest) != document:
-        raise ManifestError("damaged manifest: members or entries too many")
-    return manifest
-
-
-def _file_document(file: StoredFile) -> dict[str, Any]:
-    return {
-        "hash": file.hash,
-        "template_type": file.template_type,
-        "version": file.version,
-        "key_id": file.key_id,
-        "signature": file.signature,
-        "state": file.state,
-    }
-
-
-def _file(entry: Any, states: frozenset[State]) -> StoredFile:
-    return StoredFile(
-        hash=_matching(_HASH, entry["hash"]),
-        template_type=_count(entry["template_type"]),
-        version=_count(entry["version"]),
-        key_id=_matching(_HASH, entry["key_id"]),
-        signature=_matching(_SIGNATURE, entry["signature"]),
-        state=_state(entry["state"], states),
-    )
-
-
-def _quarantined(entry: Any) -> Quarantined:
+def _refused(file: StoredFile, reason: str, instance: str, since: int, deaths: int) -> Quarantined:
     return Quarantined(
-        hash=_matching(_HASH, entry["hash"]),
-        template_type=_count(entry["template_type"]),
-        version=_count(entry["version"]),
-        state=_state(entry["state"], FINAL),
-        reason=str(entry["reason"]),
-        instance=str(entry["instance"]),
+        file.hash, file.template_type, file.version, file.state, reason, instance, since, deaths
     )
-
-
-def _matching(pattern: re.Pattern[str], value: Any) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"{value!r:.80} does not match {pattern.pattern}")
-    return value
-
-
-def _state(value: Any, expected: frozenset[State]) -> State:
-    state = State(value)
-    if state not in expected:
-        raise ValueError(f"state {state}, expected {' or '.join(sorted(expected))}")
-    return state
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{value!r:.80} is not a count")
-    return value

@@ -13,6 +13,7 @@ as off, because whoever has switched prevention off must be able to rely on it.
 
 import json
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -28,6 +29,9 @@ from content.prevention_table import MAP_NAME, Entry
 
 POLICY_FILE = "prevention.json"
 MAX_POLICY_BYTES = 1024
+
+
+Command = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 class Policy(StrEnum):
@@ -77,6 +81,19 @@ class Prevention:
             self.store.write_beside(POLICY_FILE, json.dumps({"prevention": policy}).encode())
         except OSError as error:
             self.log.say("prevention", policy=policy, only_until_restart=error)
+
+    def commands(self) -> dict[str, Command]:
+        """For the control socket, which answers this host's owner only."""
+        return {"prevention": self.ordered}
+
+    def ordered(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Switch to `policy`, if the request has one; how prevention is."""
+        wanted = request.get("policy", self.policy)
+        if wanted not in list(Policy):
+            return {"error": "UNKNOWN_POLICY", "found": f"{wanted!r:.80}"}
+        if wanted != self.policy:
+            self.switch(Policy(wanted), "the control socket")
+        return self.document()
 
     def reconcile(
         self, collection: Collection | None, worker: Evaluator | None, wanted: FileSet

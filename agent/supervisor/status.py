@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -70,12 +70,14 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
             "waiting": len(sources.flow.waiting),
             "on_trial": sources.flow.on_trial.hash if sources.flow.on_trial else "",
             "quarantine": [_quarantined(one) for one in sources.flow.manifest.quarantine],
+            "quarantined_instances": [asdict(one) for one in sources.flow.manifest.instances],
         },
         "events": _events(sources),
         "losses": sources.ledger.documents(),
         "loss_records": [dict(facts) for facts in sources.ledger.records],
         "deaths": [dict(facts) for facts in sources.judging.recent],
         "prevention": sources.prevention.document(),
+        "inquests": sources.judging.inquests.under_way,
         "verdicts": dict(sources.judging.verdicts),
         "reports": {"waiting": sources.reports.waiting, "dropped": sources.reports.dropped},
     }

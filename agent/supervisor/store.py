@@ -15,13 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.manifest import (
-    Manifest,
-    ManifestError,
-    StoredFile,
-    from_document,
-    to_document,
-)
+from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.manifest_document import ManifestError, from_document, to_document
 
 MANIFEST = "manifest.json"
 PAYLOADS = "payloads"

@@ -5,7 +5,6 @@ has ended (after all that it had sent was read), then let each part take its nex
 state that it wants. Nothing here parses content, events or network bytes, and nothing gives up.
 """
 
-import fcntl
 import os
 import random
 import secrets
@@ -21,7 +20,6 @@ from agent.channel import Message, ProtocolViolationError
 from agent.privileges import supervisor_capabilities
 from agent.supervisor.child import Child, start
 from agent.supervisor.collecting import Collecting
-from agent.supervisor.commands import CommandSocket
 from agent.supervisor.content_flow import ContentFlow, active_documents
 from agent.supervisor.control import ControlSocket
 from agent.supervisor.evaluators import Evaluators
@@ -37,8 +35,10 @@ from agent.supervisor.needs import Needs
 from agent.supervisor.own_processes import OwnProcesses
 from agent.supervisor.pace import LossWatch, pause
 from agent.supervisor.prevention import Policy, Prevention
+from agent.supervisor.quarantine import Quarantine
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
+from agent.supervisor.sealed import sealed
 from agent.supervisor.service_manager import forget, from_environment
 from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
 from agent.supervisor.signature import TrustedKey
@@ -121,10 +121,11 @@ class Supervisor:
             self._protected,
         )
         self.prevention = Prevention(self.store, self.log, os.getpid())
-        self.control = ControlSocket(settings.control, self.status)
+        quarantine = Quarantine(self.flow, self.judging.history, self.log)
+        commands = {**quarantine.commands(), **self.prevention.commands()}
+        self.control = ControlSocket(settings.control, self.status, commands)
         self.manager = from_environment(os.environ, os.getpid())
         forget()
-        self.commands = CommandSocket(settings.control, self._obey)
         self._stopping = False
 
     def run(self) -> int:
@@ -181,7 +182,6 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         self._watch(reading, lambda: _discard(reading))
         self._watch(self.control.fileno(), self.control.answer)
-        self._watch(self.commands.fileno(), self.commands.receive)
         for sentence in self.flow.open():
             self.log.say("store", left_out=sentence)
         self.evaluators.wanted = self.flow.wanted()
@@ -211,6 +211,8 @@ class Supervisor:
             self.evaluators,
             self.linking,
             self.manager,
+            self.control,
+            self.judging.consequences,
         )
         return pause(time.monotonic(), [*parts, *self.children.values()])
 
@@ -227,13 +229,15 @@ class Supervisor:
         self._end_lingering(now)
         self._start_trial()
         self.evaluators.wanted = self.flow.wanted()
-        self.evaluators.fallback = self.flow.fallback()
+        self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
         self.evaluators.prevents = self.prevention.policy is Policy.ON
         self.evaluators.reconcile()
         self.prevention.reconcile(
             self.collecting.collection, self.evaluators.worker, self.evaluators.wanted
         )
         self.judging.resumed()
+        self.judging.inquests.reconcile()
+        self.control.expire()
         self.linking.reconcile()
         sources = self._sources()
         self.manager.look(protecting=sources.protecting, reduced=reduced(sources))
@@ -329,6 +333,8 @@ class Supervisor:
         one = self.evaluators.by_child(child)
         if one is not None:
             self.judging.ended(one)
+        elif self.judging.inquests.child is child:
+            self.judging.inquests.ended()
         elif child is self.collecting.child:
             self.collecting.ended(child)
         elif child is self.joining.child:
@@ -343,6 +349,7 @@ class Supervisor:
         self.joining.close()
         self.prevention.close()
         self._empty_rings()
+        self.judging.consequences.close()
         self.collecting.close()
         self.ledger.report_pending(all_of_it=True)
         self.linking.flush()
@@ -357,7 +364,6 @@ class Supervisor:
             child.kill()
             self._ended(child)
         self.control.close()
-        self.commands.close()
         self.store.close()
         self.log.say("stopped", evaluated=self.judging.evaluated, lost=self.ledger.events)
 
@@ -437,14 +443,6 @@ class Supervisor:
     def _stopped(self) -> int:
         return self.prevention.stopped + self.judging.verdicts[Outcome.STOPPED]
 
-    def _obey(self, order: str, user: int, pid: int) -> None:
-        """An order from the command socket: only this host's owner gets here."""
-        subject, _, value = order.partition(" ")
-        if subject != "prevention" or value not in list(Policy):
-            self.log.say("unknown order", order=order, user=user, pid=pid)
-            return
-        self.prevention.switch(Policy(value), f"user {user}, process {pid}")
-
     def _protected(self) -> frozenset[int]:
         return frozenset({os.getpid(), os.getppid(), *(c.pid for c in self.children.values())})
 
@@ -453,20 +451,6 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stopping = True
-
-
-def sealed(payload: bytes) -> int:
-    """A sealed memfd with a payload; the caller owns it."""
-    descriptor = os.memfd_create("bulkhead-payload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(payload)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    fcntl.fcntl(
-        descriptor,
-        fcntl.F_ADD_SEALS,
-        fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE,
-    )
-    return descriptor
 
 
 def _discard(descriptor: int) -> None:

@@ -56,6 +56,7 @@ def evaluator(
     trial: bool,
     user: str = "",
     events: Sequence[dict[str, int | bytes]] = (),
+    quarantined: Sequence[str] = (),
 ) -> Iterator[Supervised]:
     """One that was told to load a payload; `events` were in its ring before."""
     ours, theirs = channel.pair()
@@ -83,7 +84,7 @@ def evaluator(
             "load",
             rung=str(Rung.BPF_BTF),
             rings=[ring.description.document()],
-            files=[_described(payload, trial=trial)],
+            files=[_described(payload, quarantined, trial=trial)],
             epochs={str(IPC.number): "test"},
             descriptors=[record, ring.description.descriptor, content],
         )
@@ -96,10 +97,13 @@ def evaluator(
             os.close(descriptor)
 
 
-def _described(payload: bytes, *, trial: bool) -> Mapping[str, str | int]:
+def _described(
+    payload: bytes, quarantined: Sequence[str], *, trial: bool
+) -> Mapping[str, str | int | list[str]]:
     return {
         "hash": content_hash(payload).hex(),
         "template_type": IPC.number,
         "trial": int(trial),
         "active_version": 0,
+        "quarantined": list(quarantined),
     }

@@ -102,6 +102,7 @@ def test_crashes_and_losses_are_kept_once_and_shown(cloud: Cloud) -> None:
         cause="SIGNAL",
         suspect_template_type=IPC.number,
         suspect_instance_id="test-word",
+        suspect_instance_digest=b"\x07" * 32,
         suspect_content_hash=b"\x11" * 32,
         suspect_sequence=7,
         action="ROLLED_BACK",
@@ -122,6 +123,7 @@ def test_crashes_and_losses_are_kept_once_and_shown(cloud: Cloud) -> None:
     (shown,) = cloud.json("crashes")["crashes"]
     assert (shown["role"], shown["signal"], shown["cause"]) == ("evaluator", 11, "SIGNAL")
     assert (shown["suspect_instance"], shown["suspect_template_type"]) == ("test-word", "ipc")
+    assert shown["suspect_instance_digest"] == "07" * 32
     (lost,) = cloud.json("losses")["losses"]
     assert (lost["cause"], lost["count"]) == ("RING_FULL", 2**64 - 1)
     named = {"pid": 4711, "start_time": 10_000_000, "refused": 99}

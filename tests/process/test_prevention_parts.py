@@ -2,19 +2,16 @@
 
 import io
 import os
-import socket
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agent.channel import ProtocolViolationError
-from agent.supervisor.commands import CommandSocket, command_path, give
-from agent.supervisor.control import ControlError
 from agent.supervisor.kernel_table import KernelTable
 from agent.supervisor.log import Log
 from agent.supervisor.prevention import Policy, Prevention
@@ -34,7 +31,6 @@ from content.prevention_table import (
     pack_entries,
     slot_offset,
 )
-from tests.needs import require_root
 from tests.unit.agent.court import Court, open_court
 from tests.unit.agent.ring_memory import collection as played_collection
 
@@ -45,7 +41,6 @@ if TYPE_CHECKING:
 X = Entry(Compared.IMAGE, b"/opt/x")
 Y = Entry(Compared.EXECUTABLE_PATH, b"/opt/y")
 PAGE = 4096
-NOBODY = 65534
 
 
 def table_memory() -> int:
@@ -235,72 +230,16 @@ def test_no_verdict_is_acted_on_while_prevention_is_off(tmp_path: Path) -> None:
     court.close()
 
 
-class Orders:
-    """A command socket and what it was told."""
-
-    def __init__(self, control: Path) -> None:
-        self.heard: list[tuple[str, int, int]] = []
-        self.control = control
-        self.socket = CommandSocket(control, lambda *order: self.heard.append(order))
-
-
-@pytest.fixture
-def orders(tmp_path: Path) -> Iterator[Orders]:
-    """Where a supervisor would listen."""
-    made = Orders(tmp_path / "control.sock")
-    yield made
-    made.socket.close()
-    assert not command_path(made.control).exists()
+def test_the_switch_answers_how_prevention_is(world: World) -> None:
+    """An operator could not tell whether the order was followed."""
+    off = world.prevention.ordered({"policy": "off"})
+    assert off["policy"] == "off"
+    assert world.prevention.ordered({})["policy"] == "off"
+    assert world.prevention.ordered({"policy": "on"})["policy"] == "on"
 
 
-def test_an_order_arrives_with_who_gave_it(orders: Orders) -> None:
-    """Nobody could say who switched prevention off."""
-    give(orders.control, "prevention off")
-    orders.socket.receive()
-    assert orders.heard == [("prevention off", os.geteuid(), os.getpid())]
-    assert command_path(orders.control).stat().st_mode & 0o777 == 0o600
-
-
-def test_rubbish_is_no_order(orders: Orders) -> None:
-    """Bytes, descriptors or a long text would end the supervisor, or fill its table of files."""
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.connect(str(command_path(orders.control)))
-        for data in (b"\xff\xfe", b"x" * 1000):
-            sender.send(data)
-            orders.socket.receive()
-        for _ in range(3):
-            socket.send_fds(sender, [b"prevention on"], [0] * 20)
-            orders.socket.receive()
-    orders.socket.receive()  # nothing is there
-    assert {order for order, _, _ in orders.heard} <= {"prevention on"}
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
-
-
-def test_another_user_is_not_heard(orders: Orders) -> None:
-    """Any user of the host could switch prevention off."""
-    require_root()
-    orders.control.parent.chmod(0o711)
-    for parent in orders.control.parents[1:4]:
-        if parent != Path("/tmp"):  # noqa: S108 - the one that all may pass
-            parent.chmod(0o711)
-    command_path(orders.control).chmod(0o666)  # as if the mode did not protect it
-    program = (
-        "import os, socket, sys\n"
-        f"os.setuid({NOBODY})\n"
-        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
-        "s.sendto(b'prevention off', sys.argv[1])\n"
-    )
-    path = str(command_path(orders.control))
-    subprocess.run([sys.executable, "-I", "-c", program, path], check=True)
-    orders.socket.receive()
-    assert orders.heard == []
-
-
-def test_a_file_in_its_place_is_kept(tmp_path: Path) -> None:
-    """A mistyped option would delete somebody's file."""
-    precious = tmp_path / "control.sock.in"
-    precious.write_bytes(b"{}")
-    with pytest.raises(ControlError, match="no socket"):
-        Orders(tmp_path / "control.sock")
-    assert precious.read_bytes() == b"{}"
+@pytest.mark.parametrize("policy", ["ON", "", None, 1, ["off"], {"off": 1}])
+def test_what_is_no_policy_changes_nothing(world: World, policy: Any) -> None:
+    """A mistyped order would switch prevention off, or end the supervisor."""
+    assert world.prevention.ordered({"policy": policy})["error"] == "UNKNOWN_POLICY"
+    assert world.prevention.policy is Policy.ON

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from agent.supervisor.control import ControlError, ControlSocket, ask
+from agent.supervisor.limits import LIMITS
 from tests.needs import require_command, require_root
 from tests.unit.agent.descriptors import none_lost
 
@@ -30,6 +31,7 @@ def answering(control: ControlSocket) -> Iterator[None]:
     def turns() -> None:
         while not ended.wait(0.001):
             control.answer()
+            control.expire()
 
     thread = threading.Thread(target=turns)
     thread.start()
@@ -136,6 +138,8 @@ def test_no_descriptors_left_is_no_error(
     monkeypatch.setattr(os, "memfd_create", _none_left)
     with connected(control):
         control.answer()
+        time.sleep(LIMITS.control_seconds)
+        control.expire()
 
 
 def _none_left(*_arguments: object) -> int:
@@ -215,3 +219,71 @@ def test_impossible_place_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "precious.json").write_bytes(b"")
     with none_lost(), pytest.raises(ControlError, match="control socket"):
         ControlSocket(tmp_path / name / "control.sock", dict)
+
+
+def answer_to(control: ControlSocket, said: bytes, *, hang_up: bool = False) -> dict[str, Any]:
+    """What a peer gets that says this, and perhaps hangs up its sending side."""
+    with answering(control), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(5.0)
+        connection.connect(str(control.path))
+        connection.sendall(said)
+        if hang_up:
+            connection.shutdown(socket.SHUT_WR)
+        _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+    with os.fdopen(descriptors[0], "rb") as file:
+        document: dict[str, Any] = json.load(file)
+    return document
+
+
+@pytest.mark.parametrize("hang_up", [False, True])
+def test_who_says_nothing_gets_the_status(control: ControlSocket, *, hang_up: bool) -> None:
+    """Programs that only connect, as they always did, would get no status any more."""
+    assert answer_to(control, b"", hang_up=hang_up) == STATUS
+
+
+def test_command_gets_its_request(tmp_path: Path) -> None:
+    """An operator's command would do nothing, or something else."""
+    given: list[Any] = []
+
+    def noted(request: Any) -> dict[str, Any]:
+        given.append(request)
+        return {"done": request["digest"]}
+
+    control = ControlSocket(tmp_path / "control.sock", lambda: STATUS, {"lift": noted})
+    with answering(control):
+        assert ask(control.path, command="lift", digest="7" * 64) == {"done": "7" * 64}
+        assert ask(control.path) == STATUS
+    control.close()
+    assert given == [{"command": "lift", "digest": "7" * 64}]
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"lift\n", "NOT_JSON"),
+        (b"[" * 4000 + b"\n", "NOT_JSON"),
+        (b"\xff\n", "NOT_JSON"),
+        (b"x" * 5000, "NOT_JSON"),
+        (b"[]\n", "UNKNOWN_COMMAND"),
+        (b"{}\n", "UNKNOWN_COMMAND"),
+        (b'{"command": "reboot"}\n', "UNKNOWN_COMMAND"),
+        (b'{"command": ["status"]}\n', "UNKNOWN_COMMAND"),
+        (b'{"command": "status"', "NOT_JSON"),
+    ],
+)
+def test_rubbish_is_answered_by_an_error(control: ControlSocket, said: bytes, error: str) -> None:
+    """Whoever may ask could end the sensor, or take a mistake for success."""
+    assert answer_to(control, said)["error"] == error
+
+
+def test_request_may_come_in_pieces(control: ControlSocket) -> None:
+    """A peer that is interrupted amid its line would be taken for one that said nothing."""
+    with answering(control), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(5.0)
+        connection.connect(str(control.path))
+        for piece in (b'{"comm', b'and": "sta', b'tus"}', b"\n"):
+            connection.sendall(piece)
+            time.sleep(0.01)
+        _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+    os.close(descriptors[0])
+    assert len(descriptors) == 1

@@ -296,6 +296,7 @@ class CrashReport(_message.Message):
     SUSPECT_SEQUENCE_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     IN_TRIAL_FIELD_NUMBER: _builtins.int
+    SUSPECT_INSTANCE_DIGEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     time_unix_ns: _builtins.int
     role: Global___Role.ValueType
@@ -312,6 +313,10 @@ class CrashReport(_message.Message):
     action: _builtins.str
     """For example RESTARTED, ROLLED_BACK."""
     in_trial: _builtins.bool
+    suspect_instance_digest: _builtins.bytes
+    """SHA-256 that names the suspect instance in whatever file it comes (32 bytes), if one is known.
+    With action QUARANTINED it is this instance that was quarantined, and not the file.
+    """
     def __init__(
         self,
         *,
@@ -327,10 +332,11 @@ class CrashReport(_message.Message):
         suspect_sequence: _builtins.int = ...,
         action: _builtins.str = ...,
         in_trial: _builtins.bool = ...,
+        suspect_instance_digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cause", b"cause", "exit_code", b"exit_code", "id", b"id", "in_trial", b"in_trial", "role", b"role", "signal", b"signal", "suspect_content_hash", b"suspect_content_hash", "suspect_instance_id", b"suspect_instance_id", "suspect_sequence", b"suspect_sequence", "suspect_template_type", b"suspect_template_type", "time_unix_ns", b"time_unix_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cause", b"cause", "exit_code", b"exit_code", "id", b"id", "in_trial", b"in_trial", "role", b"role", "signal", b"signal", "suspect_content_hash", b"suspect_content_hash", "suspect_instance_digest", b"suspect_instance_digest", "suspect_instance_id", b"suspect_instance_id", "suspect_sequence", b"suspect_sequence", "suspect_template_type", b"suspect_template_type", "time_unix_ns", b"time_unix_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

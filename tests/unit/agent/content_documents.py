@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from agent.lifecycle import FINAL, State
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.manifest import Manifest, Quarantined, StoredFile
+from agent.supervisor.manifest import Manifest, Quarantined, QuarantinedInstance, StoredFile
 
 COUNTS = st.integers(0, 2**64 - 1)
 HASHES = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -16,6 +16,13 @@ def stored(
 ) -> StoredFile:
     """A file whose hash is 64 times one hexadecimal digit."""
     return StoredFile(letter * 64, template_type, version, "d" * 64, "e" * 128, state)
+
+
+def quarantined(letter: str, template_type: int = 1) -> QuarantinedInstance:
+    """An instance whose digest is 64 times one hexadecimal digit."""
+    return QuarantinedInstance(
+        letter * 64, f"instance-{letter}", template_type, "1" * 64, "SIGNAL 11", 1_700_000_000, 2
+    )
 
 
 def accepted(manifest: Manifest, file: StoredFile) -> Manifest:
@@ -52,8 +59,25 @@ _QUARANTINE = st.lists(
         state=st.sampled_from(sorted(FINAL)),
         reason=st.text(max_size=20),
         instance=st.text(max_size=20),
+        since=COUNTS,
+        deaths=COUNTS,
     ),
     max_size=3,
+)
+
+_INSTANCES = st.lists(
+    st.builds(
+        QuarantinedInstance,
+        digest=HASHES,
+        instance=st.text(max_size=20),
+        template_type=COUNTS,
+        file=HASHES,
+        reason=st.text(max_size=20),
+        since=COUNTS,
+        deaths=COUNTS,
+    ),
+    max_size=3,
+    unique_by=lambda one: one.digest,
 )
 
 
@@ -66,4 +90,4 @@ def manifests(draw: st.DrawFn) -> Manifest:
         active.update({file.template_type: file for file in now})
         if before:
             previous[number] = tuple(before)
-    return Manifest(active, previous, tuple(draw(_QUARANTINE)))
+    return Manifest(active, previous, tuple(draw(_QUARANTINE)), tuple(draw(_INSTANCES)))

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.attribution import Attribution, Phase
 from agent.channel import Message, checksum
 from agent.supervisor.child import End
-from agent.supervisor.evaluator_process import Evaluator
+from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import SECOND, Ledger
 from agent.supervisor.log import Log
 from agent.supervisor.reports import Reports
-from tests.unit.agent.evaluator_world import Theatre, played
+from tests.unit.agent.evaluator_world import DIGEST_ONE, DIGEST_TWO, Played, Theatre, played
 from tests.unit.agent.flow_world import World, content
 from tests.unit.agent.ring_memory import STRIDE, produce
 
@@ -40,6 +41,8 @@ class Court:
         if trial is not None:
             self.theatre.pool.start(*trial)
         self.theatre.pool.wanted = self.world.flow.wanted()
+        fallback = self.world.flow.fallback() or self.judging.consequences.cautious()
+        self.theatre.pool.fallback = fallback
         self.theatre.turn()
 
     def says(self, one: Evaluator, kind: str, payload: bytes = b"", **fields: Any) -> None:
@@ -68,6 +71,35 @@ class Court:
         self.turn()
         assert self.theatre.pool.worker is one
         return one
+
+    def successor(self) -> Evaluator:
+        """Whoever is at work once there was time to load; with an empty set nobody has to be."""
+        self.theatre.now += 10
+        for _ in range(2):
+            self.turn()
+            for other in self.theatre.pool.members:
+                if other.stage is Stage.LOADING and not other.finished:
+                    self.says(other, "ready", files=[], milliseconds=1, sandbox={})
+        self.turn()
+        one = self.theatre.pool.worker
+        assert one is not None
+        return one
+
+    def inquest(self, *, part: tuple[int, int] = (0, 0), survives: bool = False) -> None:
+        """A throw-away evaluator of an inquest: what it is asked, and how it ends."""
+        inquests = self.judging.inquests
+        inquests.reconcile()
+        child = inquests.child
+        assert isinstance(child, Played)
+        kind, asked = child.sent[-1]
+        assert (kind, child.descriptors, asked["template_type"]) == ("inquest", 3, 1)
+        record = Attribution(inquests._record)
+        record.name_instances([("first", DIGEST_ONE), ("second", DIGEST_TWO)])
+        record.batch(1, *part, Phase.INQUEST)
+        if survives:
+            self.judging.message(child, Message("survived", {"instances": 2}))
+        child.end = End(0 if survives else 11, 0)
+        inquests.ended()
 
     def close(self) -> None:
         """Give back what the test still holds."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.attribution import Attribution
+from agent.attribution import NONE, Attribution
 from agent.backoff import Backoff
 from agent.supervisor.child import Child, End
 from agent.supervisor.evaluator_process import Evaluator, FileSet, LoadedFile, Stage
@@ -19,6 +19,8 @@ from tests.unit.agent.ring_memory import collection
 ONE, TWO = LoadedFile("1" * 64, 1), LoadedFile("2" * 64, 2)
 NEWER = LoadedFile("3" * 64, 1)
 OLD: FileSet = frozenset({ONE, TWO})
+DIGEST_ONE, DIGEST_TWO = b"\x01" * 32, b"\x02" * 32
+"""Digests of the instances that a played evaluator names."""
 NEW: FileSet = frozenset({NEWER, TWO})
 
 
@@ -149,9 +151,11 @@ def played(one: Evaluator) -> Played:
     return one.child
 
 
-def works_on(one: Evaluator, ring: int, position: int, count: int, row: int) -> None:
-    """The evaluator writes down what it works on."""
+def works_on(
+    one: Evaluator, ring: int, position: int, count: int, row: int, *, known: bool = True
+) -> None:
+    """The evaluator writes down what it works on; known: with which instance."""
     record = Attribution(one.attribution)
-    record.name_instances(["first", "second"])
+    record.name_instances([("first", DIGEST_ONE), ("second", DIGEST_TWO)])
     record.batch(ring, position, count)
-    record.note(row, 1)
+    record.note(row, 1 if known else NONE)

@@ -96,7 +96,7 @@ class World:
         self.flow.receive(content(payload, template_type))
         trial = self.flow.candidate_set()
         assert trial is not None
-        assert trial[1] == (hash_of(payload), template_type)
+        assert (trial[1].hash, trial[1].template_type) == (hash_of(payload), template_type)
         self.flow.passed(version)
         return hash_of(payload)
 

@@ -12,6 +12,7 @@ from agent import attribution
 from agent.attribution import MAX_INSTANCES, NONE, RECORD_BYTES, Attribution, Phase, Progress
 
 STRIDE = 64
+ONE, TWO = b"\x01" * 32, b"\x02" * 32
 
 
 @pytest.fixture
@@ -36,11 +37,13 @@ def test_progress_is_read_as_it_was_written(record: int) -> None:
     """The wrong event or the wrong instance would be blamed."""
     writer = Attribution(record)
     assert attribution.read(record).phase is Phase.LOADING
-    writer.name_instances(["first", "second"])
+    writer.name_instances([("first", ONE), ("second", TWO)])
     writer.batch(3, 4096, 10)
     assert attribution.read(record) == Progress(Phase.EVALUATING, 3, 4096, 10, None, None, "")
     writer.note(9, 1)
-    assert attribution.read(record) == Progress(Phase.EVALUATING, 3, 4096, 10, 9, 1, "second")
+    assert attribution.read(record) == Progress(
+        Phase.EVALUATING, 3, 4096, 10, 9, 1, "second", TWO.hex()
+    )
     writer.batch(4, 0, 1, Phase.SHADOW)
     assert attribution.read(record).row is None
     writer.phase(Phase.IDLE)
@@ -60,18 +63,18 @@ def test_row_without_instance(record: int) -> None:
 def test_long_and_last_ids_stay_in_their_slots(record: int) -> None:
     """A long id would run into its neighbour's slot, or the last one out of the record."""
     writer = Attribution(record)
-    writer.name_instances(["x" * 100, "neighbour"])
+    writer.name_instances([("x" * 100, ONE + ONE), ("neighbour", TWO)])
     writer.batch(1, 0, 1)
     writer.note(0, 0)
-    assert attribution.read(record).instance_id == "x" * 64
+    assert _named(record) == ("x" * 64, ONE.hex())
     writer.note(0, 1)
-    assert attribution.read(record).instance_id == "neighbour"
+    assert _named(record) == ("neighbour", TWO.hex())
     writer.note(0, MAX_INSTANCES - 1)
     assert attribution.read(record).instance_id == ""
 
 
 @given(
-    words=st.lists(st.integers(0, 2**64 - 1), min_size=8, max_size=8), slot=st.binary(max_size=64)
+    words=st.lists(st.integers(0, 2**64 - 1), min_size=8, max_size=8), slot=st.binary(max_size=96)
 )
 def test_rubbish_never_raises(words: list[int], slot: bytes) -> None:
     """An evaluator that dies writing rubbish would take the supervisor with it."""
@@ -87,6 +90,24 @@ def test_rubbish_never_raises(words: list[int], slot: bytes) -> None:
     assert progress.instance is None or progress.instance < MAX_INSTANCES
     assert kept.position + kept.count * STRIDE <= 1000 * STRIDE
     assert kept.position % STRIDE == 0
+    assert len(progress.instance_digest) in (0, 64)
+
+
+def test_instance_without_a_digest_is_not_named_by_one(record: int) -> None:
+    """All instances whose digest nobody wrote down would be quarantined as one."""
+    writer = Attribution(record)
+    writer.name_instances([("short", b""), ("first", ONE)])
+    writer.batch(1, 0, 1)
+    writer.note(0, 0)
+    assert _named(record) == ("short", "")
+    for forged in (2, MAX_INSTANCES - 1, MAX_INSTANCES, 2**63):
+        writer.note(0, forged)
+        assert _named(record) == ("", "")
+
+
+def _named(record: int) -> tuple[str, str]:
+    progress = attribution.read(record)
+    return progress.instance_id, progress.instance_digest
 
 
 def test_writer_can_not_take_the_record_away(record: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.lifecycle import State
+from agent.supervisor.evaluator_process import LoadedFile
 from tests.unit.agent.flow_world import PROBATION, World, content, hash_of
 
 
@@ -25,13 +26,13 @@ def test_a_file_whose_type_is_not_collected_lets_others_pass(world: World) -> No
     assert world.flow.types_on_their_way() == {1, 2}
     trial = world.flow.candidate_set(lambda number: number == 1)
     assert trial is not None
-    assert trial[1] == (hash_of(b"second"), 1)
+    assert trial[1] == LoadedFile(hash_of(b"second"), 1)
     world.flow.passed(1)
     assert world.flow.types_on_their_way() == {2}
     assert world.flow.candidate_set(lambda number: number == 1) is None
     trial = world.flow.candidate_set(lambda _: True)
     assert trial is not None
-    assert trial[1] == (hash_of(b"first"), 2)
+    assert trial[1] == LoadedFile(hash_of(b"first"), 2)
 
 
 def test_types_of_a_file_on_trial_are_needed_until_it_is_decided(world: World) -> None:

@@ -6,7 +6,18 @@ from dataclasses import replace
 import pytest
 
 from agent.attribution import Phase, Progress
-from agent.deaths import Action, Cause, Death, DeathHistory, Decision, decide
+from agent.death_facts import KEPT_INSTANCES
+from agent.deaths import (
+    DEATHS_OF_A_FILE,
+    Action,
+    Cause,
+    Death,
+    DeathHistory,
+    Decision,
+    Finding,
+    conclude,
+    decide,
+)
 
 STRIDE = 100
 RING = 4
@@ -82,11 +93,13 @@ def test_poison_event_is_set_aside_exactly() -> None:
 
 
 @pytest.mark.parametrize("position", [0, 900])
-def test_file_blamed_again_is_quarantined(position: int) -> None:
+def test_file_of_which_no_instance_is_found_again_is_quarantined(position: int) -> None:
     """A poison file would kill one evaluator for each of its events, one lost event at a time."""
     history = DeathHistory()
-    decide(death(0), history, STRIDE)
-    decision = decide(death(position), history, STRIDE)
+    assert decide(death(0), history, STRIDE).inquest
+    assert conclude(Finding(HASH, 1), history).action is Action.SET_ASIDE
+    assert decide(death(position), history, STRIDE).inquest
+    decision = conclude(Finding(HASH, 1), history)
     assert decision.action is Action.QUARANTINE
     assert decision.hashes == (HASH,)
 
@@ -94,19 +107,19 @@ def test_file_blamed_again_is_quarantined(position: int) -> None:
 def test_two_files_are_not_blamed_for_each_other() -> None:
     """One poison event for each of two files would quarantine an innocent one."""
     history = DeathHistory()
-    decide(death(0), history, STRIDE)
-    other = replace(death(100), progress=replace(death(100).progress, ring=1))
-    assert decide(other, history, STRIDE).action is Action.SET_ASIDE
+    conclude(Finding(HASH, 1), history)
+    assert conclude(Finding(OTHER, 1), history).action is Action.SET_ASIDE
 
 
 def test_new_set_starts_innocent() -> None:
     """What an earlier version of a file did would be held against its successor."""
     history = DeathHistory()
     decide(death(0), history, STRIDE)
+    conclude(Finding(HASH, 1), history)
     decide(death(0, 50, None), history, STRIDE)
     history.forget()
     assert history == DeathHistory()
-    assert decide(death(100), history, STRIDE).action is Action.SET_ASIDE
+    assert conclude(Finding(HASH, 1), history).action is Action.SET_ASIDE
 
 
 def test_unknown_row_is_found_with_care() -> None:
@@ -164,7 +177,7 @@ def test_kill_on_the_same_event_again_is_evidence() -> None:
         *[Action.RETRY_WITH_CARE] * 2,
         Action.SET_ASIDE,
         Action.RETRY_WITH_CARE,
-        Action.QUARANTINE,
+        Action.SET_ASIDE,
     ]
 
 
@@ -222,6 +235,80 @@ def test_a_good_while_breaks_the_row() -> None:
 def test_a_good_while_does_not_acquit() -> None:
     """A poison file whose events come once a minute would never be quarantined."""
     history = DeathHistory()
-    decide(death(0), history, STRIDE)
+    conclude(Finding(HASH, 1), history)
     history.calm()
-    assert decide(death(100), history, STRIDE).action is Action.QUARANTINE
+    assert conclude(Finding(HASH, 1), history).action is Action.QUARANTINE
+
+
+def on_instance(position: int, digest: str = "1" * 64) -> Death:
+    """A death on a known event, while working on a known instance."""
+    one = death(position)
+    return replace(one, progress=replace(one.progress, instance_digest=digest))
+
+
+def test_instance_is_quarantined_at_its_second_death_and_not_before() -> None:
+    """Poison would kill a third evaluator, or one coincidence cost an innocent instance."""
+    history = DeathHistory()
+    first = decide(on_instance(0), history, STRIDE)
+    assert (first.action, first.position, first.inquest) == (Action.SET_ASIDE, 0, False)
+    assert decide(on_instance(100, "2" * 64), history, STRIDE).action is Action.SET_ASIDE
+    second = decide(on_instance(200), history, STRIDE)
+    assert second.action is Action.QUARANTINE_INSTANCE
+    assert (second.suspect_digest, second.suspect_instance) == ("1" * 64, "instance")
+    assert (second.hashes, second.deaths) == ((), 2)
+
+
+def test_instance_is_known_in_whatever_file_it_comes() -> None:
+    """A new version with the same poison would have two more evaluators die."""
+    history = DeathHistory()
+    decide(on_instance(0), history, STRIDE)
+    history.forget()
+    again = replace(on_instance(100), files={RING: "c" * 64})
+    assert decide(again, history, STRIDE).action is Action.QUARANTINE_INSTANCE
+
+
+def test_instance_of_a_file_on_probation_is_not_quarantined() -> None:
+    """New content that kills would stay in force, short of one instance."""
+    history = DeathHistory()
+    for position in (0, 100):
+        one = replace(on_instance(position), probation=frozenset({HASH}))
+        assert decide(one, history, STRIDE).action is Action.ROLL_BACK
+
+
+def test_kills_from_outside_do_not_count_against_an_instance() -> None:
+    """Whoever kills evaluators at random could switch off one instance after another."""
+    history = DeathHistory()
+    for position in range(0, 100_000, 1000):
+        one = replace(on_instance(position), foreign_kill=True, signal=9)
+        assert decide(one, history, STRIDE).action is Action.RETRY_WITH_CARE
+    assert history.instances == {}
+
+
+def test_file_whose_instances_kill_without_end_is_quarantined() -> None:
+    """A record that is never true would cost one event after another, for ever."""
+    history = DeathHistory()
+    actions = []
+    for number in range(DEATHS_OF_A_FILE + 1):
+        one = decide(on_instance(100 * number, f"{number:064x}"), history, STRIDE)
+        actions.append(one.action)
+    assert actions == [*[Action.SET_ASIDE] * DEATHS_OF_A_FILE, Action.QUARANTINE]
+    assert one.hashes == (HASH,)
+
+
+def test_what_is_remembered_has_a_bound() -> None:
+    """Forged digests would fill the supervisor's memory."""
+    history = DeathHistory()
+    for number in range(3 * KEPT_INSTANCES):
+        conclude(Finding(HASH, 1, f"{number:064x}", "x"), history)
+    assert len(history.instances) == KEPT_INSTANCES
+    assert f"{3 * KEPT_INSTANCES - 1:064x}" in history.instances
+
+
+def test_instance_without_a_file_is_nobodys() -> None:
+    """A record of a ring that has no content could quarantine an instance of another type."""
+    history = DeathHistory()
+    for position in (0, 100, 200):
+        one = replace(on_instance(position), files={1: OTHER})
+        decision = decide(one, history, STRIDE)
+        assert (decision.action, decision.inquest) == (Action.SET_ASIDE, False)
+    assert history.instances == {}

@@ -143,7 +143,6 @@ def in_care(story: Story, death: Death) -> bool:
 def expect_about_event(story: Story, death: Death, decision: Decision) -> None:
     """The death of a worker amid a batch."""
     suspect = suspect_of(death)
-    blamed = {d.suspect_hash for _, d in story if d.action is Action.SET_ASIDE}
     if innocent(story, death) and not exact(death) and not same_batch(story, death):
         assert decision.action is Action.RESTART
     elif innocent(story, death) and (exact(death) or not in_care(story, death)):
@@ -152,10 +151,9 @@ def expect_about_event(story: Story, death: Death, decision: Decision) -> None:
         assert (decision.action, decision.hashes) == (Action.ROLL_BACK, (suspect,))
     elif not suspect and death.probation:
         assert (decision.action, decision.hashes) == (Action.ROLL_BACK, tuple(death.probation))
-    elif exact(death) and suspect and suspect in blamed:
-        assert (decision.action, decision.hashes) == (Action.QUARANTINE, (suspect,))
     elif exact(death):
         assert decision.action is Action.SET_ASIDE
+        assert decision.inquest is bool(suspect)
     elif not in_care(story, death):
         assert decision.action is Action.RETRY_WITH_CARE
     else:
@@ -222,19 +220,3 @@ def test_nothing_repeats_itself_for_ever(death: Death) -> None:
     outside = death.foreign_kill and death.progress.phase is Phase.IDLE and not death.probation
     actions = [story[-1][1].action for story in stories([death], 7)]
     assert outside or any(action not in PASSES_ON for action in actions)
-
-
-@pytest.mark.parametrize("rows", list(itertools.product((0, 1), repeat=2)))
-def test_poison_file_is_quarantined_at_its_second_death(rows: tuple[int, int]) -> None:
-    """A poison file of long standing would kill more than two evaluators."""
-    for positions in itertools.product((0, 200, 1000), repeat=2):
-        history = DeathHistory()
-        actions = [
-            decide(
-                on_event(4, position, (5, row), foreign=False, probation=frozenset()),
-                history,
-                STRIDE,
-            ).action
-            for position, row in zip(positions, rows, strict=True)
-        ]
-        assert actions == [Action.SET_ASIDE, Action.QUARANTINE]

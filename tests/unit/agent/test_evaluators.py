@@ -41,8 +41,8 @@ def test_from_nothing_to_a_worker_and_a_stand_by(theatre: Theatre) -> None:
     assert kind == "load"
     assert [ring["template_type"] for ring in load["rings"]] == [1, 2]
     assert load["files"] == [
-        {"hash": ONE.hash, "template_type": 1, "trial": 0, "active_version": 0},
-        {"hash": TWO.hash, "template_type": 2, "trial": 0, "active_version": 0},
+        {"hash": ONE.hash, "template_type": 1, "trial": 0, "active_version": 0, "quarantined": []},
+        {"hash": TWO.hash, "template_type": 2, "trial": 0, "active_version": 0, "quarantined": []},
     ]
     assert load["epochs"] == {"1": theatre.rings.epoch, "2": theatre.rings.epoch}
     assert played(first).descriptors == 1 + 2 + 2
@@ -120,6 +120,7 @@ def test_promotion_drains_and_then_goes(theatre: Theatre) -> None:
         "template_type": 1,
         "trial": 1,
         "active_version": 6,
+        "quarantined": [],
     }
     theatre.ready()
     theatre.pool.wanted = NEW

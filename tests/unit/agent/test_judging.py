@@ -147,7 +147,7 @@ def test_position_never_goes_back(court: Court) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["frame", "progress", "fault", "undecided", "heartbeat", "drained"]
+    "kind", ["frame", "progress", "fault", "undecided", "heartbeat", "drained", "survived"]
 )
 def test_loading_evaluator_may_not_say_what_a_worker_says(court: Court, kind: str) -> None:
     """Content on trial could move positions, and events be lost."""

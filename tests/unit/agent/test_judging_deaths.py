@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.lifecycle import State
-from agent.supervisor.evaluator_process import FileSet, Stage
+from agent.supervisor.evaluator_process import FileSet, LoadedFile, Stage
 from agent.supervisor.ledger import SECOND
 from agent.supervisor.limits import LIMITS
+from tests.unit.agent.content_documents import quarantined
 from tests.unit.agent.court import PRODUCED, Court, open_court
-from tests.unit.agent.evaluator_world import works_on
+from tests.unit.agent.evaluator_world import DIGEST_TWO, works_on
 from tests.unit.agent.flow_world import hash_of
 from tests.unit.agent.ring_memory import STRIDE
 
@@ -63,21 +65,149 @@ def test_batch_is_tried_again_with_care(court: Court) -> None:
     assert court.theatre.pool.take_over.careful == {1: 30 * STRIDE}
 
 
-def test_second_poison_event_quarantines_the_file(court: Court) -> None:
-    """A poison file would stay in force."""
+def test_second_poison_event_quarantines_the_instance(court: Court) -> None:
+    """Poison would stay in force, or a whole file be lost to one instance."""
     one = court.worker()
     for row in (3, 5):
         works_on(one, 1, 20 * STRIDE, 10, row)
-        court.dies(one)
-        court.theatre.now += 10
-        court.turn()
-        for other in court.theatre.pool.members:
-            if other.stage is Stage.LOADING:
-                court.says(other, "ready", files=[], milliseconds=1, sandbox={})
-        court.turn()
-        one = court.theatre.pool.worker or one
+        report = court.dies(one)
+        one = court.successor()
+    assert (report["action"], report["suspect_instance_id"]) == ("QUARANTINED", "second")
+    assert report["suspect_instance_digest"] == DIGEST_TWO.hex()
+    assert court.world.states(hash_of(b"one"))[-1] is State.ACCEPTED
+    (kept,) = court.world.flow.manifest.instances
+    assert (kept.digest, kept.deaths, kept.template_type) == (DIGEST_TWO.hex(), 2, 1)
+    assert one.files == {LoadedFile(hash_of(b"one"), 1, frozenset({DIGEST_TWO.hex()}))}
+    assert court.theatre.pool.take_over.aside[1] == {23 * STRIDE}
+
+
+def test_stand_by_without_the_suspect_is_there_before_its_second_death(court: Court) -> None:
+    """The host would be without protection for as long as an evaluator takes to load."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 10, 3)
+    court.dies(one)
+    one = court.successor()
+    court.successor()
+    without = frozenset({LoadedFile(hash_of(b"one"), 1, frozenset({DIGEST_TWO.hex()}))})
+    ready = [each.files for each in court.theatre.pool.members if each.stage is Stage.READY]
+    assert sorted(ready, key=lambda files: files == without) == [one.files, without]
+    works_on(one, 1, 20 * STRIDE, 10, 5)
+    court.dies(one)
+    court.turn()
+    assert court.theatre.pool.worker is not None
+    assert court.theatre.pool.worker.files == without
+
+
+def test_stand_by_without_the_suspect_is_not_kept_for_ever(court: Court) -> None:
+    """One death would cost the memory of another evaluator until the next restart."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 10, 3)
+    court.dies(one)
+    court.successor()
+    assert court.judging.consequences.cautious() is not None
+    court.theatre.now += LIMITS.cautious_seconds
+    assert court.judging.consequences.cautious() is None
+
+
+def test_an_inquest_that_finds_nothing_blames_the_file(court: Court) -> None:
+    """Content of which evaluators die, and nobody can say where, would stay in force."""
+    one = court.worker()
+    for row in (3, 5):
+        works_on(one, 1, 20 * STRIDE, 10, row, known=False)
+        waiting = court.reports.waiting
+        assert court.dies(one)["action"] == "EVENT_SET_ASIDE"
+        assert court.reports.waiting == waiting + 1  # The loss; the crash report waits.
+        court.inquest(survives=True)
+        assert court.reports.waiting > waiting + 1
+        one = court.successor()
+    assert court.judging.recent[-1]["action"] == "QUARANTINED"
+    assert court.judging.recent[-1]["suspect_instance_digest"] == ""
     assert court.world.states(hash_of(b"one"))[-1] is State.QUARANTINED
     assert one.files == frozenset[Any]()
+
+
+def test_an_inquest_names_the_instance_of_a_batch(court: Court) -> None:
+    """Poison in work on many events at once would cost the file, or a third evaluator."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 10, 2**64 - 1, known=False)
+    assert court.dies(one)["action"] == "RESTARTED_WITH_CARE"
+    one = court.successor()
+    works_on(one, 1, 24 * STRIDE, 1, 0, known=False)
+    court.dies(one)
+    deaths = court.judging.deaths
+    court.inquest(part=(0, 2))
+    assert not court.world.flow.manifest.instances
+    court.inquest(part=(1, 1))
+    assert court.judging.deaths == deaths  # Those of throw-away evaluators are nobody's.
+    (kept,) = court.world.flow.manifest.instances
+    assert (kept.digest, kept.instance, kept.deaths) == (DIGEST_TWO.hex(), "second", 2)
+    assert court.judging.recent[-1]["action"] == "QUARANTINED"
+    assert len(court.judging.recent) == deaths
+
+
+def test_more_instances_than_there_is_room_for_cost_the_file(court: Court) -> None:
+    """Poison without end would be let in again, or the manifest grow without bounds."""
+    one = court.worker()
+    flow = court.world.flow
+    for number in range(LIMITS.quarantined_instances):
+        other = quarantined("a")
+        flow.put_in_force(flow.manifest.leave_out(replace(other, digest=f"{number:064x}")))
+    for row in (3, 5):
+        works_on(one, 1, 20 * STRIDE, 10, row)
+        court.dies(one)
+        one = court.successor()
+    assert len(flow.manifest.instances) == LIMITS.quarantined_instances
+    assert court.world.states(hash_of(b"one"))[-1] is State.QUARANTINED
+
+
+def test_reports_are_not_lost_when_the_sensor_stops(court: Court) -> None:
+    """The death before a stop would never be told."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 10, 3, known=False)
+    court.dies(one)
+    waiting = court.reports.waiting
+    court.judging.inquests.reconcile()
+    court.judging.consequences.close()
+    assert court.reports.waiting == waiting + 1
+    # The throw-away evaluator, which was killed, says nothing about content any more.
+    court.judging.inquests.ended()
+    court.judging.inquests.reconcile()
+    assert court.reports.waiting == waiting + 1
+    assert court.judging.inquests.child is None
+    assert court.judging.history.blamed == set()
+    assert court.world.states(hash_of(b"one"))[-1] is State.ACCEPTED
+
+
+def test_an_instance_that_was_not_to_blame_is_run_again(court: Court) -> None:
+    """What another one did in a batch would cost an instance that had killed once."""
+    one = court.worker()
+    works_on(one, 1, 20 * STRIDE, 1, 0, known=False)
+    court.dies(one)
+    court.inquest(part=(1, 1))
+    one = court.successor()
+    works_on(one, 1, 30 * STRIDE, 10, 2**64 - 1, known=False)
+    report = court.dies(one)
+    assert (report["action"], report["suspect_instance_id"]) == ("QUARANTINED", "second")
+    assert court.theatre.pool.take_over.careful == {1: 40 * STRIDE}
+    one = court.successor()
+    assert one.files == {LoadedFile(hash_of(b"one"), 1, frozenset({DIGEST_TWO.hex()}))}
+    works_on(one, 1, 33 * STRIDE, 1, 0, known=False)
+    court.dies(one)
+    assert not court.world.flow.manifest.instances
+    court.inquest(part=(0, 1))
+    (kept,) = court.world.flow.manifest.instances
+    assert (kept.instance, kept.deaths) == ("first", 2)
+
+
+def test_too_many_inquests_blame_the_file(court: Court) -> None:
+    """Events would be copied without bounds while evaluators die faster than inquests end."""
+    one = court.worker()
+    for row in range(LIMITS.inquests_waiting + 2):
+        works_on(one, 1, 20 * STRIDE, 10, row, known=False)
+        court.dies(one)
+        assert len(court.judging.inquests.waiting) <= LIMITS.inquests_waiting
+        one = court.successor()
+    assert court.world.states(hash_of(b"one"))[-1] is State.QUARANTINED
 
 
 def test_rubbish_in_the_record_is_no_poison_for_the_reports(court: Court) -> None:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from agent.lifecycle import Event, IllegalEventError, State
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.manifest import Manifest, StoredFile, from_document, to_document
+from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.manifest_document import from_document, to_document
 from tests.unit.agent.content_documents import accepted, stored
 
 ACTIONS = ["activate", "accept", "blame", "revoke", "without", "good"]

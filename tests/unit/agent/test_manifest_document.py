@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.lifecycle import Event
-from agent.supervisor.manifest import Manifest, ManifestError, from_document, to_document
-from tests.unit.agent.content_documents import accepted, manifests, stored
+from agent.supervisor.manifest import Manifest
+from agent.supervisor.manifest_document import ManifestError, from_document, to_document
+from tests.unit.agent.content_documents import accepted, manifests, quarantined, stored
 
 JSON = st.recursive(
     st.none()
@@ -22,7 +23,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["format", "active", "previous", "quarantine", "hash", "state", "x"]),
+            st.sampled_from(
+                ["format", "active", "previous", "quarantine", "instances", "hash", "state", "x"]
+            ),
             inner,
             max_size=4,
         )
@@ -36,6 +39,7 @@ def example() -> dict[str, Any]:
     manifest = accepted(Manifest(), stored("1", version=1))
     manifest = manifest.activate(stored("2", version=2)).activate(stored("3", 2))
     manifest = manifest.give_up("9" * 64, Event.REVOKED, "REVOKED", "")
+    manifest = manifest.leave_out(quarantined("7"))
     written: dict[str, Any] = json.loads(json.dumps(to_document(manifest)))
     return written
 
@@ -53,7 +57,7 @@ def test_rubbish_is_refused(document: Any) -> None:
         from_document(document)
 
 
-@given(st.sampled_from(["active", "previous", "quarantine"]), JSON)
+@given(st.sampled_from(["active", "previous", "quarantine", "instances"]), JSON)
 def test_rubbish_in_a_list_is_refused(name: str, value: Any) -> None:
     """A damaged list would be taken for an empty one, and active content be dropped silently."""
     document = {**example(), name: value}
@@ -118,5 +122,53 @@ def test_unknown_members_are_refused() -> None:
     """A manifest of another version would be half understood."""
     with pytest.raises(ManifestError, match="too many"):
         from_document({**example(), "frozen": True})
-    with pytest.raises(ManifestError, match="format 1"):
-        from_document({**example(), "format": 2})
+    with pytest.raises(ManifestError, match="format 2"):
+        from_document({**example(), "format": 3})
+    with pytest.raises(ManifestError, match="format 2"):
+        from_document({**example(), "format": True})
+
+
+def earlier() -> dict[str, Any]:
+    """The example as the release before wrote it."""
+    document = {**example(), "format": 1}
+    del document["instances"]
+    for entry in document["quarantine"]:
+        del entry["since"], entry["deaths"]
+    return document
+
+
+def test_manifest_of_the_release_before_is_read() -> None:
+    """An update of the sensor would start without content, and with what was quarantined."""
+    manifest = from_document(earlier())
+    assert {file.hash for file in manifest.active.values()} == {"2" * 64, "3" * 64}
+    assert [(one.hash, one.since, one.deaths) for one in manifest.quarantine] == [("9" * 64, 0, 0)]
+    assert manifest.instances == ()
+    assert from_document(to_document(manifest)) == manifest
+
+
+@pytest.mark.parametrize(
+    "more", [{"instances": []}, {"quarantine": [1]}, {"quarantine": [{"since": 1}]}]
+)
+def test_formats_are_not_mixed(more: dict[str, Any]) -> None:
+    """A damaged manifest would be taken for one of the release before."""
+    with pytest.raises(ManifestError):
+        from_document({**earlier(), **more})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"digest": "../etc"}, {"file": ""}, {"since": -1}, {"deaths": "2"}, {"more": 1}]
+)
+def test_rubbish_for_an_instance_is_refused(wrong: dict[str, Any]) -> None:
+    """A damaged quarantine would be taken for an empty one, and the poison be run again."""
+    document = example()
+    document["instances"] = [{**document["instances"][0], **wrong}]
+    with pytest.raises(ManifestError):
+        from_document(document)
+
+
+def test_instance_in_quarantine_twice_is_refused() -> None:
+    """Lifting it would leave it in quarantine."""
+    document = example()
+    document["instances"] *= 2
+    with pytest.raises(ManifestError, match="twice"):
+        from_document(document)

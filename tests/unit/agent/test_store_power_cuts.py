@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from agent.lifecycle import Event, State
-from agent.supervisor.manifest import Manifest, StoredFile, to_document
+from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.manifest_document import to_document
 from agent.supervisor.store import PAYLOADS, Store
+from tests.unit.agent.content_documents import quarantined
 from tests.unit.agent.power_cut import Call, Disk, recording
 
 SEQUENCES = 12
@@ -37,7 +39,7 @@ class Recorded:
 
 
 def use_store(folder: Path, seed: int) -> Recorded:
-    """A random history of updates, deaths and acceptances, with its system calls."""
+    """A random history of updates, deaths, quarantines and acceptances, with its system calls."""
     chance, recorded = random.Random(seed), Recorded()  # noqa: S311 — repeatable
     store = Store(folder)
     with recording(folder, recorded.calls):
@@ -57,6 +59,8 @@ def _next(store: Store, chance: random.Random, step: int) -> Manifest:
     choice = chance.random()
     if active and choice < 0.2:
         return manifest.give_up(chance.choice(active), Event.BLAMED, "SIGNAL 11", "")
+    if active and choice < 0.3:
+        return manifest.leave_out(quarantined(chance.choice("0123456789abcdef")))
     if active and choice < 0.5:
         return manifest.accept(manifest.probation())
     payload = chance.randbytes(chance.choice([1, 100, 5000]))

@@ -10,6 +10,7 @@ from time import thread_time_ns
 import numpy as np
 import pytest
 
+from agent.evaluator.leaving_out import leave_out
 from agent.evaluator.trial import refused
 from bulkhead.v1 import channel_file_pb2
 from content import interface_cases
@@ -17,6 +18,7 @@ from content.advice import warnings_of
 from content.channel_file import AddressPrefix, Operator, Signed, load, pack
 from content.checking import check
 from content.definitions import Rung, load_definitions
+from content.instance_digest import instance_digests
 from content.interpreter import Interpreter
 from content.limits import LIMITS
 from content.matching.column import TextColumn
@@ -126,6 +128,13 @@ def fault_problems(
     return [refused(fault) for fault in engine.evaluate(PROCESS, batch).faults]
 
 
+def left_out_problems() -> Sequence[Problem]:
+    """What is said of an instance in quarantine."""
+    file = channel_file(INSTANCE)
+    (digest,) = instance_digests(pack(file), file)
+    return [refused(fault) for fault in leave_out(pack(file), file, {digest.hex()}).left_out]
+
+
 def warnings(operator: Operator, value: bytes) -> Sequence[Problem]:
     """What is warned of in content with one criterion on the command line."""
     return warnings_of(with_criterion(COMMAND_LINE, operator, value), PROCESS)
@@ -193,6 +202,7 @@ REACHED: dict[Reason, Callable[[], Sequence[Problem]]] = {
     ),
     Reason.RUN_TIME_CHECK: lambda: fault_problems(BrokenMatcher),
     Reason.WORK_BUDGET_EXCEEDED: lambda: fault_problems(build_default, count(0, 10**12).__next__),
+    Reason.INSTANCE_QUARANTINED: left_out_problems,
     Reason.COSTLY_TO_EVALUATE: lambda: warnings(Operator.CONTAINS, b"a"),
     Reason.COSTLY_TO_COMPILE: lambda: warnings(Operator.REGEX, b"[a-z]{3}[0-9]{3}"),
     Reason.MAY_EXCEED_WORK_BUDGET: lambda: warnings(Operator.REGEX, b"a[ab]{200}c"),
