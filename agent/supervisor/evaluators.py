@@ -117,7 +117,7 @@ class Evaluators:
         elif worker is not None and successor is not None and worker.files != self.wanted:
             self._drain(worker, now)
         elif worker is not None:
-            self._tell_policy(worker)
+            worker.tell_policy(prevents=self.prevents)
         self._end_obsolete()
         missing = next((files for files in self._sets() if not self._standing_by(files)), None)
         if missing is not None and now >= self._not_before:
@@ -265,11 +265,6 @@ class Evaluators:
             one.enter(Stage.RUNNING, now)
         else:
             one.child.kill()
-
-    def _tell_policy(self, worker: Evaluator) -> None:
-        if worker.prevents != self.prevents:
-            told = worker.child.send("prevention", prevention=int(self.prevents))
-            worker.prevents = self.prevents if told else worker.prevents
 
     def _drain(self, worker: Evaluator, now: float) -> None:
         if worker.stage is Stage.RUNNING:

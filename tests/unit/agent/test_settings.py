@@ -17,6 +17,7 @@ def test_defaults() -> None:
     assert (found.cloud, found.tls, found.trust, found.roles) == ("", None, (), None)
     assert found.agent_id == host_id()
     assert found.rungs[-1] == "psutil"
+    assert found.prevention == "", "the policy of the state folder"
 
 
 def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +32,7 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.rungs, found.ring_bytes) == (("psutil",), 4096)
     assert (found.probation_seconds, found.ready_fd, found.json_log) == (1.5, 7, True)
     assert parse(["--rung", "bpf_btf"]).rungs == RUNGS
+    assert parse(["--prevention", "off"]).prevention == "off"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["--probation-seconds", "nan"],
         ["--probation-seconds", "inf"],
         ["--probation-seconds", "-1"],
+        ["--prevention", "maybe"],
         ["--sta", "s"],
         ["rubbish"],
     ],
