@@ -54,11 +54,13 @@ def check_command(
     """Check content: form, what a sensor supplies on the rung, and its samples."""
     with refusals(as_json=as_json):
         checked = _check(paths, rung)
+    kernel_paths = checked.kernel_paths(load_definitions(), rung)
     if as_json:
         print_json(
             {
                 "accepted": not checked.problems,
                 "instances": checked.instances,
+                "kernel_paths": kernel_paths,
                 "problems": list(map(asdict, checked.problems)),
                 "rung": rung,
                 "warnings": list(map(asdict, checked.warnings)),
@@ -69,6 +71,8 @@ def check_command(
         print_warnings(checked.warnings, screen)
         if not checked.problems:
             screen.print(f"[green]accepted[/green] on rung {rung}; instances: {checked.instances}")
+            if kernel_paths:
+                screen.print(f"paths that the kernel prevents by itself: {len(kernel_paths)}")
     raise SystemExit(ExitCode.REFUSED if checked.problems else ExitCode.OK)
 
 

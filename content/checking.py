@@ -20,6 +20,8 @@ from content import samples
 from content.advice import warnings_of
 from content.authoring import AuthoredChannelFile, AuthoredInstance, assemble, read_instance
 from content.channel_file import ChannelFile, load, pack, read_envelope
+from content.escape import safe
+from content.kernel_prevention import kernel_entries
 from content.limits import LIMITS
 from content.problems import ContentError, Problem
 from content.reasons import Reason
@@ -46,8 +48,17 @@ class Checked:
     @property
     def instances(self) -> int:
         """How many instances could be read."""
-        files = [one.channel_file for one in self.authored] + list(self.packed.values())
-        return sum(len(file.instances) for file in files)
+        return sum(len(file.instances) for file in self.files)
+
+    @property
+    def files(self) -> list[ChannelFile]:
+        """All Channel Files, put together or packed."""
+        return [one.channel_file for one in self.authored] + list(self.packed.values())
+
+    def kernel_paths(self, types: Mapping[int, TemplateType], rung: Rung) -> list[str]:
+        """Paths that the kernel would prevent by itself on a rung, escaped."""
+        entries = kernel_entries(self.files, types) if rung is Rung.BPF_BTF else ()
+        return [safe(entry.path) for entry in entries]
 
 
 def check(

@@ -69,6 +69,11 @@ class Evaluator:
         """Move on to another stage."""
         self.stage, self.since, self.heard = stage, now, now
 
+    def tell_policy(self, *, prevents: bool) -> None:
+        """Tell it whether verdicts are acted upon, unless it knows."""
+        if self.prevents != prevents and self.child.send("prevention", prevention=int(prevents)):
+            self.prevents = prevents
+
     def overdue(self, now: float) -> Cause | None:
         """Why it should be ended now, if so."""
         if self.stage is Stage.LOADING:

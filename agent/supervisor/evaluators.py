@@ -98,7 +98,7 @@ class Evaluators:
         elif successor is not None and not _works_on(worker, self.wanted, self.collection.rings):
             self._drain(worker, now)
         elif worker is not None:
-            self._tell_policy(worker)
+            worker.tell_policy(prevents=self.prevents)
         self._end_obsolete()
         missing = next((files for files in self._sets() if not self._standing_by(files)), None)
         if missing is not None and now >= self._not_before:
@@ -280,11 +280,6 @@ class Evaluators:
             one.enter(Stage.RUNNING, now)
         else:
             one.child.kill()
-
-    def _tell_policy(self, worker: Evaluator) -> None:
-        if worker.prevents != self.prevents:
-            told = worker.child.send("prevention", prevention=int(self.prevents))
-            worker.prevents = self.prevents if told else worker.prevents
 
     def _drain(self, worker: Evaluator, now: float) -> None:
         if worker.stage is Stage.RUNNING:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.supervisor import verdicts
+from agent.supervisor import protected, verdicts
 from agent.supervisor.verdicts import NANOSECONDS_PER_TICK, Outcome, stop
 from tests.needs import require_command, require_root
 from tests.process.waiting import until
@@ -78,6 +78,18 @@ def test_protected_processes_live(victim: subprocess.Popen[bytes]) -> None:
     assert stop(os.getpid(), start_time(os.getpid()), {os.getpid()}) is Outcome.PROTECTED
     assert stop(1, start_time(1), ()) is Outcome.PROTECTED
     assert victim.poll() is None
+
+
+def test_the_manager_of_services_lives(
+    victim: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content could take the host down by what its manager of services does."""
+    program = os.path.realpath(f"/proc/{victim.pid}/exe")
+    assert not protected.runs_initial_program(victim.pid)
+    monkeypatch.setattr(protected, "is_initial", lambda path: path == program)
+    assert stop(victim.pid, start_time(victim.pid), ()) is Outcome.PROTECTED
+    assert victim.poll() is None
+    assert not protected.runs_initial_program(1 << 22)
 
 
 def test_kernel_threads_live() -> None:

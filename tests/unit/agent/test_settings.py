@@ -17,6 +17,7 @@ def test_defaults() -> None:
     assert (found.cloud, found.tls, found.trust, found.roles) == ("", None, (), None)
     assert found.agent_id == host_id()
     assert found.rungs[-1] == "psutil"
+    assert found.prevention == "", "the policy of the state folder"
 
 
 def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +34,7 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse(["--rung", "bpf_btf"]).rungs == RUNGS
     collecting = parse(["--collect", "3,1,3", "--detach-after-seconds", "0"])
     assert (collecting.collect, collecting.detach_after_seconds) == (frozenset({1, 3}), 0.0)
+    assert parse(["--prevention", "off"]).prevention == "off"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["--collect", "70000"],
         ["--detach-after-seconds", "nan"],
         ["--detach-after-seconds", "-1"],
+        ["--prevention", "maybe"],
         ["--sta", "s"],
         ["rubbish"],
     ],

@@ -49,12 +49,28 @@ def test_check_refuses_with_file_line_and_column(good: Path) -> None:
     assert len(lines) == 2
 
 
+def test_check_says_what_the_kernel_prevents(good: Path) -> None:
+    """An author could not see that a criterion is left to the verdict."""
+    exact = "{field: image, operator: equals, values: [/opt/x], case_sensitive: true}"
+    text = YAML.replace("disposition: observe", "disposition: prevent")
+    text = text.replace("{field: image, operator: ends_with, values: [/sh]}", exact)
+    text = text.replace("/bin/sh", "/opt/x")
+    (good / "any-shell.yaml").write_text(text)
+    said = run("check", good)
+    assert said.exit_code == ExitCode.OK, said.stdout
+    assert "paths that the kernel prevents by itself: 1" in said.stdout
+    assert json.loads(run("check", "--json", good).stdout)["kernel_paths"] == ["/opt/x"]
+    (good / "any-shell.yaml").write_text(text.replace(", case_sensitive: true", ""))
+    assert "by itself" not in run("check", good).stdout
+
+
 def test_check_prints_json(good: Path) -> None:
     """A program could not act on what is refused."""
     document = json.loads(run("check", "--json", good, "--rung", "psutil").stdout)
     assert document == {
         "accepted": True,
         "instances": 1,
+        "kernel_paths": [],
         "problems": [],
         "rung": "psutil",
         "warnings": [],
