@@ -74,6 +74,7 @@ def test_without_a_cloud_the_local_log_is_written(lonely: ScriptedSupervisor) ->
         "attack_techniques": [],
         "rung": "bpf_btf",
         "own_activity": False,
+        "prevention": "",
         "inputs": {"image": "/bin/sh", "command_line": "sh -c id"},
         "truncated": [],
     }
