@@ -1,10 +1,10 @@
 """Who flooded a ring: places behind the loss counters, in which probes name the processes refused.
 
 A place is `PLACE_WORDS` words of 64 bits: which process, how many of its events were refused, and
-when the last one was (nanoseconds since boot). What a place counts only grows; the process in it
-changes once its own was not refused for `KEPT_SECONDS`, so whoever looks more often sees all. The
-sum of a Template Type's places is at most what is counted as FLOOD for it: where more processes are
-refused at one time than there are places, the others have no name.
+when the last one was (nanoseconds since boot). A place passes to another process, and counts anew,
+once its own was not refused for `KEPT_SECONDS`, so whoever looks more often sees all. The sum of a
+Template Type's places is at most what is counted as FLOOD for it: where more processes are refused
+at one time than there are places, the others have no name.
 
 Standard library only: the supervisor imports it.
 """

@@ -11,8 +11,8 @@
  * let a record too many through. What is refused is counted, exactly.
  *
  * Who was refused stands behind the loss counters: for each Template Type FLOODER_PLACES places of
- * FLOODER_WORDS words (content/flooders.py has the same). What a place counts only grows; it passes
- * to another process once its own was not refused for FLOODER_NS, and the reader looks more often.
+ * FLOODER_WORDS words (content/flooders.py has the same). A place passes to another process, and
+ * counts anew, once its own was not refused for FLOODER_NS; the reader looks more often.
  */
 
 struct share_of {
@@ -57,7 +57,7 @@ static __always_inline int is_beyond_share(struct filling *ring)
 static __always_inline void name_flooder(u32 places, u64 process)
 {
     u64 now = bpf_ktime_get_boot_ns();
-#pragma unroll
+#pragma clang loop unroll(disable)
     for (u32 place = 0; place < FLOODER_PLACES; place++) {
         u32 slot = places + place * FLOODER_WORDS;
         u64 *named = counter_word(slot);
@@ -67,6 +67,8 @@ static __always_inline void name_flooder(u32 places, u64 process)
             return;
         if (*named != process && now - *last < FLOODER_NS)
             continue;
+        if (*named && *named != process)
+            *refused = 0;
         *named = process;
         *last = now;
         __sync_fetch_and_add(refused, 1);

@@ -1,7 +1,7 @@
 """Which processes were refused room in a ring: from the places behind the loss counters to names.
 
-What a place counts only grows, so what it has counted since the last look belongs to the process
-that stands in it now. Counters are read before places; a name that comes too early by that waits
+A place counts anew when it passes to another process; else what it has counted since the last look
+is new. Counters are read before places; a name that comes too early by that waits
 for the count that it belongs to, so a record never names more than it counts.
 """
 
@@ -18,15 +18,16 @@ from content.flooders import Flooder, Place
 class Flooding:
     """What was seen of each place, and who was refused and has not been told of yet."""
 
-    _seen: dict[int, int] = field(default_factory=dict)
+    _seen: dict[int, Place] = field(default_factory=dict)
     _waiting: dict[int, Counter[Flooder]] = field(default_factory=dict)
 
     def look(self, places: Iterable[tuple[int, Place]]) -> None:
         """Take over what the places, each with its Template Type, have counted since."""
         for index, (template_type, place) in enumerate(places):
-            new = place.refused - self._seen.get(index, 0)
+            before, self._seen[index] = self._seen.get(index, place._replace(refused=0)), place
+            same = before.process == place.process and before.refused <= place.refused
+            new = place.refused - before.refused if same else place.refused
             if new > 0:
-                self._seen[index] = place.refused
                 flooder = place.flooder(template_type)
                 waiting = self._waiting.setdefault(template_type, Counter())
                 if flooder in waiting or len(waiting) < LIMITS.waiting_processes:

@@ -12,7 +12,7 @@ import pytest
 from content.flooders import TICK_NANOSECONDS, Flooder
 from content.loss_causes import LossCause
 from probes.counters import CounterSlot
-from tests.kernel.bpf_objects import counted_runs
+from tests.kernel.bpf_objects import counted_runs, facts
 from tests.kernel.collection import Collection, collecting, records_of
 from tests.kernel.test_loss_counters import runs_of_exec_program
 from tests.kernel.workload import PRELUDE, run_python
@@ -21,10 +21,10 @@ from tests.patience import patient
 
 PROCESS, FILE = 1, 2
 FLOOD, FULL = CounterSlot(LossCause.FLOOD, FILE), CounterSlot(LossCause.RING_FULL, FILE)
-SMALL = str(1 << 22)
-"""Bytes of a ring of 1,865 opens: room for what others on this machine may do meanwhile."""
+SMALL = str(1 << 24)
+"""Bytes of a ring of 7,463 opens: room for what others on this machine may do meanwhile."""
 
-OPENS = 5_000
+OPENS = 20_000
 OTHERS = 40
 
 OPEN = """
@@ -75,7 +75,7 @@ def start(pid):
     return call(435, ctypes.byref(arguments), ctypes.sizeof(arguments))
 first = os.fork()
 if not first:
-    open_often(5_000)
+    open_often(20_000)
     os._exit(0)
 os.waitpid(first, 0)
 time.sleep(0.05)
@@ -89,13 +89,7 @@ print(first, flush=True)
 """
 )
 
-AGAIN_AND_AGAIN = """
-import os, sys
-program, left = sys.argv[1], int(sys.argv[2])
-if left:
-    arguments = ["-I", "-S", "-c", program, program, str(left - 1)]
-    os.execv(sys.executable, [sys.executable, *arguments])
-"""
+AGAIN_AND_AGAIN = '[ "$1" -eq 0 ] || exec /bin/sh -c "$0" "$0" $(($1 - 1))'
 
 
 @contextmanager
@@ -129,6 +123,22 @@ def refused(collection: Collection, pid: int) -> int:
     return sum(count for one, count in collection.refused().items() if one.pid == pid)
 
 
+def check_accounts(collection: Collection, pid: int, attempted: int) -> None:
+    """Every event of a process is in the ring or refused under its name, and none is counted twice.
+
+    What has no name is nothing, unless others on this machine have filled the ring as well, or work
+    on maps of their own while the kernel should run these programs (it counts that, too).
+    """
+    accounted = kept(collection, pid) + refused(collection, pid)
+    named = sum(collection.refused().values())
+    lost = collection.lost()
+    nameless = lost[FLOOD] - named + lost.get(FULL, 0)
+    assert nameless >= 0
+    told = [facts(descriptor) for descriptor in collection.attachments]
+    nameless += sum(int(one.get("recursion_misses", 0)) for one in told)
+    assert accounted <= attempted <= accounted + nameless
+
+
 def small_ring(rung: str) -> tuple[str, ...]:
     """A ring of files that is soon full."""
     return ("--rung", rung, "--types", str(FILE), "--ring-bytes", SMALL)
@@ -144,11 +154,7 @@ def test_a_flood_leaves_room_to_others(rung: str, tmp_path: Path) -> None:
         open_often(flooder, OPENS)
         others += [run_python(OPEN + "open_often(2, 'late')", tmp_path) for _ in range(OTHERS // 2)]
         assert [kept(collection, pid) for pid in others] == [2] * OTHERS
-        assert kept(collection, flooder.pid) + refused(collection, flooder.pid) == 2 * OPENS
-        named = sum(collection.refused().values())
-        lost = collection.lost()
-        assert 2 * OPENS - kept(collection, flooder.pid) <= named <= lost[FLOOD]
-        assert FULL not in lost
+        check_accounts(collection, flooder.pid, 2 * OPENS)
         ring = collection.rings["file"]
         assert kept(collection, flooder.pid) * ring.stride > ring.size // 3
 
@@ -174,8 +180,7 @@ def test_many_threads_have_one_share(tmp_path: Path) -> None:
             assert flooder.stdout is not None
             attempted = int(flooder.stdout.readline())
         assert [kept(collection, pid) for pid in others] == [2] * OTHERS
-        assert kept(collection, flooder.pid) + refused(collection, flooder.pid) == attempted
-        assert FULL not in collection.lost()
+        check_accounts(collection, flooder.pid, attempted)
         assert refused(collection, flooder.pid) > 0
 
 
@@ -207,9 +212,9 @@ def test_a_share_comes_back_with_each_turn_of_a_ring_that_stays_full(tmp_path: P
             assert refused(collection, busy.pid) > 0
             # The reader gets through what was there, and meanwhile others have filled the ring.
             while ring.consumer_position < end:
-                ring.commit(min(end, ring.consumer_position + 100 * ring.stride))
+                ring.commit(min(end, ring.consumer_position + 400 * ring.stride))
                 for _ in range(4):
-                    run_python(OPEN + "open_often(25, 'other')", tmp_path)
+                    run_python(OPEN + "open_often(100, 'other')", tmp_path)
             before = kept(collection, busy.pid)
             assert (ring.producer_position - ring.consumer_position) > ring.size * 0.76
             open_often(busy, 1)
@@ -226,17 +231,17 @@ def test_a_pid_that_is_used_again_has_a_share_of_its_own(tmp_path: Path) -> None
         found = records_of(collection.rings["file"])
         again = [bytes(one["path"][: one["path_length"]]) for one in found if one["pid"] == pid]
         assert again[-5:] == [bytes(tmp_path / "again")] * 5
-        assert kept(collection, pid) - 5 + refused(collection, pid) == OPENS
+        check_accounts(collection, pid, OPENS + 5)
         assert len([one for one in collection.refused() if one.pid == pid]) == 1
 
 
 def test_a_process_that_executes_again_and_again_is_a_flood() -> None:
     """If it failed, a process could fill the ring of programs by executing itself."""
     require_btf()
-    execs = 300
+    execs = 3_000
     flood, full = CounterSlot(LossCause.FLOOD, PROCESS), CounterSlot(LossCause.RING_FULL, PROCESS)
-    arguments = ("--rung", "bpf_btf", "--types", "1", "--ring-bytes", str(1 << 18))
-    command = [sys.executable, "-I", "-S", "-c", AGAIN_AND_AGAIN, AGAIN_AND_AGAIN, str(execs)]
+    arguments = ("--rung", "bpf_btf", "--types", "1", "--ring-bytes", str(1 << 23))
+    command = ["/bin/sh", "-c", AGAIN_AND_AGAIN, AGAIN_AND_AGAIN, str(execs)]
     with counted_runs(), collecting(*arguments) as collection:
         with subprocess.Popen(command) as process:
             assert process.wait(patient(60)) == 0
@@ -246,4 +251,5 @@ def test_a_process_that_executes_again_and_again_is_a_flood() -> None:
         assert runs == in_ring + lost[flood] + lost.get(full, 0)
         assert [kept(collection, pid, "process") for pid in others] == [1] * 5
         named = sum(count for one, count in collection.refused().items() if one.pid == process.pid)
-        assert kept(collection, process.pid, "process") + named == execs + 1
+        mine = kept(collection, process.pid, "process") + named
+        assert mine <= execs + 1 <= mine + lost.get(full, 0)

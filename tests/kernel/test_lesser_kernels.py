@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.needs import require_btf
+from tests.patience import patient
 
-SECONDS = 50
+SECONDS = patient(50)
 FOLDER = "/usr/share"
 
 # A process of its own, because it changes what the kernel says of itself.
