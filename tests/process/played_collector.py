@@ -68,6 +68,7 @@ def _hand_over(channel: socket.socket, plan: Mapping[str, Any], shared: Sequence
         descriptors=[*(one.description.descriptor for one in rings), *common, *attachments],
         rung="bpf_btf",
         rings=[one.description.document() for one in rings],
+        flooders=[],
         counters=[slot.document() for slot in counted],
         shared=list(shared),
         serves=plan.get("says", plan["serves"]),
