@@ -26,7 +26,7 @@ OWN = "own-evaluator-executed"
 INSTANCE = f"""
 id: {OWN}
 template_type: process
-schema: "2.0"
+schema: "3.0"
 title: An evaluator was executed, or something that calls itself one
 description: Executions of the sensor's evaluator, and of whatever looks the same.
 disposition: detect
