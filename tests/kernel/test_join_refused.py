@@ -48,7 +48,9 @@ def test_other_number_of_descriptors(running: Collection, count: int) -> None:
 
 def test_maps_in_another_order(running: Collection) -> None:
     """If it failed, losses would be counted in the lineage map."""
-    message = refused("--rung", "bpf_btf", *JOIN, given=running.shared[::-1], shared=SHARED)
+    counters, lineage, prevention = running.shared
+    swapped = [lineage, counters, prevention]
+    message = refused("--rung", "bpf_btf", *JOIN, given=swapped, shared=SHARED)
     assert message["reason"] == "SHARED_MAP_MISMATCH"
     assert "map loss_counters is Shape(map_type=1" in message["detail"]
 

@@ -81,8 +81,8 @@ def test_wrong_kind_does_not_compile() -> None:
 def test_verifier_has_its_say() -> None:
     """If it failed, nobody would learn why the kernel refused a program."""
     reason, detail = attempt(
-        "    if (!record) {\n        count_loss(COUNTER_RING_FULL_process);",
-        "    if (NOTHING) {",
+        "*record = reserve_process();\n    if (!record)",
+        "*record = reserve_process();\n    if (NOTHING)",
     )
     assert reason == "VERIFIER_REFUSED"
     assert "mem_or_null'" in detail
