@@ -85,7 +85,7 @@ def test_verifier_has_its_say() -> None:
         "*record = reserve_process();\n    if (NOTHING)",
     )
     assert reason == "VERIFIER_REFUSED"
-    assert "mem_or_null'" in detail
+    assert "invalid mem access" in detail
 
 
 PARTS = parts(
