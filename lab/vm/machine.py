@@ -114,7 +114,6 @@ def command_line(guest: Guest, archive: Path, folder: Path) -> list[str]:
     accelerator = guest.accelerator
     arguments = ["-name", "bulkhead-guest", "-nodefaults", "-no-user-config", "-no-reboot"]
     arguments += ["-display", "none", "-accel", accelerator.name, "-cpu", accelerator.processor]
-    arguments += accelerator.options
     arguments += ["-m", f"{LIMITS.memory_mebibytes}M", "-smp", str(LIMITS.processors)]
     arguments += ["-serial", f"file:{folder / CONSOLE}", "-serial", f"file:{folder / RESULTS}"]
     arguments += ["-kernel", str(guest.kernel.image), "-initrd", str(archive)]
