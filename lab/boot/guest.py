@@ -105,7 +105,7 @@ def updated(given: Given, over: Path, state: Disk, options: str) -> Guest:
     command = "\n".join(
         [
             "systemd-sysusers || exit 1",
-            f"exec {environment()}/bin/python -I -m lab.boot.updates {STATE} "
+            f"exec {python()} -I -m lab.boot.updates {STATE} "
             f"/{KEYS}/{PRIVATE_KEY} /{KEYS}/{PUBLIC_KEY} {options}".rstrip(),
             "",
         ]
@@ -114,8 +114,11 @@ def updated(given: Given, over: Path, state: Disk, options: str) -> Guest:
     return Guest(given.kernel, plan, given.accelerator)
 
 
-def put_over(folder: Path, key: SigningKey, *, unchecked: bool) -> Path:
-    """Write what is put over a guest's root; unchecked: with the laboratory's role table."""
+def put_over(folder: Path, key: SigningKey, *, unchecked: bool, factor: float = 1.0) -> Path:
+    """Write what is put over a guest's root.
+
+    unchecked: with the laboratory's role table. factor: how many times longer things may take.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     arguments = f"--trust /{KEYS}/{PUBLIC_KEY}"
     _write(folder / KEYS / PRIVATE_KEY, key.private_pem().decode(), 0o600)
@@ -132,8 +135,26 @@ def put_over(folder: Path, key: SigningKey, *, unchecked: bool) -> Path:
     _write(folder / "etc/hostname", "bulkhead-guest\n")
     _write(folder / "usr/lib/sysusers.d/bulkhead.conf", SYSUSERS.read_text(encoding="utf-8"))
     _enable(folder, TEMPLATE.name, unit(environment()))
-    _enable(folder, WITNESS, WITNESS_UNIT.format(python=environment() / "bin" / "python"))
+    if factor > 1:
+        _write(folder / f"etc/systemd/system/{TEMPLATE.name}.d/patience.conf", patience(factor))
+    _enable(folder, WITNESS, WITNESS_UNIT.format(python=python()))
     return folder
+
+
+def patience(factor: float) -> str:
+    """What is added to the shipped unit where processors are emulated: its limits, times factor."""
+    return (
+        "[Service]\n"
+        "ExecStart=\n"
+        f"ExecStart={python()} -I -m lab.boot.patient {factor:g} --json-log $BULKHEAD_ARGUMENTS\n"
+        f"TimeoutStartSec={180 * factor:g}s\n"
+        f"WatchdogSec={10 * factor:g}s\n"
+    )
+
+
+def python() -> Path:
+    """The environment's interpreter."""
+    return environment() / "bin" / "python"
 
 
 def wanted_by(text: str) -> str:

@@ -31,6 +31,9 @@ REPORT = FOLDER / "report.json"
 
 BOOT, BAD_BOOT, CUTS = "boot", "bad-boot", "cuts"
 PARTS = (BOOT, BAD_BOOT, CUTS)
+HOST_SECONDS = 120.0
+"""From the kernel's start to the first ordinary service, on a processor of its own."""
+
 WITNESS_SECONDS = 120.0
 """From the first ordinary service to the end, on a processor of its own."""
 
@@ -95,9 +98,10 @@ class Laboratory:
         return cuts.run(subject, folder / "run", plan)
 
     def _host(self, name: str, folder: Path, disk: Disk, *, unchecked: bool) -> None:
-        over = guest.put_over(folder / "over", self.given.key, unchecked=unchecked)
+        factor = self.given.accelerator.time_factor
+        over = guest.put_over(folder / "over", self.given.key, unchecked=unchecked, factor=factor)
         subject = guest.host(self.given, over, disk)
-        outcome = machine.run(subject, folder / "run", WITNESS_SECONDS)
+        outcome = machine.run(subject, folder / "run", WITNESS_SECONDS, HOST_SECONDS)
         try:
             result = BootResult(name, findings.read(read(outcome.results)))
         except findings.IncompleteError as error:

@@ -160,7 +160,9 @@ def bound_to(owner: int) -> list[str]:
     ]
 
 
-def run(guest: Guest, folder: Path, seconds: float) -> Outcome:
+def run(
+    guest: Guest, folder: Path, seconds: float, boot_seconds: float = LIMITS.boot_seconds
+) -> Outcome:
     """Let a guest do its command; both limits grow with the accelerator's factor.
 
     seconds: for the command, after the guest has booted.
@@ -168,7 +170,7 @@ def run(guest: Guest, folder: Path, seconds: float) -> Outcome:
     factor = guest.accelerator.time_factor
     with started(guest, folder) as machine:
         began = time.monotonic()
-        booted = machine.wait_until_ready(LIMITS.boot_seconds * factor)
+        booted = machine.wait_until_ready(boot_seconds * factor)
         ended_itself = machine.wait(seconds * factor if booted else 0)
         ended = time.monotonic()
     lines = machine.results()
