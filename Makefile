@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 BIN = $$(realpath .venv)/bin
 FUZZ_SECONDS ?= 180
 
-.PHONY: help setup demo test kernel-test kernel-matrix mutation mutation-quick fuzz fuzz-quick lint fix \
+.PHONY: help setup demo test kernel-test kernel-matrix boot-lab mutation mutation-quick fuzz fuzz-quick lint fix \
   bench bench-quick docs proto lock clean
 
 help: ## List the targets
@@ -34,6 +34,10 @@ kernel-test: setup ## Run the tests of the probes on this kernel
 kernel-matrix: ## Run them in virtual machines on Debian's kernels 5.10, 6.1 and 6.12
 	@scripts/setup --for-vms
 	@scripts/as-root $(BIN)/python -m lab.kernel_matrix --pytest-arguments="$(PYTEST_ARGUMENTS)"
+
+boot-lab: ## Boot hosts with the sensor in virtual machines, and cut their power (BOOT_ARGUMENTS)
+	@scripts/setup --for-vms
+	@scripts/as-root $(BIN)/python -m lab.boot $(BOOT_ARGUMENTS)
 
 mutation: setup ## Break the checks of validator and interpreter, and see that the tests notice
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation $(MUTATION_ARGUMENTS)

@@ -1,6 +1,6 @@
 """`bulkhead agent run --respawn`: a supervisor that dies or hangs is started again.
 
-For hosts without a service manager; with systemd, packaging/systemd does the same. The parent does
+For hosts without a service manager; with systemd, packaging/bulkhead-agent.service does. The parent does
 nothing but wait, pass signals on, and start again what ended against its will, more slowly if that
 keeps happening. It listens to the supervisor's signs of life as systemd would (sd_notify(3)) and
 kills one that gives none. A supervisor that ended as it was told to, or that says that it can't

@@ -5,6 +5,7 @@ the sensor protected when the first ordinary service started, no ordinary servic
 before it, and nobody had to do anything.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,16 @@ class BootFindings:
     quarantined: int
     restarts: int
     status_line: str
+
+    @property
+    def protected_after_boot(self) -> float:
+        """Seconds from the moment at which the boot went on to protection that lasted.
+
+        Infinite where that never came.
+        """
+        if self.protected is None or self.ready is None:
+            return math.inf
+        return max(0.0, self.protected - self.ready)
 
     @property
     def complaint(self) -> str | None:

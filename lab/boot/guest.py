@@ -121,15 +121,18 @@ def put_over(folder: Path, key: SigningKey, *, unchecked: bool, factor: float = 
     """
     shutil.rmtree(folder, ignore_errors=True)
     arguments = f"--trust /{KEYS}/{PUBLIC_KEY}"
+    roles = {"collector": "lab.boot.few"} if factor > 1 else {}
     _write(folder / KEYS / PRIVATE_KEY, key.private_pem().decode(), 0o600)
     _write(folder / KEYS / PUBLIC_KEY, key.trusted().public_pem().decode())
     if unchecked:
-        arguments += f" --roles /{KEYS}/{ROLES}"
-        _write(folder / KEYS / ROLES, json.dumps({"evaluator": "lab.unchecked.evaluator"}), 0o600)
+        roles["evaluator"] = "lab.unchecked.evaluator"
         library = build.build()
         place = folder / library.relative_to("/")
         _make(place.parent)
         shutil.copy(library, place)
+    if roles:
+        arguments += f" --roles /{KEYS}/{ROLES}"
+        _write(folder / KEYS / ROLES, json.dumps(roles), 0o600)
     _write(folder / KEYS / "agent", f'BULKHEAD_ARGUMENTS="{arguments}"\n')
     _write(folder / "etc/machine-id", f"{MACHINE_ID}\n")
     _write(folder / "etc/hostname", "bulkhead-guest\n")

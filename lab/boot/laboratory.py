@@ -90,7 +90,7 @@ class Laboratory:
 
     def _cut(self, name: str, count: int, seed: int, options: str) -> list[cuts.Cut]:
         folder = self._fresh(name)
-        state.write_shipped(folder / "state", self.given.key)
+        state.write_process(folder / "state", self.given.key)
         over = guest.put_over(folder / "over", self.given.key, unchecked=False)
         numbers = iter(range(1, count + 1))
         plan = cuts.Plan(count, seed, lambda cut: self.say(reports.cut_line(next(numbers), cut)))

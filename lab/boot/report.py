@@ -47,6 +47,11 @@ class Report:
     seconds: float = 0.0
 
     @property
+    def factor(self) -> float:
+        """How many times longer the sensor's time limits were."""
+        return self.choice.accelerator.time_factor
+
+    @property
     def complaints(self) -> list[str]:
         """What is not as it has to be."""
         said = [f"{one.name}: {one.complaint}" for one in self.boots if one.complaint]
@@ -120,6 +125,7 @@ def document(report: Report) -> dict[str, Any]:
         "machine": platform.release(),
         "guest_kernel": report.kernel,
         "accelerator": {"name": choice.accelerator.name, "because": choice.because},
+        "time_factor": report.factor,
         "seconds": report.seconds,
         "complaints": report.complaints,
         "boots": [_boot_document(one) for one in report.boots],

@@ -1,8 +1,9 @@
 """What is on a guest's kept disk before its first boot: content in force, signed with our key.
 
-`shipped` is the shipped content of every Template Type. `with_july_2024` is that, and for ipc the
-content of July 2024, accepted, as if it had passed for good; last known good before it are the four
-months of wildcards. Only the laboratory's unchecked evaluator runs it, and it dies of it.
+`write_shipped` is the shipped content of the Template Types that boots are about.
+`write_with_july_2024` has for ipc the content of July 2024, accepted, as if it had passed for good;
+last known good before it are the four months of wildcards. Only the laboratory's unchecked
+evaluator runs it, and it dies of it. `write_process` has the content that updates are of.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from content.checking import read_all
 from content.definitions import load_definitions
 from content.model import ChannelFile
 from lab import july19
+from lab.boot.few import FEW
 
 SHIPPED = Path(content.__file__).parent / "instances"
 FIRST_VERSION = 1
@@ -27,9 +29,9 @@ JULY_VERSION = 21
 PROCESS = "process"
 
 
-def shipped(version: int = FIRST_VERSION) -> list[ChannelFile]:
-    """The shipped Channel Files, one per Template Type."""
-    checked = read_all([SHIPPED], load_definitions(), version)
+def shipped() -> list[ChannelFile]:
+    """The shipped Channel Files of those Template Types."""
+    checked = read_all([SHIPPED / name for name in FEW], load_definitions(), FIRST_VERSION)
     return [one.channel_file for one in checked.authored]
 
 
@@ -57,6 +59,12 @@ def stored(payload: bytes, template_type: int, version: int, key: SigningKey) ->
 def write_shipped(folder: Path, key: SigningKey) -> None:
     """A state folder with shipped content, accepted."""
     _write(folder, _shipped_payloads(), key)
+
+
+def write_process(folder: Path, key: SigningKey) -> None:
+    """A state folder with content for process events only, which every rung serves."""
+    file = process_content(FIRST_VERSION)
+    _write(folder, [(pack(file), file.template_type.number, file.version)], key)
 
 
 def write_with_july_2024(folder: Path, key: SigningKey) -> None:

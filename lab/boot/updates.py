@@ -4,7 +4,8 @@
     2. run the sensor on it, and say whether that content is evaluated
     3. update until there is no more power: payload, manifest, acceptance, as the supervisor does
 
-Usage: python -m lab.boot.updates STATE PRIVATE_KEY PUBLIC_KEY [--forget-fsync]
+Usage: python -m lab.boot.updates STATE PRIVATE_KEY PUBLIC_KEY [--forget-fsync]. What the sensor
+says is in cuts.log beside the state folder.
 """
 
 import os
@@ -29,8 +30,6 @@ from lab.demo.processes import wait_for
 FORGET = "--forget-fsync"
 """The control: with this a cut has to be noticed, or the measurement could not fail."""
 
-CONTROL = Path("/run/bulkhead-cuts.sock")
-LOG = Path("/run/bulkhead-cuts.log")
 AGENT_SECONDS = 300.0
 """On emulated processors all takes ten to twenty times longer."""
 
@@ -76,16 +75,16 @@ def _is_good(trusted: TrustedKey, file: StoredFile, payload: bytes) -> bool:
 
 def _run_sensor(port: Port, state: Path, public: Path, version: int) -> None:
     """Start it, wait until that version is evaluated, and stop it."""
-    began = time.monotonic()
+    began, control = time.monotonic(), state.with_name("cuts.sock")
     command = [sys.executable, "-I", "-m", "lab.boot.patient", str(PATIENCE)]
-    command += ["--state", str(state), "--control", str(CONTROL)]
+    command += ["--state", str(state), "--control", str(control)]
     command += ["--trust", str(public), "--rung", RUNG]
-    with LOG.open("ab") as log:
+    with state.with_name("cuts.log").open("ab") as log:
         service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def evaluates() -> Mapping[str, Any] | None:
         try:
-            status = ask(CONTROL)
+            status = ask(control)
         except (OSError, ValueError):
             return None
         active = {one["hash"]: one["version"] for one in status["content"]["active"]}

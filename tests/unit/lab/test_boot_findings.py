@@ -87,6 +87,7 @@ def test_protected_for_good_is_after_the_last_death() -> None:
     """A detection between two deaths would be taken for the end of the trouble."""
     seen = findings.read(boot(status={"status": status(deaths=(5.5, 6.5))}))
     assert (seen.first_detected, seen.protected) == (6.2, 7.1)
+    assert seen.protected_after_boot == pytest.approx(2.1)
     assert (seen.deaths, seen.quarantined) == (2, 1)
     never = findings.read(boot(status={"status": status(deaths=(9.0,))}))
     assert never.protected is None
@@ -171,7 +172,7 @@ def test_program_starts_of_a_trace() -> None:
         "# entries-in-buffer/entries-written: 2/2   #P:2\n"
         "         systemd-1       [001] .....     1.250000: sched_process_exec: filename=/bin/a"
         " pid=7 old_pid=7\n"
-        "  (x: y) z-2             [000] d..1.    12.345678: sched_process_exec: filename=/b: c pid=8"
+        "  (x: y) z-2             [000] d..1.    12.345678: sched_process_exec: filename=/b: pid=8"
         " old_pid=8\n"
         "          bash-3         [000] .....    13.000000: sched_switch: prev_comm=bash\n"
     )

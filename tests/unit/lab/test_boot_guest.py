@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from agent.lifecycle import State
+from agent.supervisor.limits import LIMITS
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.store import Store
 from cloud.signing import SigningKey
 from lab.boot import guest, state
+from lab.boot.patient import PATIENT, longer
 from lab.boot.systemd import SENSOR
+from lab.kernel_matrix.guest import environment
 from lab.unchecked import build
 from lab.vm.accelerator import TCG
 from lab.vm.image import Disk
@@ -47,10 +50,34 @@ def test_host_has_the_shipped_unit_enabled(tmp_path: Path, key: SigningKey) -> N
     """Another unit than the one that people install would be measured, or none be started."""
     over = guest.put_over(tmp_path / "over", key, unchecked=False)
     units = over / "etc/systemd/system"
-    assert (units / SENSOR).read_text(encoding="utf-8") == unit(guest.environment())
+    assert (units / SENSOR).read_text(encoding="utf-8") == unit(environment())
     assert (units / "basic.target.wants" / SENSOR).readlink() == Path("/etc/systemd/system", SENSOR)
     assert (units / "multi-user.target.wants" / guest.WITNESS).is_symlink()
     assert "--roles" not in (over / "etc/bulkhead/agent").read_text(encoding="utf-8")
+
+
+def test_unit_is_changed_only_where_processors_are_emulated(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    """What runs on real processors would not be what is shipped; emulated ones would not do."""
+    place = f"etc/systemd/system/{SENSOR}.d/patience.conf"
+    assert not (guest.put_over(tmp_path / "real", key, unchecked=False) / place).exists()
+    over = guest.put_over(tmp_path / "emulated", key, unchecked=False, factor=10)
+    lines = (over / place).read_text(encoding="utf-8").splitlines()
+    assert lines[1] == "ExecStart="
+    assert lines[2].endswith("-I -m lab.boot.patient 10 --json-log $BULKHEAD_ARGUMENTS")
+    assert lines[3:] == ["TimeoutStartSec=1800s", "WatchdogSec=100s"]
+
+
+def test_patience_is_of_limits_not_of_paces() -> None:
+    """A slow host would be watched less often, or ended for its slowness."""
+    slow = longer(LIMITS, 10)
+    assert {name: getattr(slow, name) for name in PATIENT} == {
+        name: getattr(LIMITS, name) * 10 for name in PATIENT
+    }
+    assert (slow.tick_seconds, slow.degraded_seconds) == (
+        *(LIMITS.tick_seconds, LIMITS.degraded_seconds),
+    )
 
 
 def test_witness_is_an_ordinary_service() -> None:
