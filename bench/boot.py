@@ -42,8 +42,8 @@ def figures(report: Report) -> list[Figure | Note]:
             f"Guests: kernel {report.kernel}, accelerator {choice.accelerator.name}. "
             + (
                 f"Processors are emulated: the sensor's time limits are {report.factor:g} times "
-                "longer, and only the probes of process and ipc are compiled. Seconds are what "
-                "this machine took, whatever else it did meanwhile."
+                "longer, and only the probes of process, ipc and network are compiled. Seconds "
+                "are what this machine took, whatever else it did meanwhile."
                 if report.factor > 1
                 else "The shipped unit as it is."
             )

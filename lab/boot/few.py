@@ -1,4 +1,4 @@
-"""`python -m lab.boot.few`: the shipped collector for the two Template Types that boots are about.
+"""`python -m lab.boot.few`: the shipped collector for the Template Types that boots are about.
 
 On emulated processors a compiler is slowest of all. Probes of the other Template Types would take
 minutes there and show nothing: the canary is an exec, and the content of July 2024 is on ipc. It is
@@ -10,7 +10,8 @@ import sys
 from agent.collector.role import run
 from content.definitions import load_definitions
 
-FEW = ("ipc", "process")
+FEW = ("ipc", "network", "process")
+"""The probes of ipc and network share their source, which is not compiled for one of them alone."""
 
 
 def main() -> int:

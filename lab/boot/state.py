@@ -20,7 +20,6 @@ from content.checking import read_all
 from content.definitions import load_definitions
 from content.model import ChannelFile
 from lab import july19
-from lab.boot.few import FEW
 
 SHIPPED = Path(content.__file__).parent / "instances"
 FIRST_VERSION = 1
@@ -31,7 +30,9 @@ PROCESS = "process"
 
 def shipped() -> list[ChannelFile]:
     """The shipped Channel Files of those Template Types."""
-    checked = read_all([SHIPPED / name for name in FEW], load_definitions(), FIRST_VERSION)
+    checked = read_all(
+        [SHIPPED / name for name in (PROCESS, july19.IPC)], load_definitions(), FIRST_VERSION
+    )
     return [one.channel_file for one in checked.authored]
 
 
