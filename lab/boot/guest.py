@@ -55,6 +55,9 @@ ARGUMENTS = " ".join(
     ]
 )
 
+EMULATED = {"collector": "lab.boot.few", "evaluator": "lab.boot.slow_evaluator"}
+"""Roles on emulated processors."""
+
 WITNESS = "bulkhead-witness.service"
 WITNESS_UNIT = """[Unit]
 Description=Boot laboratory: what an ordinary service finds
@@ -121,11 +124,12 @@ def put_over(folder: Path, key: SigningKey, *, unchecked: bool, factor: float = 
     """
     shutil.rmtree(folder, ignore_errors=True)
     arguments = f"--trust /{KEYS}/{PUBLIC_KEY}"
-    roles = {"collector": "lab.boot.few"} if factor > 1 else {}
+    roles = dict(EMULATED) if factor > 1 else {}
     _write(folder / KEYS / PRIVATE_KEY, key.private_pem().decode(), 0o600)
     _write(folder / KEYS / PUBLIC_KEY, key.trusted().public_pem().decode())
     if unchecked:
-        roles["evaluator"] = "lab.unchecked.evaluator"
+        slow = factor > 1
+        roles["evaluator"] = "lab.boot.slow_unchecked" if slow else "lab.unchecked.evaluator"
         library = build.build()
         place = folder / library.relative_to("/")
         _make(place.parent)

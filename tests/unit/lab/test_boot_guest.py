@@ -1,5 +1,6 @@
 """What the boot laboratory's hosts are given: the shipped unit, users, keys, content in force."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def test_unit_is_changed_only_where_processors_are_emulated(
     assert lines[1] == "ExecStart="
     assert lines[2].endswith("-I -m lab.boot.patient 10 --json-log $BULKHEAD_ARGUMENTS")
     assert lines[3:] == ["TimeoutStartSec=1800s", "WatchdogSec=100s"]
+    table = json.loads((over / "etc/bulkhead/roles.json").read_text(encoding="utf-8"))
+    assert table == guest.EMULATED
 
 
 def test_patience_is_of_limits_not_of_paces() -> None:
@@ -93,6 +96,7 @@ def test_unchecked_host_may_trust_its_role_table(tmp_path: Path, key: SigningKey
     table = over / "etc/bulkhead/roles.json"
     assert stat.S_IMODE(table.stat().st_mode) == 0o600
     assert "--roles /etc/bulkhead/roles.json" in (over / "etc/bulkhead/agent").read_text()
+    assert json.loads(table.read_text()) == {"evaluator": "lab.unchecked.evaluator"}
     library = over / build.library_path().relative_to("/")
     assert library.read_bytes() == build.library_path().read_bytes()
     folders = [over / folder for folder in library.relative_to(over).parents]
