@@ -1,6 +1,7 @@
 """How boots and power cuts went: lines for people, one document for programs, bars that hold."""
 
 import json
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -87,6 +88,7 @@ def _facts(findings: BootFindings) -> list[str]:
         "first canary detected": findings.first_detected,
         "protected for good": findings.protected,
     }
+    after = findings.protected_after_boot
     counts = {
         "evaluators died": findings.deaths,
         "files quarantined": findings.quarantined,
@@ -97,9 +99,11 @@ def _facts(findings: BootFindings) -> list[str]:
         "processes of that time judged": findings.judged_before,
     }
     told = ", ".join(f"{name} {_s(value)}" for name, value in seconds.items())
+    lasting = _s(after if math.isfinite(after) else None)
     return [
         f"  seconds since the kernel's start: {told}",
-        f"  longest wait for a detection {_s(findings.longest_wait)}",
+        f"  from ready to protection that lasts: {lasting}",
+        f"  longest wait for a detection: {_s(findings.longest_wait)}",
         "  " + ", ".join(f"{name}: {_n(count)}" for name, count in counts.items()),
     ]
 

@@ -1,5 +1,6 @@
 """A boot counts as protected only if everything was seen that has to be seen."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -90,8 +91,17 @@ def test_protected_for_good_is_after_the_last_death() -> None:
     assert seen.protected_after_boot == pytest.approx(2.1)
     assert (seen.deaths, seen.quarantined) == (2, 1)
     never = findings.read(boot(status={"status": status(deaths=(9.0,))}))
-    assert never.protected is None
+    assert (never.protected, never.protected_after_boot) == (None, math.inf)
     assert never.complaint == "0 canaries were not detected"
+
+
+def test_dead_evaluator_at_the_start_is_no_failure() -> None:
+    """Bad content at boot would count as a failure although protection was back in time."""
+    start = {"at": 5.1, "status": {**status(), "protecting": False}}
+    assert (
+        findings.read(boot(start=start, status={"status": status(deaths=(5.05,))})).complaint
+        is None
+    )
 
 
 def early_service() -> list[Said]:
