@@ -98,7 +98,7 @@ def _notes(result: BootResult) -> Iterator[Note]:
 def _cut_figures(report: Report) -> Iterator[Figure]:
     cuts = report.cuts
     yield Figure("power cuts", len(cuts), "cuts", bar=f">= {report.cuts_wanted}")
-    yield Figure("power cuts amid an update", sum(one.under_way for one in cuts), "cuts")
+    yield Figure("power cuts amid a commit", sum(one.under_way for one in cuts), "cuts")
     for one in (Found.OLD, Found.NEW):
         yield Figure(f"power cuts: {one} content found", sum(c.found is one for c in cuts), "cuts")
     yield Figure("power cuts: neither, or damaged", broken(cuts), "cuts", bar="= 0")

@@ -41,7 +41,8 @@ class Found(StrEnum):
 class Cut:
     """One cut: how long after the first update it came, and what was found at the next start.
 
-    updates: how many had been finished in that boot. under_way: whether one had begun.
+    updates: how many had been finished in that boot. under_way: whether the power went amid a
+    commit, that of a new version or that of its acceptance.
     agent_seconds: until the sensor evaluated what was found.
     """
 
@@ -112,16 +113,21 @@ def judge(before: Sequence[Said], after: Sequence[Said]) -> tuple[Found, str]:
 def _cut(before: Boot, after: Boot) -> Cut:
     found, why = judge(before.said, after.said)
     agent = first(after.said, "agent")
-    done, begun = _last(before.said, "done"), _last(before.said, "begun")
     return Cut(
         after_seconds=before.cut_after_seconds,
         updates=sum(one["what"] == "done" for one in before.said),
-        under_way=begun != done,
+        under_way=amid_commit(before.said),
         found=found,
         why=why,
         boot_seconds=after.ready_seconds,
         agent_seconds=None if agent is None else float(agent["seconds"]),
     )
+
+
+def amid_commit(said: Sequence[Said]) -> bool:
+    """Whether a commit had been begun and not been finished: the last word was not that."""
+    steps = [one["what"] for one in said if one["what"] in ("begun", "done", "accepted")]
+    return bool(steps) and steps[-1] != "accepted"
 
 
 def _boot(guest: Guest, folder: Path, chance: random.Random) -> Boot:

@@ -110,7 +110,7 @@ def _facts(findings: BootFindings) -> list[str]:
 
 def cut_line(number: int, cut: Cut) -> str:
     """A power cut, in words."""
-    what = "amid an update" if cut.under_way else "between two updates"
+    what = "amid a commit" if cut.under_way else "between two updates"
     head = f"power cut {number}, {cut.after_seconds:.1f} s and {cut.updates} updates in, {what}: "
     return head + f"{cut.found}" + (f": {safe(cut.why)}" if cut.why else "")
 
@@ -119,7 +119,7 @@ def cuts_line(cuts: Sequence[Cut]) -> str:
     """All power cuts, in words."""
     counts = ", ".join(f"{sum(c.found is one for c in cuts)} {one}" for one in Found)
     amid = sum(one.under_way for one in cuts)
-    return f"{len(cuts)} power cuts, {amid} amid an update: {counts}"
+    return f"{len(cuts)} power cuts, {amid} amid a commit: {counts}"
 
 
 def document(report: Report) -> dict[str, Any]:

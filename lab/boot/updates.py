@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ AGENT_SECONDS = 300.0
 
 PATIENCE = 10
 """How many times longer the sensor's limits are here: what counts is what it does, not how soon."""
+
+PREPARED = 100
+"""Versions at a time."""
 
 RUNG = "psutil"
 """What is shown is that the sensor starts on this store; probes would only take their time."""
@@ -104,16 +107,25 @@ def _update(port: Port, state: Path, key: SigningKey, trusted: TrustedKey) -> No
     store = Store(state)
     store.open(lambda file, payload: _is_good(trusted, file, payload))
     version = max((file.version for file in store.manifest.active.values()), default=0)
-    channel_file = process_content(1)
     while True:
-        version += 1
-        payload = pack(replace(channel_file, version=version))
-        file = stored(payload, channel_file.template_type.number, version, key)
-        port.say("begun", version=version)
-        store.add_payload(file.hash, payload)
-        store.commit(store.manifest.activate(file))
-        port.say("done", version=version)
-        store.commit(store.manifest.accept([file.hash]))
+        # Before they are announced, so that nearly all of the time is time of commits.
+        prepared = list(_prepared(key, version + 1))
+        for payload, file in prepared:
+            port.say("begun", version=file.version)
+            store.add_payload(file.hash, payload)
+            store.commit(store.manifest.activate(file))
+            port.say("done", version=file.version)
+            store.commit(store.manifest.accept([file.hash]))
+            port.say("accepted", version=file.version)
+        version += len(prepared)
+
+
+def _prepared(key: SigningKey, version: int) -> Iterator[tuple[bytes, StoredFile]]:
+    """Payloads of the versions from this one on, and what the sensor knows of each."""
+    channel_file = process_content(version)
+    for number in range(version, version + PREPARED):
+        payload = pack(replace(channel_file, version=number))
+        yield payload, stored(payload, channel_file.template_type.number, number, key)
 
 
 if __name__ == "__main__":

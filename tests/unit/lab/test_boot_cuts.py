@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.boot.cuts import Cut, Found, judge
+from lab.boot.cuts import Cut, Found, amid_commit, judge
 from lab.boot.lines import Said, read
 from lab.boot.report import Report, broken, cut_line, cuts_line
 from lab.vm.accelerator import TCG
@@ -24,8 +24,15 @@ def updates(until: int, *, under_way: bool) -> list[Said]:
     """A boot that began with version 5 and was cut after so many versions."""
     said: list[Said] = [found(5), AGENT]
     for version in range(6, until + 1):
-        said += [{"what": "begun", "version": version}, {"what": "done", "version": version}]
-    return said[:-1] if under_way else said
+        said += [{"what": what, "version": version} for what in ("begun", "done", "accepted")]
+    return said[:-2] if under_way else said
+
+
+def test_a_commit_is_under_way_until_it_is_announced() -> None:
+    """Cuts between two updates, which show nothing, would be counted as cuts of commits."""
+    whole = updates(8, under_way=False)
+    assert [amid_commit(whole[:last]) for last in (-2, -1, None)] == [True, True, False]
+    assert not amid_commit([found(5), AGENT])
 
 
 @pytest.mark.parametrize(
@@ -88,9 +95,9 @@ def test_complaints_are_what_failed() -> None:
 
 def test_cuts_in_words() -> None:
     """People would not see what was found."""
-    assert cut_line(3, CUT) == "power cut 3, 1.2 s and 7 updates in, amid an update: new"
+    assert cut_line(3, CUT) == "power cut 3, 1.2 s and 7 updates in, amid a commit: new"
     assert cut_line(4, replace(BROKEN, under_way=False)).endswith(
         "between two updates: broken: version 3, expected 7 or 8"
     )
-    assert cuts_line([CUT, BROKEN]) == "2 power cuts, 2 amid an update: 0 old, 1 new, 1 broken"
+    assert cuts_line([CUT, BROKEN]) == "2 power cuts, 2 amid a commit: 0 old, 1 new, 1 broken"
     assert broken([CUT, BROKEN]) == 1
