@@ -59,7 +59,7 @@ fuzz-quick: setup ## The same with a fixed number of tries from fixed seeds, as 
 	@scripts/as-root $(BIN)/python -m tests.fuzz --quick
 
 bench: ## Measure everything, and write the figures' pages
-	@scripts/setup --for-bench
+	@scripts/setup --for-bench --for-vms
 	@scripts/bench
 
 bench-quick: ## Measure everything briefly, as CI does
