@@ -9,6 +9,7 @@ says is in cuts.log beside the state folder.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.linux import PR_SET_PDEATHSIG, prctl
 from agent.supervisor.control import ask
 from agent.supervisor.manifest import StoredFile
 from agent.supervisor.signature import TrustedKey
@@ -83,7 +85,14 @@ def _run_sensor(port: Port, state: Path, public: Path, version: int) -> None:
     command += ["--state", str(state), "--control", str(control)]
     command += ["--trust", str(public), "--rung", RUNG]
     with state.with_name("cuts.log").open("ab") as log:
-        service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        service = subprocess.Popen(
+            # It must not go on without us, whatever becomes of us.
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509 — no threads
+        )
 
     def evaluates() -> Mapping[str, Any] | None:
         try:
