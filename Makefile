@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 BIN = $$(realpath .venv)/bin
 FUZZ_SECONDS ?= 180
 
-.PHONY: help setup demo test kernel-test kernel-matrix mutation mutation-quick fuzz fuzz-quick lint fix \
+.PHONY: help setup demo test kernel-test kernel-matrix boot-lab mutation mutation-quick fuzz fuzz-quick lint fix \
   bench bench-quick docs proto lock clean
 
 help: ## List the targets
@@ -35,6 +35,10 @@ kernel-matrix: ## Run them in virtual machines on Debian's kernels 5.10, 6.1 and
 	@scripts/setup --for-vms
 	@scripts/as-root $(BIN)/python -m lab.kernel_matrix --pytest-arguments="$(PYTEST_ARGUMENTS)"
 
+boot-lab: ## Boot hosts with the sensor in virtual machines, and cut their power (BOOT_ARGUMENTS)
+	@scripts/setup --for-vms
+	@scripts/as-root $(BIN)/python -m lab.boot $(BOOT_ARGUMENTS)
+
 mutation: setup ## Break the checks of validator and interpreter, and see that the tests notice
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation $(MUTATION_ARGUMENTS)
 
@@ -55,7 +59,7 @@ fuzz-quick: setup ## The same with a fixed number of tries from fixed seeds, as 
 	@scripts/as-root $(BIN)/python -m tests.fuzz --quick
 
 bench: ## Measure everything, and write the figures' pages
-	@scripts/setup --for-bench
+	@scripts/setup --for-bench --for-vms
 	@scripts/bench
 
 bench-quick: ## Measure everything briefly, as CI does

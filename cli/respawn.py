@@ -1,11 +1,11 @@
 """`bulkhead agent run --respawn`: a supervisor that dies or hangs is started again.
 
-For hosts without a service manager; with systemd, packaging/systemd does the same. The parent does
-nothing but wait, pass signals on, and start again what ended against its will, more slowly if that
-keeps happening. It listens to the supervisor's signs of life as systemd would (sd_notify(3)) and
-kills one that gives none. A supervisor that ended as it was told to, or that says that it can't
-start (status 2 and 3: a mistake in its options, something missing), is the end of the parent too.
-If the parent dies, the supervisor is told to stop.
+For hosts without a service manager; with systemd, packaging/bulkhead-agent.service does the same.
+The parent does nothing but wait, pass signals on, and start again what ended against its will, more
+slowly if that keeps happening. It listens to the supervisor's signs of life as systemd would
+(sd_notify(3)) and kills one that gives none. A supervisor that ended as it was told to, or that
+says that it can't start (status 2 and 3: a mistake in its options, something missing), is the end
+of the parent too. If the parent dies, the supervisor is told to stop.
 """
 
 import contextlib

@@ -13,6 +13,7 @@ from lab.vm import cache
 from lab.vm.accelerator import Accelerator
 from lab.vm.debian import Mirrors
 from lab.vm.image import Disk, folder_image, system_image
+from lab.vm.initramfs import Plan
 from lab.vm.kernel import Kernel
 from lab.vm.machine import Guest
 
@@ -64,7 +65,8 @@ def guest(
     kernel: Kernel, given: Sequence[Disk], accelerator: Accelerator, pytest_arguments: str
 ) -> Guest:
     """A guest that runs the tests of the probes."""
-    return Guest(kernel, given, command(accelerator.time_factor, pytest_arguments), accelerator)
+    plan = Plan(given, command(accelerator.time_factor, pytest_arguments))
+    return Guest(kernel, plan, accelerator)
 
 
 def command(time_factor: float, pytest_arguments: str) -> str:

@@ -8,12 +8,14 @@ instance, the pair is noted, so that the supervisor can name the suspect when th
 """
 
 import ctypes
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from content.interpreter import Engine, Evaluation, Interpreter, Match, Note
+from content.matching.work import Clock
 from content.model import ChannelFile, TemplateInstance, TemplateTypeReference
 from content.record import Records, decode, header_problem
 from content.template_type import TemplateType
@@ -44,6 +46,8 @@ def unchecked_engine(
 class UncheckedEngine:
     """An `Engine` that dies of what the incident was; see the module.
 
+    clock: of the work budget, which only the real interpreter has.
+
     Raises ContentError where content goes to the real interpreter and is refused there, and
     BuildError where the C code can't be built; the first engine must be made before lock-down.
     """
@@ -54,6 +58,7 @@ class UncheckedEngine:
         types: Mapping[int, TemplateType],
         *,
         note: Note | None = None,
+        clock: Clock = time.thread_time_ns,
     ) -> None:
         self._evaluate_in_c = _function()
         self._note: Note = note or (lambda _row, _ordinal: None)
@@ -65,7 +70,7 @@ class UncheckedEngine:
         self._block = InputBlock(self._ipc)
         self._files, self._ordinals = self._left_to_the_real(files, owners)
         self._real = Interpreter(
-            [file for file, _ in self._files], types, note=self._note_for_the_real
+            [file for file, _ in self._files], types, note=self._note_for_the_real, clock=clock
         )
 
     def evaluate(self, template_type: TemplateType, records: Records) -> Evaluation:

@@ -18,7 +18,8 @@ from lab.vm.limits import LIMITS, MEBIBYTE
 BLOCK_BYTES = 4096
 """What a small file takes at least in the image."""
 
-OPTIONS = ("-q", "-F", "-O", "^has_journal", "-m", "0", "-b", str(BLOCK_BYTES))
+QUIET = ("-q", "-F", "-b", str(BLOCK_BYTES))
+OPTIONS = (*QUIET, "-O", "^has_journal", "-m", "0")
 """No journal: nothing that a guest writes is kept."""
 
 NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -28,10 +29,14 @@ left running in there, and above all nothing mounted when the folder is removed.
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """An image and where the guest mounts it; the first disk of a guest is its root."""
+    """An image and where the guest mounts it; the first disk of a guest is its root.
+
+    kept: whether what a guest writes stays in the image; else QEMU forgets it at the guest's end.
+    """
 
     image: Path
     mount_point: str
+    kept: bool = False
 
 
 def machine_release() -> str:
@@ -72,6 +77,18 @@ def folder_image(folder: Path, image: Path) -> None:
         commands.run(
             VmReason.BUILD_FAILED, "mkfs.ext4", *OPTIONS, "-d", folder, unfinished, f"{size}M"
         )
+        unfinished.replace(image)
+
+
+def kept_image(folder: Path, image: Path, mebibytes: int) -> None:
+    """Make an image for a disk that is kept: a folder's content, as Debian's installer makes it.
+
+    With a journal, that is: what a power cut leaves behind is what it would leave on a host.
+    """
+    with cache.scratch() as scratch:
+        unfinished = scratch / image.name
+        size = f"{mebibytes}M"
+        commands.run(VmReason.BUILD_FAILED, "mkfs.ext4", *QUIET, "-d", folder, unfinished, size)
         unfinished.replace(image)
 
 

@@ -3,7 +3,8 @@
 `started` is a running guest for whoever wants to watch or to cut its power; `run` lets a guest do
 its command and says how that ended. In a folder of its own a guest leaves `console.log` (kernel and
 command), `results.log` (its second serial port) and `qemu.log`. Disks are never changed: QEMU keeps
-what is written in files that have no name.
+what is written in files that have no name. Only a disk that is to be kept takes what is written:
+another start with it is another boot of the same host.
 
 QEMU is killed by the kernel when whoever started it is gone, however that came about.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from lab.vm import commands, initramfs
 from lab.vm.accelerator import Accelerator
-from lab.vm.image import Disk
+from lab.vm.initramfs import Plan
 from lab.vm.kernel import Kernel
 from lab.vm.limits import LIMITS
 
@@ -49,12 +50,12 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """What is started: kernel, disks (the first one is the root), and a shell script in them."""
+    """What is started: a kernel and what it is to do; the kernel may be told more (arguments)."""
 
     kernel: Kernel
-    disks: Sequence[Disk]
-    command: str
+    plan: Plan
     accelerator: Accelerator
+    arguments: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +117,12 @@ def command_line(guest: Guest, archive: Path, folder: Path) -> list[str]:
     arguments += ["-m", f"{LIMITS.memory_mebibytes}M", "-smp", str(LIMITS.processors)]
     arguments += ["-serial", f"file:{folder / CONSOLE}", "-serial", f"file:{folder / RESULTS}"]
     arguments += ["-kernel", str(guest.kernel.image), "-initrd", str(archive)]
-    arguments += ["-append", KERNEL_ARGUMENTS]
-    for disk in guest.disks:
+    arguments += ["-append", f"{KERNEL_ARGUMENTS} {guest.arguments}".strip()]
+    for disk in guest.plan.disks:
         # A comma in a path is doubled: else it would end the path.
         image = str(disk.image).replace(",", ",,")
-        arguments += ["-drive", f"file={image},if=virtio,format=raw,snapshot=on"]
+        snapshot = "off" if disk.kept else "on"
+        arguments += ["-drive", f"file={image},if=virtio,format=raw,snapshot={snapshot}"]
     return arguments
 
 
@@ -130,7 +132,7 @@ def started(guest: Guest, folder: Path) -> Iterator[Machine]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (CONSOLE, RESULTS, QEMU_SAID):
         (folder / name).write_bytes(b"")
-    archive = initramfs.build(folder, guest.kernel, guest.disks, guest.command)
+    archive = initramfs.build(folder, guest.kernel, guest.plan)
     qemu = [commands.find("qemu-system-x86_64"), *command_line(guest, archive, folder)]
     with (folder / QEMU_SAID).open("wb") as said:
         process = subprocess.Popen(
@@ -158,7 +160,9 @@ def bound_to(owner: int) -> list[str]:
     ]
 
 
-def run(guest: Guest, folder: Path, seconds: float) -> Outcome:
+def run(
+    guest: Guest, folder: Path, seconds: float, boot_seconds: float = LIMITS.boot_seconds
+) -> Outcome:
     """Let a guest do its command; both limits grow with the accelerator's factor.
 
     seconds: for the command, after the guest has booted.
@@ -166,7 +170,7 @@ def run(guest: Guest, folder: Path, seconds: float) -> Outcome:
     factor = guest.accelerator.time_factor
     with started(guest, folder) as machine:
         began = time.monotonic()
-        booted = machine.wait_until_ready(LIMITS.boot_seconds * factor)
+        booted = machine.wait_until_ready(boot_seconds * factor)
         ended_itself = machine.wait(seconds * factor if booted else 0)
         ended = time.monotonic()
     lines = machine.results()

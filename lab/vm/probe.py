@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab.vm import cache, machine
 from lab.vm.accelerator import KVM, TCG, Accelerator
+from lab.vm.initramfs import Plan
 from lab.vm.kernel import Kernel
 from lab.vm.limits import LIMITS
 from lab.vm.machine import Ending, Guest
@@ -28,7 +29,7 @@ def choose(kernel: Kernel, device: Path = DEVICE) -> Choice:
     """KVM if a tiny guest boots with it, else TCG."""
     if not device.exists():
         return Choice(TCG, f"there is no {device}")
-    guest = Guest(kernel, disks=(), command="exit 0\n", accelerator=KVM)
+    guest = Guest(kernel, Plan(disks=(), command="exit 0\n"), KVM)
     with cache.scratch() as folder:
         outcome = machine.run(guest, folder, LIMITS.probe_seconds)
     if outcome.ending is Ending.FINISHED:

@@ -72,7 +72,7 @@ FOR_BENCH = (
     DebianPackage("bpftrace", "is what the sensor's cost is compared with", _NO_PEERS),
 )
 
-_NO_VMS = "`make kernel-matrix` can't start virtual machines"
+_NO_VMS = "`make kernel-matrix` and `make boot-lab` can't start virtual machines"
 FOR_VMS = (
     DebianPackage("qemu-system-x86", "runs virtual machines", _NO_VMS),
     DebianPackage("mmdebstrap", "builds their file systems from Debian packages", _NO_VMS),

@@ -12,6 +12,7 @@ import pytest
 
 from lab.vm import commands, machine
 from lab.vm.accelerator import TCG, Accelerator
+from lab.vm.initramfs import Plan
 from lab.vm.kernel import Kernel
 from lab.vm.machine import Ending, Guest
 from tests.process.waiting import until
@@ -32,9 +33,10 @@ import sys
 from pathlib import Path
 from lab.vm import commands, machine
 from lab.vm.accelerator import TCG
+from lab.vm.initramfs import Plan
 from lab.vm.kernel import Kernel
 commands.SYSTEM_FOLDERS = sys.argv[1] + ":" + commands.SYSTEM_FOLDERS
-guest = machine.Guest(Kernel("r", "v", Path("k"), ()), (), "true", TCG)
+guest = machine.Guest(Kernel("r", "v", Path("k"), ()), Plan(()), TCG)
 with machine.started(guest, Path(sys.argv[1], "run")) as running:
     print(running.process.pid, flush=True)
     running.wait(1000)
@@ -50,7 +52,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
 
     def prepared(does: str) -> Guest:
         install(tmp_path, does)
-        return Guest(Kernel("release", "1.0", Path("k"), ()), (), "true", unhurried())
+        return Guest(Kernel("release", "1.0", Path("k"), ()), Plan(()), unhurried())
 
     return prepared
 

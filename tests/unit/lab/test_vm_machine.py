@@ -8,7 +8,7 @@ import pytest
 from lab.vm.accelerator import TCG
 from lab.vm.errors import VmError, VmReason
 from lab.vm.image import Disk, image_mebibytes, used_bytes
-from lab.vm.initramfs import disk_table
+from lab.vm.initramfs import Plan, disk_table
 from lab.vm.kernel import Kernel, keep_what_boots, kept_kernel
 from lab.vm.machine import Ending, Guest, command_line, ending_of, status_of
 
@@ -19,7 +19,7 @@ BOOTED = ["guest: ready"]
 
 def test_guest_has_no_network_and_changes_no_disk() -> None:
     """A test in a guest could reach the network, or spoil the image that the next one starts on."""
-    line = command_line(Guest(KERNEL, DISKS, "true", TCG), Path("/run/i.cpio"), Path("/run"))
+    line = command_line(Guest(KERNEL, Plan(DISKS), TCG), Path("/run/i.cpio"), Path("/run"))
     assert "-nodefaults" in line
     assert not {"-nic", "-netdev", "-net", "-device"} & set(line)
     drives = [line[index + 1] for index, word in enumerate(line) if word == "-drive"]
@@ -30,7 +30,7 @@ def test_guest_has_no_network_and_changes_no_disk() -> None:
 
 def test_serial_ports_are_in_the_order_that_guests_rely_on() -> None:
     """Results would be looked for in the console."""
-    line = command_line(Guest(KERNEL, (), "true", TCG), Path("/run/i.cpio"), Path("/run"))
+    line = command_line(Guest(KERNEL, Plan(()), TCG), Path("/run/i.cpio"), Path("/run"))
     ports = [line[index + 1] for index, word in enumerate(line) if word == "-serial"]
     assert ports == ["file:/run/console.log", "file:/run/results.log"]
     assert any("console=ttyS0" in word and "panic=-1" in word for word in line)

@@ -34,7 +34,8 @@ def test_bounding_set_is_what_the_roles_need() -> None:
         "OOMPolicy=continue",
         "DefaultDependencies=no",
         "Before=basic.target shutdown.target",
-        f"ExecStart={ENVIRONMENT}/bin/bulkhead agent run --json $BULKHEAD_ARGUMENTS",
+        "TimeoutStartSec=3min",
+        f"ExecStart={ENVIRONMENT}/bin/python -I -m agent.supervisor --json-log $BULKHEAD_ARGUMENTS",
     ],
 )
 def test_promise_is_in_the_unit(line: str) -> None:
@@ -53,7 +54,7 @@ def test_systemd_understands_it(tmp_path: Path) -> None:
         pytest.skip("needs systemd-analyze (Debian's systemd)")
     environment = tmp_path / "environment"
     (environment / "bin").mkdir(parents=True)
-    (environment / "bin" / "bulkhead").symlink_to("/bin/true")
+    (environment / "bin" / "python").symlink_to("/bin/true")
     written = tmp_path / TEMPLATE.name
     written.write_text(unit(environment), encoding="utf-8")
     ended = subprocess.run(
