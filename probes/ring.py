@@ -31,6 +31,7 @@ from content.record import dtype, record_size
 from probes.errors import RingCorruptError, RingOverrunError
 
 HEADER_BYTES = 8
+POSITION_BYTES = 8
 BUSY_BIT = 1 << 31
 DISCARD_BIT = 1 << 30
 PAGE = mmap.PAGESIZE
@@ -127,20 +128,19 @@ class Ring:
             mmap.PROT_READ,
             offset=PAGE,
         )
-        self._consumer: NDArray[np.uint64] = np.frombuffer(
-            self._consumer_page, dtype=np.uint64, count=1
-        )
-        self._producer: NDArray[np.uint64] = np.frombuffer(self._data, dtype=np.uint64, count=1)
+        # Not numpy: an idle reader does nothing but look at these words, of all rings.
+        self._consumer = memoryview(self._consumer_page).cast("Q")
+        self._producer = memoryview(self._data)[:POSITION_BYTES].cast("Q")
 
     @property
     def producer_position(self) -> int:
         """Where the next record will be written, in bytes since the ring began."""
-        return int(self._producer[0])
+        return self._producer[0]
 
     @property
     def consumer_position(self) -> int:
         """Up to where records have been committed, in bytes since the ring began."""
-        return int(self._consumer[0])
+        return self._consumer[0]
 
     def read(self, position: int, max_records: int) -> Records:
         """Complete records from `position` on, at most `max_records`, possibly none.
@@ -179,7 +179,8 @@ class Ring:
 
     def close(self) -> None:
         """Unmap; BufferError if an array that `read` returned is still in use."""
-        del self._consumer, self._producer
+        self._consumer.release()
+        self._producer.release()
         self._consumer_page.close()
         self._data.close()
 

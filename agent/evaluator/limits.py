@@ -8,11 +8,11 @@ class EvaluatorLimits:
     """Counts, bytes and seconds; named with their unit."""
 
     batch_records: int = 4096
-    # A busy host is polled often for latency, an idle one rarely for its battery: a wake-up alone
-    # costs some 50 microseconds of processor time in a virtual machine.
-    poll_busy_seconds: float = 0.002
-    poll_idle_seconds: float = 0.030
-    # What an empty poll multiplies the wait with, on the way from busy to idle.
+    # While there are events they are looked for often, for latency; on an idle host rarely, for its
+    # battery: a wake-up alone costs some 50 microseconds of processor time in a virtual machine.
+    poll_busy_seconds: float = 0.015
+    poll_idle_seconds: float = 0.100
+    # What an empty look multiplies the wait with, on the way from busy to idle.
     poll_growth: float = 1.5
     # How far events without a detection have come is told after this long, or so many of them; a
     # successor evaluates again what was not told. Far less than what the supervisor waits for when

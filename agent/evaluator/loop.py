@@ -89,14 +89,16 @@ class EventLoop:
         poller.register(self.channel, select.POLLIN)
         wait = LIMITS.poll_busy_seconds
         busy = False
+        cursors = tuple(self.cursors.values())
         while True:
-            was_busy, busy = busy, False
-            for cursor in self.cursors.values():
-                # An idle sensor does little else than this, for each ring, at each poll.
+            was_busy, busy, found = busy, False, False
+            # An idle sensor does little else than this, for each ring, at each look.
+            for cursor in cursors:
                 if cursor.ring.producer_position != cursor.position:
+                    found = True
                     busy |= self._step(cursor)
             self._tell_progress(at_once=was_busy and not busy)
-            wait = LIMITS.poll_busy_seconds if busy else wait * LIMITS.poll_growth
+            wait = LIMITS.poll_busy_seconds if found else wait * LIMITS.poll_growth
             wait = min(wait, LIMITS.poll_idle_seconds)
             if poller.poll(0 if busy else wait * 1000.0):
                 message = receive(self.channel, Sender.SUPERVISOR)
