@@ -244,7 +244,7 @@ def test_the_table_changes_under_way(prevented: Prevented, witness: Path) -> Non
     raced, stopped = table.raced, table.stopped[image(witness)]
     writer.start()
     try:
-        for _ in range(RUNS * 2):
+        for _ in range(RUNS // 2):
             assert ran(run_witness(stranger))
             ended = run_witness(witness)
             raced_now = table.raced

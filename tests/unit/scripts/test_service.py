@@ -30,6 +30,7 @@ def test_bounding_set_is_what_the_roles_need() -> None:
         "Type=notify",
         "Restart=always",
         "StartLimitIntervalSec=0",
+        "RestartPreventExitStatus=2",
         "WatchdogSec=10s",
         "OOMPolicy=continue",
         "DefaultDependencies=no",
