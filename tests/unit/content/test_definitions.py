@@ -60,6 +60,7 @@ def test_values_that_only_some_rungs_tell(tmp_path: Path) -> None:
     assert field.untold(Rung.BPF_BTF, {1, 2}) == frozenset()
     alone = load(tmp_path, text % "close: {rungs: [psutil]}").field(1)
     assert alone.untold(Rung.BPF_BTF, {1, 2}) == {2}
+    assert alone.value_supply[2].otherwise == 0
     for wrong in (
         "",
         "shut: {rungs: [psutil]}",
@@ -70,8 +71,12 @@ def test_values_that_only_some_rungs_tell(tmp_path: Path) -> None:
         "close: {rungs: [psutil], otherwise: close}",
         "close: {rungs: [psutil], otherwise: shut}",
         "close: psutil",
+        "close: {rungs: psutil}",
     ):
         assert refusal(tmp_path, text % wrong), wrong
+    for wrong in ("close", "[close]"):
+        assert len(refusal(tmp_path, text.replace("{%s}", wrong))) == 1, wrong
+    assert len(refusal(tmp_path, text % "close: {rungs: [psutil], otherwise: [open]}")) == 1
     of_text = GOOD.replace(
         "    encoding: arguments\n", "    value_supply: {open: {rungs: [psutil]}}\n"
     )
