@@ -75,6 +75,8 @@ def test_every_signal(collection: Collection, tmp_path: Path) -> None:
         f"wait([child(lambda: (os.kill(os.getpid(), number), time.sleep(9)))"
         f" for number in {[int(one) for one in signals]}])\n",
     )
+    unlike = [event for event in events.values() if "signal" not in event]
+    assert unlike == []
     assert sorted(int(event["signal"]) for event in events.values()) == sorted(signals)
 
 

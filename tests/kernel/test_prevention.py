@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,6 +240,7 @@ def test_the_table_changes_under_way(prevented: Prevented, witness: Path) -> Non
         while not over.is_set():
             table.publish([image(witness), *filling[: changes * 37 % MAX_ENTRIES]])
             changes += 1
+            time.sleep(0.001)  # else the other thread waits for the interpreter at every call
 
     writer = threading.Thread(target=change)
     raced, stopped = table.raced, table.stopped[image(witness)]
