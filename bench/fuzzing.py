@@ -7,7 +7,7 @@ from tests.fuzz import campaign
 from tests.fuzz.campaign import Outcome
 
 SECONDS = 60
-QUICK_SECONDS = 5
+QUICK_SECONDS = 1
 """Of each target, one after the other, its start included; each begins from its seeds alone."""
 
 

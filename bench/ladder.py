@@ -28,10 +28,10 @@ from probes.ring import Records, Ring
 
 LATENCIES = 100
 EVENTS = (Missing.EVENT, Missing.PERHAPS_EVENT)
-QUICK_DIVISOR = 10
+QUICK_DIVISOR = 25
 ROUNDS = 3
 QUICK_ROUNDS = 1
-IDLE_SECONDS = 5.0
+IDLE_SECONDS, QUICK_IDLE_SECONDS = 5.0, 1.0
 CALLS = 100_000
 CALL_ROUNDS = 7
 SETTLE_SECONDS = 2.0
@@ -184,7 +184,8 @@ def _of_rung(collector: Collecting, alone: Alone, *, quick: bool) -> Iterator[Fi
     # Afterwards nobody reads all rings any more.
     yield Figure("events counted as lost meanwhile", collector.lost() - lost, "events")
     yield from _latency(collector, LATENCIES // (QUICK_DIVISOR if quick else 1))
-    yield from _cost(collector, alone, QUICK_ROUNDS if quick else ROUNDS)
+    idle = QUICK_IDLE_SECONDS if quick else IDLE_SECONDS
+    yield from _cost(collector, alone, QUICK_ROUNDS if quick else ROUNDS, idle)
 
 
 def _fields(rung: Rung) -> Iterator[Figure]:
@@ -240,11 +241,13 @@ def _one_latency(collector: Collecting) -> float | None:
         os.waitpid(pid, 0)
 
 
-def _cost(collector: Collecting, alone: Alone, rounds: int) -> Iterator[Figure]:
+def _cost(
+    collector: Collecting, alone: Alone, rounds: int, idle_seconds: float
+) -> Iterator[Figure]:
     """Processor time: of the collector, idle and at work; in BPF; and of those who are watched."""
     before = collector.cpu_seconds()
-    time.sleep(IDLE_SECONDS)
-    idle = 100 * (collector.cpu_seconds() - before) / IDLE_SECONDS
+    time.sleep(idle_seconds)
+    idle = 100 * (collector.cpu_seconds() - before) / idle_seconds
     yield Figure("collector, idle", idle, "% of a core")
     kept = STATISTICS.read_text(encoding="ascii")
     if not collector.stays:
