@@ -9,9 +9,9 @@ class EvaluatorLimits:
 
     batch_records: int = 4096
     # While there are events they are looked for often, for latency; on an idle host rarely, for its
-    # battery: a wake-up alone costs some 50 microseconds of processor time in a virtual machine. But
-    # a burst begins on an idle host: a ring must hold what comes until the next look, and at 100
-    # milliseconds bench.throughput lost events of the fastest loops.
+    # battery: a wake-up alone costs some 50 microseconds of processor time in a virtual machine.
+    # But a burst may begin on an idle host: a ring must hold what comes until the next look
+    # (probes/limits.py), which in 100 milliseconds would be too much.
     poll_busy_seconds: float = 0.015
     poll_idle_seconds: float = 0.025
     # What an empty look multiplies the wait with, on the way from busy to idle.
