@@ -5,12 +5,9 @@ bad-boot   one where content is in force that kills the evaluator, then the same
 cuts       power cuts amid updates, and a few of a store that forgets fsync, which must show
 """
 
-import fcntl
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +19,7 @@ from lab.boot.lines import read
 from lab.boot.report import BootResult, Report
 from lab.kernel_matrix.guest import CHECKOUT
 from lab.vm import debian, kernel, machine, probe
-from lab.vm.errors import VmError, VmReason
+from lab.vm.alone import alone
 from lab.vm.image import Disk, machine_release
 from lab.vm.machine import Ending
 
@@ -125,7 +122,7 @@ class Laboratory:
 
 def run(wanted: Wanted, say: Say) -> Report:
     """Make what guests are given, then do the parts; VmError where there can be no guest."""
-    with _alone():
+    with alone(FOLDER, "boot laboratory"):
         laboratory = _prepared(say)
         if BOOT in wanted.parts:
             laboratory.boot()
@@ -146,17 +143,3 @@ def _prepared(say: Say) -> Laboratory:
     say(f"kernel {found.version}, accelerator {choice.accelerator.name}: {choice.because}")
     given = Given(found, disks, choice.accelerator, SigningKey.generate())
     return Laboratory(given, Report(found.version, choice), say)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One laboratory of a checkout at a time: guests write their console and results here."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise VmError(VmReason.BUSY, "another boot laboratory of this checkout runs") from error
-    finally:
-        os.close(descriptor)

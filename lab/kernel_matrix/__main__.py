@@ -6,20 +6,18 @@ tried, 130 if interrupted.
 """
 
 import argparse
-import fcntl
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from content.escape import safe
 from lab.kernel_matrix import guest, outcomes, report
 from lab.kernel_matrix.kernels import COMMAND_SECONDS, KERNELS, MatrixKernel
 from lab.kernel_matrix.report import KernelResult, Matrix, State
 from lab.vm import debian, kernel, machine, probe
-from lab.vm.errors import VmError, VmReason
+from lab.vm.alone import alone
+from lab.vm.errors import VmError
 from lab.vm.probe import Choice
 
 FOLDER = guest.CHECKOUT / "build" / "kernel-matrix"
@@ -38,7 +36,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = [one for one in KERNELS if not arguments.releases or one.release in arguments.releases]
     try:
-        with _alone():
+        with alone(FOLDER, "kernel matrix"):
             results = try_all(wanted, arguments.pytest_arguments)
     except VmError as error:
         say(f"error: {error}")
@@ -99,20 +97,6 @@ def _chosen(found: kernel.Kernel) -> Choice:
     choice = probe.choose(found)
     say(f"accelerator {choice.accelerator.name}: {safe(choice.because)}")
     return choice
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One matrix of a checkout at a time: guests write their console and results in one place."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise VmError(VmReason.BUSY, "another kernel matrix of this checkout is running") from error
-    finally:
-        os.close(descriptor)
 
 
 def _arguments() -> argparse.Namespace:
