@@ -19,6 +19,7 @@ from cloud.signing import SigningKey
 from content.channel_file import Envelope, pack, pack_envelope
 from tests.process.cloud_files import IPC, channel_file, write
 from tests.process.cloud_process import BULKHEAD, Cloud, new_cloud
+from tests.process.waiting import open_files
 
 HUGE_BYTES = 1024 * 1024 * 1024
 MOST_RESIDENT_KIB = 400 * 1024
@@ -268,8 +269,7 @@ def test_the_serving_process_never_opens_a_signing_key(tmp_path: Path) -> None:
         hidden = cloud.key.parent.rename(tmp_path / "elsewhere")
         (cloud.folder / "authority" / "ca.key").unlink()
         cloud.start()
-        open_files = [str(fd.readlink()) for fd in Path(f"/proc/{cloud.pid()}/fd").iterdir()]
-        assert not any(name.endswith(".key") for name in open_files)
+        assert not any(name.endswith(".key") for name in open_files(cloud.pid()))
         for file in cloud.folder.rglob("*"):
             if file.is_file() and file.suffix != ".sqlite":
                 assert not _is_ed25519_private_key(file.read_bytes()), file

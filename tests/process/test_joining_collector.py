@@ -15,7 +15,7 @@ import pytest
 from agent.supervisor.control import ask
 from tests.needs import require_sandbox_users
 from tests.patience import patient
-from tests.process.waiting import until
+from tests.process.waiting import open_files, until
 
 PROCESS, FILE, IPC = 1, 2, 4
 FIRST = {"rings": [PROCESS], "serves": [[], [PROCESS], [PROCESS]], "events": 5}
@@ -60,8 +60,8 @@ class Sensor:
 
     def attachments(self) -> list[str]:
         """What the attachments serve that the supervisor holds, a name for each."""
-        links = (path.readlink() for path in Path(f"/proc/{self.process.pid}/fd").iterdir())
-        return sorted(str(one) for one in links if "/memfd:serves-" in str(one))
+        links = open_files(self.process.pid)
+        return sorted(one for one in links if "/memfd:serves-" in one)
 
 
 Starter = Callable[..., Sensor]

@@ -1,7 +1,9 @@
-"""Waiting for something to become true, with an end."""
+"""Looking at a process that goes on: what becomes true, with an end, and what it has open."""
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from tests.patience import patient
 
@@ -13,3 +15,12 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patient(seconds)} s")
         time.sleep(0.005)
+
+
+def open_files(pid: int) -> list[str]:
+    """What the descriptors of a process lead to; those that it closes meanwhile are left out."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(descriptor.readlink()))
+    return found
