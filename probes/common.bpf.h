@@ -13,6 +13,12 @@
 #define MODE_BITS 07777
 #define NOTHING 0
 
+/* How records are submitted: a reader that sleeps is woken by the first record after all that it has
+ * committed, and by no other (agent/evaluator/waiting.py). So events that come in quick succession,
+ * which its readers look for by time, don't wake anybody one by one.
+ */
+#define WAKE_IDLE_READER 0
+
 /* A text's length is a u32; this bit above it says that the source was longer. */
 #define TRUNCATED (1LL << 32)
 

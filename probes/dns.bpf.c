@@ -205,7 +205,7 @@ static __always_inline void report_message(struct dns_message *message)
     if (message->operation != dns_operation_malformed
         && message->type_place + DNS_TYPE_BYTES <= message->data + message->length)
         NUMBER(dns, record, query_type, __builtin_bswap16(read_user_u16(message->type_place)));
-    dns_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    dns_ring.ringbuf_submit(record, WAKE_IDLE_READER);
 }
 
 /* How many messages the call handled: one, but for sendmmsg those that it says were sent. */

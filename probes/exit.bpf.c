@@ -72,7 +72,7 @@ static __always_inline int report_exit(u64 group)
     ACTOR_IMAGE(exit, record, &actor);
     HOW_IT_ENDED(record, status);
     NUMBER(exit, record, lifetime, record->time_ns - ended.start_boottime);
-    exit_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    exit_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }
 

@@ -182,6 +182,6 @@ int exit_file(struct syscall_exit *ctx)
         TEXT(file, record, path, copy_user_string, call.path);
     if (call.target_path)
         TEXT(file, record, target_path, copy_user_string, call.target_path);
-    file_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    file_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }

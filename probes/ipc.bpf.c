@@ -57,7 +57,7 @@ static __always_inline void report_unix(struct call *call, s64 result, int reada
         else
             TEXT(ipc, record, path, copy_abstract_name, call);
     }
-    ipc_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    ipc_ring.ringbuf_submit(record, WAKE_IDLE_READER);
 }
 
 static __always_inline int remember_unix(struct syscall_enter *ctx, u32 operation)
@@ -126,6 +126,6 @@ int exit_fifo(struct syscall_exit *ctx)
     NUMBER(ipc, record, result, ctx->result);
     NUMBER(ipc, record, abstract, 0);
     TEXT(ipc, record, path, copy_user_string, call.path);
-    ipc_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    ipc_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }

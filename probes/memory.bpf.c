@@ -104,7 +104,7 @@ int exit_memory(struct syscall_exit *ctx)
         BACKING(memory, record, file);
     else if (call.operation == memory_operation_map && call.flags & MAPPING_ANONYMOUS)
         NUMBER(memory, record, backing, memory_backing_anonymous);
-    memory_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    memory_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }
 
@@ -128,6 +128,6 @@ int on_exec_memory(struct bpf_raw_tracepoint_args *ctx)
     ACTOR_IMAGE(memory, record, &actor);
     NUMBER(memory, record, operation, memory_operation_execute);
     BACKING(memory, record, file);
-    memory_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    memory_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }

@@ -105,6 +105,6 @@ int exit_module(struct syscall_exit *ctx)
         NUMBER(module, record, image_bytes, call.length);
         TEXT(module, record, parameters, copy_user_string, call.path);
     }
-    module_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    module_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }

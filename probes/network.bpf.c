@@ -36,7 +36,7 @@ static __always_inline void report_network(
         NUMBER(network, record, operation, network_operation_accept);
         ENDS_OF_ACCEPTED(record, call, address, result);
     }
-    network_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    network_ring.ringbuf_submit(record, WAKE_IDLE_READER);
 }
 
 static __always_inline int remember_ip(struct syscall_enter *ctx, u32 operation, u64 length)

@@ -127,7 +127,7 @@ int exit_privilege(struct syscall_exit *ctx)
         NUMBER(privilege, record, group_count, call.length);
     else if (call.length != UNCHANGED)
         NUMBER(privilege, record, requested_id, call.length);
-    privilege_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    privilege_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }
 
@@ -168,6 +168,6 @@ int on_exec_privilege(struct bpf_raw_tracepoint_args *ctx)
     if (known)
         CREDENTIALS_BEFORE(record, &before);
     CREDENTIALS_AFTER(record, &after);
-    privilege_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    privilege_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }

@@ -79,6 +79,6 @@ int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
     TEXT(process, record, current_directory, copy_current_directory, actor.task);
     TEXT(process, record, cgroup_name, copy_cgroup_name, actor.task);
     add_login(record, actor.task);
-    process_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    process_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }

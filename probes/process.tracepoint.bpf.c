@@ -18,7 +18,7 @@ static __always_inline void report_process(
     ARGUMENTS(process, record, command_line, copy_new_arguments, arguments);
     if (arguments->found)
         NUMBER(process, record, argument_count, arguments->count);
-    process_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    process_ring.ringbuf_submit(record, WAKE_IDLE_READER);
 }
 
 static __always_inline void finish_report(u32 pid, struct starting *started, u64 registers)

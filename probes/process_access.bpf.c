@@ -264,7 +264,7 @@ static __always_inline void report_access(struct access *access, s64 result)
         NUMBER(process_access, record, target_descriptor, access->asked.target_descriptor);
     if (access->target_pid)
         TARGET(process_access, record, access);
-    process_access_ring.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    process_access_ring.ringbuf_submit(record, WAKE_IDLE_READER);
 }
 
 int exit_access(struct syscall_exit *ctx)

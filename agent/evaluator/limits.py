@@ -8,12 +8,14 @@ class EvaluatorLimits:
     """Counts, bytes and seconds; named with their unit."""
 
     batch_records: int = 4096
-    # While there are events they are looked for often, for latency; on an idle host rarely, for its
-    # battery: a wake-up alone costs some 50 microseconds of processor time in a virtual machine.
-    # But a burst may begin on an idle host: a ring must hold what comes until the next look
-    # (probes/limits.py), which in 100 milliseconds would be too much.
+    # While there are events they are looked for often, for latency. A burst may begin where there
+    # are few: a ring must hold what comes until the next look (probes/limits.py).
     poll_busy_seconds: float = 0.015
     poll_idle_seconds: float = 0.025
+    # After so long without one the evaluator sleeps until the kernel wakes it, for the battery of
+    # an idle host: a look alone costs some 50 microseconds in a virtual machine. To be woken costs
+    # the one who causes the event a microsecond or more, so not much less.
+    awake_seconds: float = 0.25
     # What an empty look multiplies the wait with, on the way from busy to idle.
     poll_growth: float = 1.5
     # How far events without a detection have come is told after this long, or so many of them; a

@@ -10,7 +10,6 @@ Batches in which nothing matched are told together, a few times a second: a succ
 them again finds nothing again, and on an idle host telling costs more than evaluating.
 """
 
-import select
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from agent.attribution import Attribution, Phase
 from agent.channel import Message, Sender, checksum, receive, send
 from agent.evaluator.detections import Frame, Records, Source, frames
 from agent.evaluator.limits import LIMITS
+from agent.evaluator.waiting import Looks, Waiter
 from content.definitions import TemplateType
 from content.interpreter import Engine, Evaluation, InstanceFault
 from probes.ring import Ring
@@ -72,6 +72,7 @@ class EventLoop:
     attribution: Attribution
     cursors: Mapping[int, Cursor]
     hashes: Mapping[int, str]
+    waiter: Waiter
     skipped: Sequence[InstanceFault] = ()
     prevents: bool = True
     left_out: Mapping[int, int] = field(default_factory=dict)
@@ -85,9 +86,7 @@ class EventLoop:
         """Evaluate until the supervisor says drain or stop, or closes the channel."""
         self._take_over(go)
         self._tell_faults(self.skipped)
-        poller = select.poll()
-        poller.register(self.channel, select.POLLIN)
-        wait = LIMITS.poll_busy_seconds
+        looks = Looks()
         busy = False
         cursors = tuple(self.cursors.values())
         while True:
@@ -98,9 +97,13 @@ class EventLoop:
                     found = True
                     busy |= self._step(cursor)
             self._tell_progress(at_once=was_busy and not busy)
-            wait = LIMITS.poll_busy_seconds if found else wait * LIMITS.poll_growth
-            wait = min(wait, LIMITS.poll_idle_seconds)
-            if poller.poll(0 if busy else wait * 1000.0):
+            now = self.clock()
+            looks.looked(now, found=found)
+            asleep = self.waiter.can_sleep and looks.idle(now)
+            if asleep and self._is_behind():
+                continue
+            wait = self._last_said + LIMITS.heartbeat_seconds - now if asleep else looks.seconds
+            if self.waiter.wait(0 if busy else max(wait, 0), asleep=asleep):
                 message = receive(self.channel, Sender.SUPERVISOR)
                 if message is None or message.kind in ("drain", "stop"):
                     self._finish()
@@ -117,6 +120,11 @@ class EventLoop:
             cursor.careful_until = _number(go["careful"], name, 0)
             cursor.aside = frozenset(go["aside"].get(name, ()))
             _commit(cursor)
+
+    def _is_behind(self) -> bool:
+        """Commit everything, or no event would wake us; whether one has come before that."""
+        self._tell_untold()
+        return any(one.ring.producer_position != one.position for one in self.cursors.values())
 
     def _step(self, cursor: Cursor) -> bool:
         """Evaluate one batch of one ring; whether there may be more."""

@@ -22,6 +22,7 @@ from agent.evaluator.inquest import EngineBuilder, read_all
 from agent.evaluator.leaving_out import KeptFile, leave_out, left_out_of
 from agent.evaluator.loop import Cursor, EventLoop
 from agent.evaluator.trial import Trial, refused
+from agent.evaluator.waiting import Waiter
 from agent.sandbox import EVALUATOR, lock_down
 from content.channel_file import ChannelFile, load
 from content.definitions import Rung, TemplateType, load_definitions
@@ -97,7 +98,8 @@ def run(
         return 0
     if order.kind == "inquest":
         return _hold_inquest(order, types, build, channel)
-    attribution, cursors, payloads = _acquire(order, types)
+    waiter = Waiter(channel)
+    attribution, cursors, payloads = _acquire(order, types, waiter)
     _warm_up(types, build)
     sandbox = lock_down(EVALUATOR)
     trial = Trial(types, Supply.of(types, Rung(order["rung"])), attribution, lenient=lenient)
@@ -126,6 +128,7 @@ def run(
         attribution,
         cursors,
         hashes={payload.template_type: payload.hash for payload in payloads},
+        waiter=waiter,
         skipped=[*(fault for file in files for fault in file.left_out), *skipped],
         left_out=left_out_of(files),
     )
@@ -152,7 +155,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _acquire(
-    order: Message, types: Mapping[int, TemplateType]
+    order: Message, types: Mapping[int, TemplateType], waiter: Waiter
 ) -> tuple[Attribution, dict[int, Cursor], list[Payload]]:
     """Map what the descriptors stand for, and close them."""
     if order.kind != "load":
@@ -164,6 +167,7 @@ def _acquire(
     for ring, descriptor in zip(order["rings"], ring_descriptors, strict=True):
         template_type = types[ring["template_type"]]
         mapped = Ring(descriptor, ring["stride"], ring["bytes"], ring["kind"], template_type)
+        waiter.add_ring(descriptor, mapped.kind)
         epoch = str(order["epochs"][str(template_type.number)])
         cursors[template_type.number] = Cursor(mapped, template_type, epoch)
     payloads = []

@@ -10,6 +10,7 @@ import pytest
 from agent.channel import Message, Sender, receive, send
 from agent.evaluator.limits import LIMITS
 from agent.evaluator.loop import Cursor, EventLoop
+from agent.evaluator.waiting import Waiter
 from content.interpreter import Engine, Evaluation, InstanceFault, Undecided
 from content.reasons import Reason
 from content.record import Records
@@ -51,7 +52,8 @@ def looped(
     number = EVERY_KIND.number
     hashes = {number: "ab" * 32}
     cursors = {number: cursor}
-    return EventLoop(ours, engine, attribution, cursors, hashes, clock=clock), cursor
+    waiter = Waiter(ours)
+    return EventLoop(ours, engine, attribution, cursors, hashes, waiter, clock=clock), cursor
 
 
 def said() -> list[Message]:
@@ -141,7 +143,7 @@ def test_the_policy_is_heard_at_once(at_first: int) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         attribution: Any = SimpleNamespace(phase=lambda _: None)
-        loop = EventLoop(ours, SkippingEngine(), attribution, {}, {})
+        loop = EventLoop(ours, SkippingEngine(), attribution, {}, {}, Waiter(ours))
         send(theirs, "prevention", prevention=1 - at_first)
         send(theirs, "drain")
         fields = {"positions": {}, "careful": {}, "aside": {}, "prevention": at_first}
