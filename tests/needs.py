@@ -80,6 +80,12 @@ def require_sandbox_users() -> None:
         pytest.skip(f"needs the system users {', '.join(absent)}: run scripts/setup")
 
 
+def require_disposable_machine() -> None:
+    """A virtual machine that nobody misses: its clock may be set. `make kernel-matrix` says so."""
+    if os.environ.get("BULKHEAD_DISPOSABLE") != "1":
+        skip_unavoidable("it is no virtual machine that may be spoilt (make kernel-matrix)")
+
+
 def require_kvm() -> None:
     """Hardware virtualisation that this process may use."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):

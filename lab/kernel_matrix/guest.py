@@ -77,7 +77,7 @@ def command(time_factor: float, pytest_arguments: str) -> str:
     return "\n".join(
         [
             f"cd {shlex.quote(os.fspath(CHECKOUT))} || exit 1",
-            "export BULKHEAD_FORBID_SKIPS=1 NO_COLOR=1",
+            "export BULKHEAD_FORBID_SKIPS=1 BULKHEAD_DISPOSABLE=1 NO_COLOR=1",
             f"export BULKHEAD_TIME_FACTOR={time_factor:g}",
             f'exec {shlex.join(words)} --outcome-lines "$GUEST_RESULTS"',
             "",
