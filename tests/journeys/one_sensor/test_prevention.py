@@ -12,9 +12,6 @@ from lab.demo.steps import SHIPPED_CONTENT, Demonstration
 from tests.journeys.helpers import protected, status
 from tests.needs import skip_unavoidable
 
-pytestmark = pytest.mark.timeout(240)
-"""A whole sensor is started, and once more."""
-
 INSTANCE = "witness-by-its-path"
 CANARY = "bulkhead-prevent-canary"
 VERSION = 7

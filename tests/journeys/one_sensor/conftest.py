@@ -1,6 +1,11 @@
-"""A whole sensor for the journeys of a module: cloud, agent on BPF, shipped content in force."""
+"""One whole sensor for all journeys here: cloud, agent on BPF, shipped content in force.
+
+To start one and put content in force takes longer than most journeys. So each leaves it protecting,
+on the best rung, and compares with what it found.
+"""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -10,8 +15,18 @@ from lab.demo.steps import Demonstration, deliver, start
 from lab.demo.world import World
 from tests.needs import require_btf, require_sandbox_users
 
+FOLDER = Path(__file__).parent
+SECONDS = 180.0
 
-@pytest.fixture(scope="module")
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever journey is the first waits for the sensor as well."""
+    for item in items:
+        if FOLDER in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+@pytest.fixture(scope="package")
 def sensor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     """The shipped sensor at work; ended and removed afterwards."""
     require_btf()
