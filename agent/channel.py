@@ -97,6 +97,24 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # A polling collector has not looked from one moment to the other (nanoseconds since boot),
         # so that so many looks are missing.
         "late": _kind(_C, from_ns=int, to_ns=int, missed=int),
+        # A collector that was started with --seed, after everything else, about the Template Type
+        # that processes are an event of. seeding: it can make events of the processes that ran
+        # already. seed: content for them is in force, and events are judged from a position of the
+        # ring on. seeded: how many there are so far, of each kind (probes.already_running.Counts),
+        # and the ring's position behind the last one; reason and detail say why some are left.
+        "seeding": _kind(_C, template_type=int),
+        "seed": _kind(_S, position=int),
+        "seeded": _kind(
+            _C,
+            position=int,
+            written=int,
+            executed=int,
+            without_program=int,
+            left=int,
+            reason=str,
+            detail=str,
+            done=int,
+        ),
         # supervisor → evaluator. load: descriptors are the attribution record, one per ring, one
         # per Channel File payload. files: [{"hash": hex, "template_type": number, "trial": 1 or 0,
         # "active_version": version that a file on trial must exceed, "quarantined": digests of

@@ -218,6 +218,8 @@ def _detection_row(one: Mapping[str, Any]) -> list[str]:
     process = inputs.get("command_line") or inputs.get("image") or inputs.get("name") or ""
     parent = inputs.get("parent_command_line") or inputs.get("parent_image") or ""
     what = [inputs[name] for name in ("operation", "path", "remote_address") if name in inputs]
+    if inputs.get("observed") == "already_running":
+        what.append("ran already")
     return [
         _short(one["time"]),
         shown(one["agent_id"]),

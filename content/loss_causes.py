@@ -46,6 +46,11 @@ class LossCause(StrEnum):
     PENDING_FULL = "PENDING_FULL", Missing.EVENT, "the map of calls under way had no room"
     SUSPECT_EVENT = "SUSPECT_EVENT", Missing.EVENT, "an evaluator died on it, and it was set aside"
     NOT_EVALUATED = "NOT_EVALUATED", Missing.EVENT, "an evaluator stepped over it"
+    NOT_JUDGED = (
+        "NOT_JUDGED",
+        Missing.EVENT,
+        "a process that ran already when collection began was not put to content",
+    )
     COLLECTION_ENDED = (
         "COLLECTION_ENDED",
         Missing.EVENT,

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from probes.memory_ring import Value
+from content.definitions import TemplateType
 from probes.processes import Process
+from probes.record_writer import Value
 from probes.surroundings import Surroundings
 
 ACTOR_FIELDS = frozenset(
@@ -12,7 +13,8 @@ ACTOR_FIELDS = frozenset(
     " parent_command_line parent_user_id parent_start_time".split()
 )
 PROGRAM_FIELDS = frozenset(
-    "argument_count executable_path current_directory login_user_id session_id cgroup_name".split()
+    "argument_count executable_path current_directory login_user_id session_id cgroup_name"
+    " observed".split()
 )
 
 
@@ -44,10 +46,23 @@ def parent_fields(parent: Process | None) -> dict[str, Value]:
     return _known(fields)
 
 
-def program_fields(process: Process, surroundings: Surroundings) -> dict[str, Value]:
-    """What only the start of a program tells, as far as it is known."""
-    fields = {"argument_count": process.argument_count, "executable_path": process.image}
+def program_fields(process: Process, surroundings: Surroundings, observed: int) -> dict[str, Value]:
+    """What only the start of a program tells, as far as it is known.
+
+    observed: how it was noticed, as the Definition numbers it.
+    """
+    fields = {
+        "argument_count": process.argument_count,
+        "executable_path": process.image,
+        "observed": observed,
+    }
     return _known({**fields, **asdict(surroundings)})
+
+
+def exec_value(types: Mapping[int, TemplateType]) -> int:
+    """How the Definition numbers a process that was noticed by its exec."""
+    process = next(kind for kind in types.values() if kind.name == "process")
+    return next(one.values["exec"] for one in process.fields if one.name == "observed")
 
 
 def _known(fields: Mapping[str, Value | None]) -> dict[str, Value]:

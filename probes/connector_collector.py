@@ -21,14 +21,15 @@ from probes.actor import (
     ACTOR_FIELDS,
     PROGRAM_FIELDS,
     actor_fields,
+    exec_value,
     parent_fields,
     program_fields,
 )
 from probes.counters import ANY_TEMPLATE_TYPE
 from probes.limits import LIMITS
-from probes.memory_ring import Value
 from probes.notifications import Notification, What
 from probes.processes import Process, read_process
+from probes.record_writer import Value
 from probes.socket_polling import NETWORK, SOCKET_FIELDS, Append, SocketPolling
 from probes.supply import check_supplied
 from probes.surroundings import Surroundings, read_surroundings
@@ -65,6 +66,7 @@ class ConnectorCollector:
         for kind in types.values():
             check_supplied(kind, SUPPLIED.get(kind.name, frozenset()), Rung.PROCESS_CONNECTOR)
         self._number = next(kind.number for kind in types.values() if kind.name == PROCESS)
+        self._exec = exec_value(types)
         self._append = append
         self._count = count
         self._read = read
@@ -130,7 +132,7 @@ class ConnectorCollector:
             self._report(process)
             return
         # The program is known to have run, and not which one it was.
-        fields: dict[str, Value] = {"pid": pid, "thread_id": pid}
+        fields: dict[str, Value] = {"pid": pid, "thread_id": pid, "observed": self._exec}
         known = process or self._known.get(pid)
         if process is not None:  # it has ended and waits for its parent
             fields |= actor_fields(process, None)
@@ -144,7 +146,8 @@ class ConnectorCollector:
 
     def _report(self, process: Process) -> None:
         fields = self._actor(process) | {"thread_id": process.pid}
-        self._append(PROCESS, fields | program_fields(process, self._surroundings(process.pid)))
+        surroundings = self._surroundings(process.pid)
+        self._append(PROCESS, fields | program_fields(process, surroundings, self._exec))
 
     def _actor(self, process: Process) -> dict[str, Value]:
         return actor_fields(process, self._parent(process.parent_pid))

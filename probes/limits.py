@@ -51,8 +51,22 @@ class ProbeLimits:
     starting_processes: int = 4_096
     # One more compiler works at the same time for every so many Template Types.
     types_per_compiler: int = 4
-    # Passes over /proc that fill the lineage map at start; two are usual.
+    # Passes over /proc that fill the lineage map at start, or that find processes which ran
+    # already; two are usual.
     seed_passes: int = 5
+    # Processes that ran already: looks at one that changes, how many are looked at in a portion,
+    # seconds between two portions, and for all of them. One part of so many of the ring may wait
+    # to be read while another is written, so that what happens meanwhile finds room.
+    seed_looks: int = 3
+    seed_portion: int = 256
+    seed_pause: float = 0.01
+    seed_seconds: float = 60.0
+    seed_share: int = 4
+    # Parents that are remembered meanwhile; programs that were executed meanwhile, and how many
+    # records are read at once to find them.
+    seed_parents: int = 1_024
+    seed_executed: int = 100_000
+    seed_records: int = 4_096
     # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).
     btf_bytes: int = 64 * MEBIBYTE
     # Bytes of compiler or verifier output that travel in an error.

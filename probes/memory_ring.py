@@ -9,22 +9,18 @@ The size is sealed, so that nobody can make another's access fail.
 import fcntl
 import mmap
 import os
-import time
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from content.definitions import RUNG_NUMBERS, Kind, Rung, TemplateType
+from content.definitions import Rung, TemplateType
 from content.loss_causes import LossCause
-from content.record import ADDRESS_BYTES, LENGTH_SUFFIX, dtype, record_size
+from content.record import dtype, record_size
 from probes.counters import SLOT, CounterSlot, mapped_bytes, slots
+from probes.record_writer import RecordWriter, Value
 from probes.ring import HEADER_BYTES, PAGE, RingDescription, RingKind, stride
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-
-Value = int | bytes
-"""What a record takes: a number, an address of 16 bytes, or a text (arguments NUL-separated)."""
 
 
 class MemoryRing:
@@ -40,8 +36,7 @@ class MemoryRing:
         self._size = size // self._stride * self._stride
         self._position = 0
         self.truncated = 0
-        self._header = _header(template_type, rung)
-        self._supplied = template_type.supplied_fields(rung)
+        self._writer = RecordWriter(template_type, rung)
         descriptor = sealed_memory(f"bulkhead-{template_type.name}", 2 * PAGE + self._size)
         self._memory = mmap.mmap(descriptor, 2 * PAGE + self._size)
         self._consumer = np.frombuffer(self._memory, np.uint64, 1)
@@ -59,44 +54,25 @@ class MemoryRing:
         if not 0 <= used <= self._size - self._stride:
             return False
         offset = 2 * PAGE + self._position % self._size
-        record: NDArray[np.void] = np.ndarray(
-            (), dtype(self._type), self._memory, offset + HEADER_BYTES
-        )
-        self._fill(record, values)
+        record = np.ndarray((), dtype(self._type), self._memory, offset + HEADER_BYTES)
+        self.truncated = self._writer.fill(record, values)
         length = np.ndarray((), np.uint64, self._memory, offset)
         length[...] = record_size(self._type)
         self._position += self._stride
         self._producer[0] = self._position
         return True
 
+    @property
+    def room(self) -> float:
+        """How much of it is free, as a part of 1; none where the consumer's position can't be."""
+        used = self._position - int(self._consumer[0])
+        return 1 - used / self._size if 0 <= used <= self._size else 0.0
+
     def close(self) -> None:
         """Unmap, and close the descriptor."""
         del self._consumer, self._producer
         self._memory.close()
         os.close(self.description.descriptor)
-
-    def _fill(self, record: NDArray[np.void], values: Mapping[str, Value]) -> None:
-        present = truncated = 0
-        for name, value in self._header.items():
-            record[name] = value
-        for field in self._type.fields:
-            value_given = values.get(field.name)
-            if value_given is None:
-                continue
-            if field.number not in self._supplied:
-                raise ValueError(f"{self._type.name}.{field.name} is not promised for this rung")
-            present |= 1 << field.number
-            if isinstance(value_given, int):
-                record[field.name] = value_given
-            else:
-                capacity = ADDRESS_BYTES if field.kind is Kind.ADDRESS else field.capacity
-                truncated |= (len(value_given) > capacity) << field.number
-                _copy(record, field.name, value_given[:capacity], field.kind)
-        record["processor"] = 0
-        record["time_ns"] = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        record["present"] = present
-        record["truncated"] = truncated
-        self.truncated = truncated.bit_count()
 
 
 class MemoryRings:
@@ -113,6 +89,10 @@ class MemoryRings:
         size = mapped_bytes(len(self.counter_slots))
         self.counters = sealed_memory("bulkhead-counters", size)
         self._lost = mmap.mmap(self.counters, size)
+
+    def room(self, type_name: str) -> float:
+        """How much of a ring is free, as a part of 1."""
+        return self._rings[type_name].room
 
     @property
     def descriptions(self) -> tuple[RingDescription, ...]:
@@ -142,19 +122,3 @@ def sealed_memory(name: str, size: int) -> int:
     os.ftruncate(descriptor, size)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
     return descriptor
-
-
-def _header(template_type: TemplateType, rung: Rung) -> dict[str, int]:
-    return {
-        "template_type": template_type.number,
-        "schema_major": template_type.version.major,
-        "schema_minor": template_type.version.minor,
-        "arity": template_type.arity,
-        "rung": RUNG_NUMBERS[rung],
-    }
-
-
-def _copy(record: NDArray[np.void], name: str, value: bytes, kind: Kind) -> None:
-    record[name][: len(value)] = np.frombuffer(value, np.uint8)
-    if kind is Kind.TEXT:
-        record[name + LENGTH_SUFFIX] = len(value)

@@ -76,6 +76,7 @@ int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
     NUMBER(process, record, argument_count, read_u32(program + OFFSET_linux_binprm_argc));
     TEXT(process, record, executable_path, copy_executable_path, walk);
     NUMBER(process, record, prevention, walk->prevention);
+    NUMBER(process, record, observed, process_observed_exec);
     TEXT(process, record, current_directory, copy_current_directory, actor.task);
     TEXT(process, record, cgroup_name, copy_cgroup_name, actor.task);
     add_login(record, actor.task);

@@ -14,6 +14,7 @@ static __always_inline void report_process(
         return;
     BEGIN(process, record);
     ACTOR(process, record, actor);
+    NUMBER(process, record, observed, process_observed_exec);
     TEXT(process, record, image, copy_starting_image, started);
     ARGUMENTS(process, record, command_line, copy_new_arguments, arguments);
     if (arguments->found)

@@ -75,6 +75,14 @@ def parse_stat(line: bytes) -> Stat:
     )
 
 
+def read_start_time(pid: int, proc: Path = PROC) -> int | None:
+    """When a process started, in nanoseconds since boot; None if it is gone."""
+    try:
+        return parse_stat((proc / str(pid) / "stat").read_bytes()).start_time
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def read_process(pid: int, proc: Path = PROC) -> Process | None:
     """The process as it is now; None if it is gone."""
     folder = proc / str(pid)

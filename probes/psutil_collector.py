@@ -15,9 +15,15 @@ from dataclasses import dataclass
 import psutil
 
 from content.definitions import Rung, TemplateType
-from probes.actor import ACTOR_FIELDS, PROGRAM_FIELDS, actor_fields, program_fields
-from probes.memory_ring import Value
+from probes.actor import (
+    ACTOR_FIELDS,
+    PROGRAM_FIELDS,
+    actor_fields,
+    exec_value,
+    program_fields,
+)
 from probes.processes import Process, read_process
+from probes.record_writer import Value
 from probes.socket_polling import NETWORK, SOCKET_FIELDS, Append, SocketPolling
 from probes.supply import check_supplied
 from probes.surroundings import read_surroundings
@@ -55,6 +61,7 @@ class PsutilCollector:
         self._append = append
         self._polls = 0
         self._seen: dict[int, _Seen] = {}
+        self._exec = exec_value(types)
         for kind in types.values():
             check_supplied(kind, SUPPLIED.get(kind.name, frozenset()), Rung.PSUTIL)
         self._look_at_processes(report=False)
@@ -98,7 +105,8 @@ class PsutilCollector:
         return seen.process if seen else None
 
     def _process_fields(self, process: Process) -> dict[str, Value]:
-        return self._actor(process) | program_fields(process, read_surroundings(process.pid))
+        surroundings = read_surroundings(process.pid)
+        return self._actor(process) | program_fields(process, surroundings, self._exec)
 
     def _actor(self, process: Process) -> dict[str, Value]:
         parent = self._seen_as(process.parent_pid) or read_process(process.parent_pid)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 import psutil
 
 from content.definitions import TemplateType
-from probes.memory_ring import Value
 from probes.processes import Process, read_process
+from probes.record_writer import Value
 
 Append = Callable[[str, Mapping[str, Value]], None]
 """Writes one record: type name, fields by name."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.channel import Sender, receive, send
+from agent.collector.seeding import Seeder
 from agent.sandbox import COLLECTOR_CONNECTOR, COLLECTOR_PSUTIL, lock_down
 from content.definitions import TemplateType
 from content.loss_causes import LossCause
@@ -51,7 +52,7 @@ def connector_collector(
     return ConnectorCollector(types, rings.append, rings.count)
 
 
-def poll(channel: socket.socket, collector: "PsutilCollector") -> int:
+def poll(channel: socket.socket, collector: "PsutilCollector", seeder: Seeder | None = None) -> int:
     """Lock down, then poll until the channel closes or says `stop`; returns the exit status."""
     heart = _Heart(channel, lock_down(COLLECTOR_PSUTIL))
     last = time.monotonic()
@@ -60,9 +61,10 @@ def poll(channel: socket.socket, collector: "PsutilCollector") -> int:
         _tell_lateness(channel, started - last)
         last = started
         collector.poll()
+        _seed(seeder)
         heart.beat({"processes": collector.processes})
         left = started + LIMITS.psutil_interval - time.monotonic()
-        if _told_to_stop(channel, max(0.0, left)):
+        if _told_to_stop(channel, max(0.0, left), seeder):
             return 0
 
 
@@ -71,6 +73,7 @@ def listen(
     connector: ProcessConnector,
     collector: "ConnectorCollector",
     rings: MemoryRings,
+    seeder: Seeder | None = None,
 ) -> int:
     """Lock down, then listen until the channel closes or says `stop`; returns the exit status."""
     heart = _Heart(channel, lock_down(COLLECTOR_CONNECTOR))
@@ -79,6 +82,7 @@ def listen(
     while True:
         notifications = connector.receive()
         collector.take(notifications)
+        _seed(seeder)
         if connector.lost > lost:
             rings.count(LossCause.NOTIFICATION_LOST, ANY_TEMPLATE_TYPE, connector.lost - lost)
             lost = connector.lost
@@ -90,7 +94,7 @@ def listen(
             next_look = time.monotonic() + LIMITS.socket_interval
         heart.beat({"processes": collector.processes, "overruns": connector.overruns})
         seconds = max(0.0, next_look - time.monotonic())
-        if _told_to_stop(channel, seconds, connector):
+        if _told_to_stop(channel, seconds, seeder, connector):
             connector.close()
             return 0
 
@@ -124,8 +128,16 @@ class _Heart:
             send(self._channel, "heartbeat", facts={**facts, "sandbox": self._sandbox})
 
 
+def _seed(seeder: Seeder | None) -> None:
+    if seeder is not None:
+        seeder.turn()
+
+
 def _told_to_stop(
-    channel: socket.socket, seconds: float, other: ProcessConnector | None = None
+    channel: socket.socket,
+    seconds: float,
+    seeder: Seeder | None,
+    other: ProcessConnector | None = None,
 ) -> bool:
     """Wait for the supervisor, or for `other`; the supervisor says `stop` or closes the channel."""
     waited_for: list[socket.socket | ProcessConnector] = [channel]
@@ -135,4 +147,6 @@ def _told_to_stop(
     if channel not in readable:
         return False
     message = receive(channel, Sender.SUPERVISOR)
+    if message is not None and message.kind == "seed" and seeder is not None:
+        seeder.order(message)
     return message is None or message.kind == "stop"

@@ -7,6 +7,9 @@ that runs, whose maps the supervisor sends it (`join`). In the rungs `process_co
 `psutil` it makes its rings, hands them over, gives up what it can, and listens or polls until the
 channel closes. A rung that can't be had is a `failed` message with a reason code and exit status 3.
 
+With `--seed` it also makes an event of each process that ran already, once the supervisor says that
+content for them is in force (`agent.collector.seeding`).
+
 The collector never sees content.
 """
 
@@ -20,6 +23,7 @@ from typing import NamedTuple
 from agent.channel import LIMITS as CHANNEL_LIMITS
 from agent.channel import ProtocolViolationError, Sender, receive, send
 from agent.collector.polling import connector_collector, listen, poll, psutil_collector
+from agent.collector.seeding import seed_by_kernel, seeder_of_memory
 from agent.sandbox import SandboxError
 from content.definitions import Rung, TemplateType, load_definitions
 from probes.counters import CounterSlot
@@ -73,12 +77,12 @@ def run(arguments: Sequence[str]) -> int:
         if options.rung in BPF_RUNGS:
             seen = _seen(types, sizes, options.rung)
             joined = _joined(channel, options.rung) if options.join else None
-            return _attach(channel, types, seen, options.rung, joined)
+            return _attach(channel, types, seen, options, joined)
         if options.join:
             raise ProbeError(ProbeReason.RUNG_NOT_SUPPORTED, NO_JOIN.format(options.rung))
         if options.rung is Rung.PROCESS_CONNECTOR:
-            return _listen(channel, types, sizes)
-        return _poll(channel, types, sizes)
+            return _listen(channel, types, sizes, options)
+        return _poll(channel, types, sizes, options)
     except ProbeError as error:
         send(
             channel, "failed", rung=str(options.rung), reason=str(error.reason), detail=error.detail
@@ -121,12 +125,14 @@ def _attach(
     channel: socket.socket,
     types: Mapping[int, TemplateType],
     sizes: Mapping[int, int],
-    rung: Rung,
+    options: argparse.Namespace,
     joined: Mapping[str, int] | None,
 ) -> int:
     mount_privately()
     hide_symbols()
-    loaded = load(tuple(types.values()), sizes, rung, joined)
+    rung: Rung = options.rung
+    every = tuple(types.values())
+    loaded = load(every, sizes, rung, joined)
     begins = joined is None
     hand_over(
         channel,
@@ -142,7 +148,10 @@ def _attach(
             flooders=loaded.flooders if begins else (),
         ),
     )
-    loaded.close()
+    if options.seed:
+        seed_by_kernel(channel, every, rung, loaded)
+    else:
+        loaded.close()
     return 0
 
 
@@ -157,23 +166,31 @@ def _joined(channel: socket.socket, rung: Rung) -> Mapping[str, int]:
 
 
 def _poll(
-    channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
+    channel: socket.socket,
+    types: Mapping[int, TemplateType],
+    sizes: Mapping[int, int],
+    options: argparse.Namespace,
 ) -> int:
     rings = MemoryRings(types, _seen(types, sizes, Rung.PSUTIL), Rung.PSUTIL)
     collector = psutil_collector(types, rings)
     hand_over(channel, _from_memory(Rung.PSUTIL, rings, POLLED))
-    return poll(channel, collector)
+    seeder = seeder_of_memory(channel, types, Rung.PSUTIL, rings) if options.seed else None
+    return poll(channel, collector, seeder)
 
 
 def _listen(
-    channel: socket.socket, types: Mapping[int, TemplateType], sizes: Mapping[int, int]
+    channel: socket.socket,
+    types: Mapping[int, TemplateType],
+    sizes: Mapping[int, int],
+    options: argparse.Namespace,
 ) -> int:
     rung = Rung.PROCESS_CONNECTOR
     rings = MemoryRings(types, _seen(types, sizes, rung), rung)
     connector = ProcessConnector()  # before /proc is read, so that nobody is missed in between
     collector = connector_collector(types, rings)
     hand_over(channel, _from_memory(rung, rings, LISTENED))
-    return listen(channel, connector, collector, rings)
+    seeder = seeder_of_memory(channel, types, rung, rings) if options.seed else None
+    return listen(channel, connector, collector, rings, seeder)
 
 
 def _from_memory(rung: Rung, rings: MemoryRings, probes: tuple[str, ...]) -> Handover:
@@ -214,6 +231,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--types", type=_numbers, help="numbers, separated by commas; empty for lineage alone"
     )
     parser.add_argument("--join", action="store_true", help="add them to a collection that runs")
+    parser.add_argument(
+        "--seed", action="store_true", help="make events of processes that ran already, on order"
+    )
     options = parser.parse_args(arguments)
     if options.join and not options.types:
         parser.error("--join needs --types")

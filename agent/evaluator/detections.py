@@ -83,15 +83,19 @@ def prevention(
     """What is done about the process, at this instance's wish."""
     if match.instance.disposition is not Disposition.PREVENT:
         return report_pb2.PREVENTION_UNSPECIFIED
-    if _stopped_by_kernel(template_type, records[match.row]):
+    record = records[match.row]
+    if _is(template_type, record, "prevention", "kernel"):
         return report_pb2.PREVENTION_KERNEL
+    if _is(template_type, record, "observed", "already_running"):
+        return report_pb2.PREVENTION_ALREADY_RUNNING
     return report_pb2.PREVENTION_VERDICT if source.prevents else report_pb2.PREVENTION_OFF
 
 
-def _stopped_by_kernel(template_type: TemplateType, record: np.void) -> bool:
-    field = next((one for one in template_type.fields if one.name == "prevention"), None)
+def _is(template_type: TemplateType, record: np.void, name: str, value: str) -> bool:
+    """Whether an enum field is there, and has a value."""
+    field = next((one for one in template_type.fields if one.name == name), None)
     known = field is not None and int(record["present"]) >> field.number & 1
-    return field is not None and bool(known) and record["prevention"] == field.values["kernel"]
+    return field is not None and bool(known) and record[name] == field.values[value]
 
 
 def verdict(match: Match, template_type: TemplateType, records: Records) -> Mapping[str, int | str]:

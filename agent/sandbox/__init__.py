@@ -16,6 +16,7 @@ from agent.sandbox.errors import SandboxError
 from agent.sandbox.profiles import (
     COLLECTOR_CONNECTOR,
     COLLECTOR_PSUTIL,
+    COLLECTOR_SEEDING,
     EVALUATOR,
     LINK,
     Profile,
@@ -24,6 +25,7 @@ from agent.sandbox.profiles import (
 __all__ = [
     "COLLECTOR_CONNECTOR",
     "COLLECTOR_PSUTIL",
+    "COLLECTOR_SEEDING",
     "EVALUATOR",
     "LINK",
     "Profile",

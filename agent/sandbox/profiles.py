@@ -143,5 +143,13 @@ COLLECTOR_PSUTIL = Profile(
 )
 """Polls /proc: reads files, writes none, no network, no processes."""
 
+COLLECTOR_SEEDING = replace(
+    COLLECTOR_PSUTIL,
+    name="collector-seeding",
+    calls=(*COLLECTOR_PSUTIL.calls, *syscalls.RUN_PROGRAM),
+    capabilities=PSUTIL_CAPABILITIES | {Capability.BPF},
+)
+"""Reads /proc and runs the one BPF program that puts an event into the ring: for some seconds."""
+
 COLLECTOR_CONNECTOR = replace(COLLECTOR_PSUTIL, name="collector-connector")
 """Listens to the process connector and reads /proc: its socket is open, so it needs no more."""

@@ -302,6 +302,9 @@ NETWORK_CLIENT = (
     ),
 )
 
+BPF_PROG_TEST_RUN = 10
+RUN_PROGRAM = _one_of("bpf", 0, {BPF_PROG_TEST_RUN: "runs a program that was loaded before"})
+
 WRITING_FLAGS = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 READ_FILES = (
     *NO_CACHE_DAEMON,

@@ -98,6 +98,17 @@ class Collecting:
         self._arriving = from_message(message)
         self._arrived(child)
 
+    def let_go(self, child: Child) -> bool:
+        """A collector has handed everything over and stays for something else; whether we need it.
+
+        ProtocolViolationError where it has not.
+        """
+        if self.collection is None or self._arriving is not None:
+            raise ProtocolViolationError(f"{child.role} {child.pid} has not handed over")
+        if self.collection.in_kernel:
+            self.child = None
+        return self.child is not None
+
     def attachments(self, child: Child, message: Message) -> None:
         """Further descriptors."""
         if self._arriving is None:

@@ -129,6 +129,12 @@ class Joining:
         self._arriving.add_attachments(message)
         self._arrived()
 
+    def let_go(self, child: Child) -> None:
+        """A collector has handed everything over and stays for something else."""
+        if not self._done:
+            raise ProtocolViolationError(f"{child.role} {child.pid} has not handed over")
+        self.child = None
+
     def blamed(self, error: ProtocolViolationError) -> None:
         """It said what it may not say."""
         self._problem = ("PROTOCOL_VIOLATION", f"{error}")

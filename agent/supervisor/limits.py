@@ -36,6 +36,10 @@ class SupervisorLimits:
     # where the reason stands.
     refusal_characters: int = 2_000
     collector_seconds: float = 60.0
+    # Processes that ran already: how long their collector waits for content, and how long it may
+    # say nothing once it has been told to begin.
+    seeding_content_seconds: float = 60.0
+    seeding_silence_seconds: float = 90.0
     # How long a Template Type stays attached after nothing needs it any more.
     detach_after_seconds: float = 60.0
     # How much of each turn goes into closing attachments, of which each takes the kernel a moment.

@@ -19,6 +19,7 @@ from agent.supervisor.manifest import Quarantined
 from agent.supervisor.needs import Needs
 from agent.supervisor.prevention import Prevention
 from agent.supervisor.reports import Reports
+from agent.supervisor.seeding import Seeding
 from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
 
 
@@ -34,6 +35,7 @@ class StatusSources:
     evaluators: Evaluators
     collecting: Collecting
     joining: Joining
+    seeding: Seeding
     linking: Linking
     judging: Judging
     ledger: Ledger
@@ -93,26 +95,23 @@ def reduced(sources: StatusSources) -> list[str]:
         reasons.append(f"RUNG_{collecting.rung.upper()}")
         if collecting.rung in RUNGS_WITHOUT_START_TIME:
             reasons.append("PREVENT_OFF")
-    if sources.joining.needs.given_up():
-        reasons.append("TEMPLATE_TYPE_NOT_COLLECTED")
-    if sources.evaluators.worker is None:
-        reasons.append("NO_EVALUATOR")
-    if sources.flow.unserved:
-        reasons.append("CONTENT_UNSERVED")
-    if sources.flow.skipped:
-        reasons.append("INSTANCES_SKIPPED")
-    if sources.flow.degraded:
-        reasons.append("CONTENT_OFF")
-    if os.geteuid() != 0:
-        reasons.append("NOT_ROOT")
-    return reasons
+    further = {
+        "TEMPLATE_TYPE_NOT_COLLECTED": sources.joining.needs.given_up(),
+        "RUNNING_PROCESSES_NOT_JUDGED": sources.seeding.failed,
+        "NO_EVALUATOR": sources.evaluators.worker is None,
+        "CONTENT_UNSERVED": sources.flow.unserved,
+        "INSTANCES_SKIPPED": sources.flow.skipped,
+        "CONTENT_OFF": sources.flow.degraded,
+        "NOT_ROOT": os.geteuid() != 0,
+    }
+    return [*reasons, *(reason for reason, holds in further.items() if holds)]
 
 
 def _roles(sources: StatusSources) -> dict[str, Any]:
     members = sources.evaluators.members
     standby = [one for one in members if one.stage in (Stage.LOADING, Stage.READY)]
     link = sources.linking.child
-    collector = sources.collecting.child or sources.joining.child
+    collector = sources.collecting.child or sources.joining.child or sources.seeding.child
     worker = sources.evaluators.worker
     return {
         "supervisor": {"pid": os.getpid()},
@@ -132,6 +131,8 @@ def _collector_state(sources: StatusSources) -> str:
         return "joins"
     if collecting.child is not None:
         return "polls" if collecting.collection else "attaches"
+    if sources.seeding.child is not None:
+        return "looks at processes that ran already"
     return "attached and gone" if collecting.collection else "missing"
 
 
@@ -153,6 +154,7 @@ def _collection(sources: StatusSources) -> dict[str, Any] | None:
         "epoch": collection.epoch,
         "probes": list(collection.probes),
         "attachments": len(collection.attachments),
+        "seeding": sources.seeding.document(),
         "rings": {
             str(number): {
                 "produced": ring.produced() // ring.stride,

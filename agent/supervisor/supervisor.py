@@ -39,6 +39,7 @@ from agent.supervisor.quarantine import Quarantine
 from agent.supervisor.reports import Reports
 from agent.supervisor.roles import Role, ids, load_roles
 from agent.supervisor.sealed import sealed
+from agent.supervisor.seeding import Seeding
 from agent.supervisor.service_manager import forget, from_environment
 from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
 from agent.supervisor.signature import TrustedKey
@@ -111,6 +112,7 @@ class Supervisor:
             self.ledger,
             self.log,
         )
+        self.seeding = Seeding(self.ledger, self.log)
         self.judging = Judging(
             self.run_id,
             self.evaluators,
@@ -168,6 +170,7 @@ class Supervisor:
             evaluators=self.evaluators,
             collecting=self.collecting,
             joining=self.joining,
+            seeding=self.seeding,
             linking=self.linking,
             judging=self.judging,
             ledger=self.ledger,
@@ -207,6 +210,7 @@ class Supervisor:
             self.losses,
             self.collecting,
             self.joining,
+            self.seeding,
             self.flow,
             self.evaluators,
             self.linking,
@@ -232,6 +236,7 @@ class Supervisor:
         self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
         self.evaluators.prevents = self.prevention.policy is Policy.ON
         self.evaluators.reconcile()
+        self.seeding.reconcile(self.evaluators.worker)
         self.prevention.reconcile(
             self.collecting.collection, self.evaluators.worker, self.evaluators.wanted
         )
@@ -293,9 +298,17 @@ class Supervisor:
             self.judging.message(child, message)
         elif child.role is Role.LINK:
             self.linking.message(message, self.flow)
+        elif message.kind in ("seeding", "seeded"):
+            self._of_seeding(child, message)
         elif child is self.joining.child:
             self.joining.message(message)
-        elif message.kind == "attached":
+        elif child is self.collecting.child:
+            self._of_first_collector(child, message)
+        else:
+            raise ProtocolViolationError(f"{message.kind} of a collector that has handed over")
+
+    def _of_first_collector(self, child: Child, message: Message) -> None:
+        if message.kind == "attached":
             self.collecting.attached(child, message)
         elif message.kind == "attachments":
             self.collecting.attachments(child, message)
@@ -305,6 +318,20 @@ class Supervisor:
             self.collecting.late(message)
         elif message.kind == "heartbeat":
             self.collecting.heard()
+
+    def _of_seeding(self, child: Child, message: Message) -> None:
+        if message.kind == "seeded":
+            self.seeding.message(child, message)
+            return
+        if child is self.joining.child:
+            self.joining.let_go(child)
+            ours = True
+        elif child is self.collecting.child:
+            ours = not self.collecting.let_go(child)
+        else:
+            raise ProtocolViolationError("seeding offered twice")
+        if self.collecting.collection is not None:
+            self.seeding.offered(child, message, self.collecting.collection, ours=ours)
 
     def _blame_protocol(self, child: Child, error: ProtocolViolationError) -> None:
         if child is self.joining.child:
@@ -330,6 +357,7 @@ class Supervisor:
                 self.selector.unregister(descriptor)
         del self.children[child.pidfd]
         child.reap()
+        self.seeding.gone(child)
         one = self.evaluators.by_child(child)
         if one is not None:
             self.judging.ended(one)
@@ -347,6 +375,7 @@ class Supervisor:
         """Detach, evaluate what is in the rings, let the link store it, end everybody."""
         self.manager.stopping()
         self.joining.close()
+        self.seeding.end()
         self.prevention.close()
         self._empty_rings()
         self.judging.consequences.close()
@@ -391,7 +420,7 @@ class Supervisor:
         """A collector of these Template Types; below BPF, of all that the rung can see."""
         size = ["--ring-bytes", str(self.settings.ring_bytes)] if self.settings.ring_bytes else []
         types = ["--types", ",".join(map(str, numbers))] if rung in BPF_RUNGS else []
-        return self.spawn(Role.COLLECTOR, "--rung", rung, *types, *size, *more)
+        return self.spawn(Role.COLLECTOR, "--rung", rung, *types, *size, "--seed", *more)
 
     def _start_link(self) -> Child:
         arguments = [
@@ -405,6 +434,7 @@ class Supervisor:
         return self.spawn(Role.LINK, *arguments)
 
     def _collection_changed(self) -> None:
+        self.seeding.follow(self.collecting.collection)
         self.evaluators.change_rings(self.collecting.collection)
         self.joining.collection_changed(self.collecting.collection)
         self.judging.history.rings_changed()
@@ -413,6 +443,7 @@ class Supervisor:
 
     def _rings_changed(self) -> None:
         """Template Types came or went, and collection goes on: evaluators follow one by one."""
+        self.seeding.follow(self.collecting.collection)
         self.evaluators.change_some_rings()
         self.judging.history.rings_changed()
         self.flow.supply_changed()

@@ -26,7 +26,7 @@ OWN = "own-evaluator-executed"
 INSTANCE = f"""
 id: {OWN}
 template_type: process
-schema: "3.0"
+schema: "4.0"
 title: An evaluator was executed, or something that calls itself one
 description: Executions of the sensor's evaluator, and of whatever looks the same.
 disposition: detect

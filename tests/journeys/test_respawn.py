@@ -1,14 +1,20 @@
-"""A whole sensor under `--respawn`: what the death or the hang of its supervisor leaves behind."""
+"""A whole sensor under `--respawn`: what the death or the hang of its supervisor leaves behind.
+
+And programs that are older than it: they are judged by its first content, and again by each run.
+"""
 
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from lab.demo.claims import Claims
-from lab.demo.processes import alive
+from lab.demo.processes import alive, wait_for
 from lab.demo.steps import Demonstration, accounted, deliver, start
 from lab.demo.world import World
 from tests.journeys.helpers import in_force, protected, role, status
@@ -22,6 +28,7 @@ def respawned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstratio
     require_sandbox_users()
     world = World(tmp_path_factory.mktemp("respawn"))
     demonstration = Demonstration(world, Claims(Console(quiet=True)))
+    elders = [older_program(demonstration, name) for name in (ELDER, PREVENTED)]
     try:
         start(demonstration)
         deliver(demonstration)
@@ -31,8 +38,51 @@ def respawned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstratio
         world.wait("evaluator", lambda now: bool(now["protecting"]), 20.0)
         yield demonstration
     finally:
+        for elder in elders:
+            elder.kill()
+            elder.wait()
         world.stop()
         world.remove()
+
+
+ELDER, PREVENTED = "bulkhead-canary-elder", "bulkhead-canary-prevented"
+
+
+def older_program(demo: Demonstration, name: str) -> subprocess.Popen[bytes]:
+    """A program that content looks for, started before the sensor."""
+    program = demo.scratch / name
+    shutil.copy("/bin/sleep", program)
+    return subprocess.Popen([program, "1000"])
+
+
+def of_older_programs(demo: Demonstration) -> list[Mapping[str, Any]]:
+    """Detections of these, oldest first."""
+    names = (ELDER, PREVENTED)
+    found = demo.world.detections()
+    return [one for one in found if str(one["inputs"].get("image", "")).endswith(names)]
+
+
+def test_programs_older_than_the_sensor(respawned: Demonstration) -> None:
+    """Malware that starts before the sensor would be safe from it, or a restart would kill."""
+    world = respawned.world
+    now = world.wait("judged", lambda now: now["collection"]["seeding"]["state"] == "done", 20.0)
+    now = world.wait("read", lambda now: not now["collection"]["seeding"]["in_the_ring"], 20.0)
+    seeding = now["collection"]["seeding"]
+    assert seeding["judged"] + seeding["executed_since"] == seeding["found"] > 0
+    assert "RUNNING_PROCESSES_NOT_JUDGED" not in now["reduced_because"]
+    wait_for("both runs", lambda: len(of_older_programs(respawned)) == 4 or None, 10.0)
+    found = of_older_programs(respawned)
+    assert [one["inputs"]["observed"] for one in found] == ["already_running"] * 4
+    told = {(one["instance"], one["disposition"], one["prevention"]) for one in found}
+    assert told == {
+        ("bulkhead-exec-canary", "detect", ""),
+        ("bulkhead-prevent-canary", "prevent", "already_running"),
+    }
+    assert len({one["id"] for one in found}) == 4
+    assert all(alive(int(one["inputs"]["pid"])) for one in found)
+    in_cloud = world.cloud_json("detections")["detections"]
+    marked = [one for one in in_cloud if one["inputs"].get("observed") == "already_running"]
+    assert {one["instance"] for one in marked} >= {one for one, _, _ in told}
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV])

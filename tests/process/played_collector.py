@@ -102,6 +102,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rung")
     parser.add_argument("--types")
     parser.add_argument("--join", action="store_true")
+    parser.add_argument("--seed", action="store_true")
     return parser.parse_args()
 
 

@@ -113,6 +113,8 @@ class _PreventionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Prevention
     """The supervisor is asked to stop the process, if it still is the same one."""
     PREVENTION_OFF: _Prevention.ValueType  # 3
     """Nothing: the policy of the host has switched prevention off."""
+    PREVENTION_ALREADY_RUNNING: _Prevention.ValueType  # 4
+    """Nothing: the process ran already when the sensor began to collect."""
 
 class Prevention(_Prevention, metaclass=_PreventionEnumTypeWrapper):
     """What is done about the process that an instance is to prevent."""
@@ -125,6 +127,8 @@ PREVENTION_VERDICT: Prevention.ValueType  # 2
 """The supervisor is asked to stop the process, if it still is the same one."""
 PREVENTION_OFF: Prevention.ValueType  # 3
 """Nothing: the policy of the host has switched prevention off."""
+PREVENTION_ALREADY_RUNNING: Prevention.ValueType  # 4
+"""Nothing: the process ran already when the sensor began to collect."""
 Global___Prevention: _TypeAlias = Prevention  # noqa: Y015
 
 @_typing.final

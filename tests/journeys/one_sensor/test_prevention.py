@@ -18,7 +18,7 @@ VERSION = 7
 YAML = """
 id: witness-by-its-path
 template_type: process
-schema: "3.0"
+schema: "4.0"
 title: The witness was started
 description: For tests.
 disposition: prevent

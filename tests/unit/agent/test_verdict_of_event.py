@@ -39,13 +39,21 @@ def test_what_an_earlier_record_left_behind_is_no_start_time() -> None:
     assert verdict(MATCH, PROCESS, records)["start_time"] == 0
 
 
-def frame_of(outcome: str | None, disposition: Disposition, *, prevents: bool = True) -> Frame:
-    """The frame of one exec that an instance has matched; outcome: as the kernel reports it."""
+def frame_of(
+    outcome: str | None,
+    disposition: Disposition,
+    *,
+    prevents: bool = True,
+    observed: str | None = "exec",
+) -> Frame:
+    """The frame of one event that an instance has matched; outcome: as the kernel reports it."""
     assert PROCESS.name == PROCESS_NAME
     inputs = {number("pid"): 77, number("start_time"): 5_000}
     if outcome is not None:
         values = PROCESS.field(number("prevention")).values
         inputs[number("prevention")] = values[outcome]
+    if observed is not None:
+        inputs[number("observed")] = PROCESS.field(number("observed")).values[observed]
     file = file_of(replace(INSTANCE, disposition=disposition))
     match = Match(row=0, channel_file=file, instance=file.instances[0], clause=0)
     records = encode(PROCESS, inputs, rung=Rung.BPF_BTF)
@@ -72,6 +80,15 @@ def test_what_is_done_about_a_match(
     assert (found.prevention, len(frame.verdicts)) == (told, verdicts)
 
 
+@pytest.mark.parametrize("prevents", [True, False])
+def test_what_ran_already_is_never_stopped(*, prevents: bool) -> None:
+    """A restart of the sensor would kill programs that have run for weeks."""
+    frame = frame_of("none", Disposition.PREVENT, prevents=prevents, observed="already_running")
+    (found,) = report_pb2.DetectionBatch.FromString(frame.payload).detections
+    told = (found.prevention, frame.verdicts)
+    assert told == (report_pb2.PREVENTION_ALREADY_RUNNING, ())
+
+
 def test_an_instance_that_detects_says_nothing_of_prevention() -> None:
     """It would seem to have stopped what another instance stopped."""
     frame = frame_of("kernel", Disposition.DETECT)
@@ -83,6 +100,7 @@ def test_an_outcome_that_an_earlier_record_left_behind_is_none() -> None:
     """A rung that can't prevent would seem to have done so."""
     records = encode(PROCESS, {number("pid"): 77}, rung=Rung.PSUTIL)
     records["prevention"] = PROCESS.field(number("prevention")).values["kernel"]
+    records["observed"] = PROCESS.field(number("observed")).values["already_running"]
     file = file_of(replace(INSTANCE, disposition=Disposition.PREVENT))
     match = Match(row=0, channel_file=file, instance=file.instances[0], clause=0)
     (frame,) = frames([match], PROCESS, records, Source("epoch", 0, 0), 10_000)

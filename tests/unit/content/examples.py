@@ -138,7 +138,7 @@ VALUES_OF_EVERY_KIND = channel_file(
 YAML = """\
 id: any-shell
 template_type: process
-schema: "3.0"
+schema: "4.0"
 title: A shell
 description: For tests.
 disposition: observe

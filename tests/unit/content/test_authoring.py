@@ -211,7 +211,7 @@ def test_types_are_kept_apart(tmp_path: Path) -> None:
     process = """\
 id: any-shell
 template_type: process
-schema: "3.0"
+schema: "4.0"
 title: A shell
 description: For tests.
 disposition: observe

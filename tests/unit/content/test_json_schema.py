@@ -63,8 +63,8 @@ def test_whatever_check_accepts_fits(criterion: str, tmp_path: Path) -> None:
         ("id: any-shell", "id: Any Shell"),
         ("id: any-shell\n", ""),
         ("template_type: process", "template_type: proces"),
-        ('schema: "3.0"', 'schema: "1.0"'),
-        ('schema: "3.0"', "schema: 3.0"),
+        ('schema: "4.0"', 'schema: "1.0"'),
+        ('schema: "4.0"', "schema: 4.0"),
         ("title: A shell", "title: ''"),
         ("title: A shell", "title: 12"),
         ("severity: low", "severity: low\nattack: [shell]"),
@@ -144,7 +144,7 @@ def test_a_sample_may_have_an_empty_text() -> None:
 def test_fields_of_another_type_do_not_fit() -> None:
     """Content for one Template Type would be completed with another's fields."""
     document = YAML.replace(
-        'template_type: process\nschema: "3.0"', 'template_type: network\nschema: "1.1"'
+        'template_type: process\nschema: "4.0"', 'template_type: network\nschema: "1.1"'
     )
     assert fits(document)  # image is a field of both
     assert not fits(document.replace("image: /bin/ls", "argument_count: 1"))

@@ -163,7 +163,7 @@ REACHED: dict[Reason, Callable[[], Sequence[Problem]]] = {
     Reason.TEMPLATE_TYPE_NOT_SUPPLIED: lambda: problems_of(
         with_criterion(1, Operator.EXISTS, template_type=TYPES[4]), Rung.PSUTIL
     ),
-    Reason.SCHEMA_VERSION_MISMATCH: lambda: yaml_problems('"3.0"', '"1.0"'),
+    Reason.SCHEMA_VERSION_MISMATCH: lambda: yaml_problems('"4.0"', '"1.0"'),
     Reason.ARITY_MISMATCH: lambda: reference_problems(arity=PROCESS.arity + 1),
     Reason.FINGERPRINT_MISMATCH: lambda: reference_problems(fingerprint=b""),
     Reason.FIELD_OUT_OF_RANGE: lambda: problems_of(with_criterion(64, Operator.EXISTS)),

@@ -93,6 +93,7 @@ def test_gone_before_anyone_could_look(host: Host) -> None:
     assert event == {
         "pid": 200,
         "thread_id": 200,
+        "observed": 1,
         "parent_pid": 100,
         "parent_image": b"/bin/sh",
         "parent_command_line": b"sh\0-i",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from content.definitions import Rung
 from probes.errors import RingCorruptError, RingOverrunError
-from probes.memory_ring import MemoryRing, Value
+from probes.memory_ring import MemoryRing
 from probes.ring import BUSY_BIT, DISCARD_BIT, HEADER_BYTES, PAGE, Ring, RingKind, stride
 from tests.unit.probes.small_types import RECORD_BYTES, SMALL, STRIDE
 
@@ -216,7 +216,7 @@ def test_writer_fills_what_it_is_given() -> None:
     """If it failed, the psutil rung's records would have another shape than the kernel's."""
     writer = MemoryRing(SMALL, 3 * STRIDE, Rung.PSUTIL)
     told = writer.description
-    values: dict[str, Value] = {
+    values: dict[str, int | bytes] = {
         "operation": 2,
         "address": bytes(range(16)),
         "command_line": b"x" * 30,
