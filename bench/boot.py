@@ -62,9 +62,11 @@ def _boot_figures(result: BootResult) -> Iterator[Figure]:
     if findings.programs_before is not None:
         what = "programs started before the probes were attached"
         yield Figure(f"{result.name}: {what}", findings.programs_before, "programs")
-    if findings.judged_before is not None:
-        what = "processes of that time that were judged"
-        yield Figure(f"{result.name}: {what}", findings.judged_before, "processes")
+    if findings.running_before is not None and findings.judged_before is not None:
+        running, judged = findings.running_before, findings.judged_before
+        yield Figure(f"{result.name}: processes that ran already", running, "processes")
+        what = "of these, not judged"
+        yield Figure(f"{result.name}: {what}", running - judged, "processes", "= 0")
     what = "ordinary services started before the sensor was ready"
     yield Figure(f"{result.name}: {what}", len(findings.early), "services", "= 0")
     yield Figure(

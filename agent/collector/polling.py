@@ -147,6 +147,8 @@ def _told_to_stop(
     if channel not in readable:
         return False
     message = receive(channel, Sender.SUPERVISOR)
-    if message is not None and message.kind == "seed" and seeder is not None:
+    if message is None or message.kind == "stop":
+        return True
+    if seeder is not None:
         seeder.order(message)
-    return message is None or message.kind == "stop"
+    return False

@@ -5,10 +5,13 @@ it reads files and runs one BPF program, and ends when all is done. A collector 
 between two looks. Events are written in portions, as the ring is read.
 """
 
+import os
 import select
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 
 from agent.channel import Message, ProtocolViolationError, Sender, receive, send
 from agent.sandbox import COLLECTOR_SEEDING, lock_down
@@ -21,6 +24,7 @@ from probes.loader import LoadedProbes
 from probes.memory_ring import MemoryRings
 from probes.record_writer import RecordWriter, Value
 from probes.ring import Ring, RingDescription
+from probes.shared_maps import COUNTERS
 
 PROCESS = "process"
 NOT_IN_TIME = "NOT_IN_TIME"
@@ -29,13 +33,18 @@ MEMORY_RING_FREE = 0.75
 
 
 class Seeder:
-    """One look at all processes, begun by `order`, taken further by `turn`."""
+    """One look at all processes, offered at once, begun by `order`, taken further by `turn`.
 
-    def __init__(self, channel: socket.socket, ring: Ring, rung: Rung, put: Put) -> None:
+    prepare: makes what writes the events, when they are ordered.
+    """
+
+    def __init__(
+        self, channel: socket.socket, ring: Ring, rung: Rung, prepare: Callable[[], Put]
+    ) -> None:
         self._channel = channel
         self._ring = ring
         self._rung = rung
-        self._put = put
+        self._prepare = prepare
         self._look: AlreadyRunning | None = None
         self._until = 0.0
         self._told = -1
@@ -44,10 +53,12 @@ class Seeder:
 
     def order(self, message: Message) -> None:
         """Begin; ProtocolViolationError for anything but the first `seed`."""
+        if message.kind != "seed" or self._look is not None:
+            raise ProtocolViolationError(f"{message.kind} instead of seed, once")
         position = message["position"]
-        if self._look is not None or position < 0 or position % self._ring.stride:
+        if position < 0 or position % self._ring.stride:
             raise ProtocolViolationError(f"seed from {position}")
-        self._look = AlreadyRunning(self._ring, self._rung, self._put, position)
+        self._look = AlreadyRunning(self._ring, self._rung, self._prepare(), position)
         self._until = time.monotonic() + LIMITS.seed_seconds
 
     def turn(self) -> None:
@@ -90,29 +101,54 @@ def seed_by_kernel(
 ) -> None:
     """Wait for the order, carry it out, return; at once where no process is an event of a ring.
 
-    Gives up what was loaded, because it has been handed over, and locks this process down.
+    Gives up what was loaded, because it has been handed over. Before /proc is read, this process is
+    locked down; before that it waits and reads nothing. The program is compiled when it is needed:
+    until then the compiler would only hold up an evaluator that starts.
     """
-    numbers = {kind.number for kind in types if kind.name == PROCESS}
-    ring = next((one for one in loaded.rings if one.template_type in numbers), None)
-    if ring is None:
+    with ExitStack() as kept:
+        ring = _kept_ring(types, loaded, kept)
+        maps = {COUNTERS: loaded.counters, **loaded.shared}
+        maps = {name: _kept(descriptor, kept) for name, descriptor in maps.items()}
         loaded.close()
-        return
-    put = _injecting(types, rung, ring, loaded)
-    cursor = _cursor(types, ring)
-    loaded.close()
-    lock_down(COLLECTOR_SEEDING)
-    seeder = Seeder(channel, cursor, rung, put)
+        if ring is None:
+            return
+
+        def prepare() -> Put:
+            put: Put
+            try:
+                put = Injection(types, loaded.counter_slots, rung, ring, maps).put
+            except ProbeError as error:
+                put = _refusing(error)
+            lock_down(COLLECTOR_SEEDING)
+            return put
+
+        _carry_out(channel, Seeder(channel, _cursor(types, ring), rung, prepare))
+
+
+def _carry_out(channel: socket.socket, seeder: Seeder) -> None:
     wait: float | None = None
     while not seeder.done:
         if select.select([channel], [], [], wait)[0]:
             message = receive(channel, Sender.SUPERVISOR)
             if message is None or message.kind == "stop":
                 return
-            if message.kind != "seed":
-                raise ProtocolViolationError(f"{message.kind} instead of seed")
             seeder.order(message)
         seeder.turn()
         wait = LIMITS.seed_pause
+
+
+def _kept_ring(
+    types: Sequence[TemplateType], loaded: LoadedProbes, kept: ExitStack
+) -> RingDescription | None:
+    numbers = {kind.number for kind in types if kind.name == PROCESS}
+    ring = next((one for one in loaded.rings if one.template_type in numbers), None)
+    return replace(ring, descriptor=_kept(ring.descriptor, kept)) if ring is not None else None
+
+
+def _kept(descriptor: int, kept: ExitStack) -> int:
+    ours = os.dup(descriptor)
+    kept.callback(os.close, ours)
+    return ours
 
 
 def seeder_of_memory(
@@ -130,23 +166,12 @@ def seeder_of_memory(
         rings.append(PROCESS, writer.promised(values))
         return True
 
-    return Seeder(channel, _cursor(tuple(types.values()), ring), rung, put)
+    return Seeder(channel, _cursor(tuple(types.values()), ring), rung, lambda: put)
 
 
 def _cursor(types: Sequence[TemplateType], ring: RingDescription) -> Ring:
     kind = next(one for one in types if one.number == ring.template_type)
     return Ring(ring.descriptor, ring.stride, ring.size, ring.kind, kind, read_only=True)
-
-
-def _injecting(
-    types: Sequence[TemplateType], rung: Rung, ring: RingDescription, loaded: LoadedProbes
-) -> Put:
-    """What writes to the ring; where its program is refused, what says so."""
-    maps = {"loss_counters": loaded.counters, **loaded.shared}
-    try:
-        return Injection(types, loaded.counter_slots, rung, ring, maps).put
-    except ProbeError as error:
-        return _refusing(error)
 
 
 def _refusing(error: ProbeError) -> Callable[[Mapping[str, Value]], bool]:

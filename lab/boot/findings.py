@@ -36,8 +36,8 @@ class BootFindings:
     early: ordinary services that were started before the sensor was ready.
     ordinary: how many were started after it.
     programs_before: program starts since the kernel's before the probes were attached.
-    judged_before: of processes from that time, how many the sensor has judged since, None where
-    its status does not say.
+    running_before, judged_before: processes that ran already when collection began, and how many of
+    them the sensor has judged since; None where its status does not say.
     """
 
     unit_started: float
@@ -52,6 +52,7 @@ class BootFindings:
     early: tuple[str, ...]
     ordinary: int
     programs_before: int | None
+    running_before: int | None
     judged_before: int | None
     rung: str
     reduced: tuple[str, ...]
@@ -110,6 +111,7 @@ def read(said: Sequence[Said]) -> BootFindings:
         early=early(services, sensor),
         ordinary=sum(_after(one, sensor) for one in services if one.ordinary),
         programs_before=_before(_part(said, "programs")["started"], collecting),
+        running_before=running_before(status),
         judged_before=judged_before(status),
         rung=status["rung"],
         reduced=tuple(status["reduced_because"]),
@@ -128,8 +130,19 @@ def early(services: Sequence[Service], sensor: Service) -> tuple[str, ...]:
 
 def judged_before(status: Mapping[str, Any]) -> int | None:
     """How many processes that were older than the probes were judged, if the status tells."""
-    seeding = (status.get("collection") or {}).get("seeding")
-    return int(seeding["judged"]) if isinstance(seeding, dict) and "judged" in seeding else None
+    seeding = _seeding(status)
+    return int(seeding["judged"]) if seeding else None
+
+
+def running_before(status: Mapping[str, Any]) -> int | None:
+    """How many there were: all that were found but those that the probes have seen executing."""
+    seeding = _seeding(status)
+    return int(seeding["found"]) - int(seeding["executed_since"]) if seeding else None
+
+
+def _seeding(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    found = (status.get("collection") or {}).get("seeding")
+    return found if isinstance(found, dict) else None
 
 
 def _after(one: Service, sensor: Service) -> bool:

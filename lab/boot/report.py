@@ -96,7 +96,8 @@ def _facts(findings: BootFindings) -> list[str]:
         "ordinary services before the sensor was ready": len(findings.early),
         "after": findings.ordinary,
         "programs started before the probes were attached": findings.programs_before,
-        "processes of that time judged": findings.judged_before,
+        "processes that ran already": findings.running_before,
+        "judged": findings.judged_before,
     }
     told = ", ".join(f"{name} {_s(value)}" for name, value in seconds.items())
     lasting = _s(after if math.isfinite(after) else None)

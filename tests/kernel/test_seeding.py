@@ -221,7 +221,7 @@ def test_another_pid_namespace() -> None:
 
 
 CROWD_SIZE = 1000
-SMALL_RINGS = {Rung.BPF_BTF: 256 * 1024, Rung.PSUTIL: 4 * 1024 * 1024}
+SMALL_RINGS = {Rung.BPF_BTF: 1024 * 1024, Rung.PSUTIL: 4 * 1024 * 1024}
 """Bytes; the rung psutil writes every tenth of a second only."""
 
 

@@ -23,7 +23,8 @@ SEEN = BootFindings(
     early=(),
     ordinary=9,
     programs_before=31,
-    judged_before=None,
+    running_before=12,
+    judged_before=12,
     rung="bpf_btf",
     reduced=(),
     deaths=0,
@@ -63,11 +64,12 @@ def test_a_good_boot_meets_its_bars() -> None:
 
 def test_what_failed_misses_its_bar() -> None:
     """Lost detections, late protection and broken stores would be published as met."""
-    bad = replace(SEEN, protected=40.0, missed=1, early=("cron.service",))
+    bad = replace(SEEN, protected=40.0, missed=1, judged_before=11, early=("cron.service",))
     found = figures(report(BootResult("boot", bad)))
     assert missed(found) == {
         "boot: boot to protection for good",
         "boot: canaries not detected",
+        "boot: of these, not judged",
         "boot: ordinary services started before the sensor was ready",
         "power cuts",
         "power cuts: neither, or damaged",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.boot import findings, systemd
-from lab.boot.findings import IncompleteError, judged_before
+from lab.boot.findings import IncompleteError, judged_before, running_before
 from lab.boot.lines import Said
 from lab.boot.report import BootResult, boot_lines
 from lab.boot.witness import canary_number, program_starts
@@ -172,8 +172,10 @@ def test_without_a_trace_no_count_of_programs() -> None:
 
 def test_processes_judged_are_those_that_the_sensor_names() -> None:
     """A sensor that does not judge what came before it would be said to have judged nothing."""
-    assert judged_before({"collection": None}) is None
-    assert judged_before({"collection": {"seeding": {"judged": 41}}}) == 41
+    for without in ({"collection": None}, {"collection": {"seeding": None}}):
+        assert (running_before(without), judged_before(without)) == (None, None)
+    said = {"collection": {"seeding": {"found": 45, "executed_since": 3, "judged": 41}}}
+    assert (running_before(said), judged_before(said)) == (42, 41)
 
 
 def test_program_starts_of_a_trace() -> None:
