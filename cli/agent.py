@@ -175,6 +175,8 @@ def _show(document: Mapping[str, Any]) -> None:
             f"Rings ({len(collection['probes'])} probes, {collection['attachments']} attachments)"
         )
         table(title, ["Template Type", "produced", "accounted for"], rows)
+        if collection["seeding"] is not None:
+            screen.print(_seeding_line(collection["seeding"]))
         types = ["number", "name", "collected", "because"]
         table("Template Types", types, _type_rows(document["template_types"]))
     content = document["content"]
@@ -199,6 +201,16 @@ def _show(document: Mapping[str, Any]) -> None:
     _show_if("Deaths", ["role", "cause", "signal", "action"], document["deaths"])
     events = document["events"]
     screen.print("events " + "  ".join(f"{name} {count}" for name, count in events.items()))
+
+
+def _seeding_line(seeding: Mapping[str, Any]) -> str:
+    """What became of the processes that ran already."""
+    because = f" because of {shown(seeding['because'])}" if seeding["because"] else ""
+    return (
+        f"processes that ran already ({seeding['state']}): {seeding['found']} found, "
+        f"{seeding['judged']} judged, {seeding['executed_since']} by an exec since, "
+        f"{seeding['not_judged']} not{because}"
+    )
 
 
 def _type_rows(found: Mapping[str, Any]) -> list[list[str]]:

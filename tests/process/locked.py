@@ -19,7 +19,7 @@ import ctypes, errno, mmap, os, signal, socket, sys, time
 from pathlib import Path
 {before}
 from agent.linux import prctl, system_call
-from agent.sandbox import COLLECTOR_PSUTIL, EVALUATOR, LINK, lock_down
+from agent.sandbox import COLLECTOR_PSUTIL, COLLECTOR_SEEDING, EVALUATOR, LINK, lock_down
 holds = lock_down({profile})
 {body}
 """

@@ -49,3 +49,23 @@ def test_root_sees_the_image_of_others() -> None:
 def test_attempt_ends_the_process(attempt: str) -> None:
     """A collector that was taken over through a process name could change the host."""
     assert locked.run("COLLECTOR_PSUTIL", attempt).how == "SIGSYS"
+
+
+BPF_CALL = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+ASK = "ctypes.CDLL(None, use_errno=True).syscall({call}, {command}, b'\\xff' * 80, 80)"
+
+
+@pytest.mark.parametrize(
+    "command", [0, 5, 8, 9, 13, 28], ids=["map", "load", "attach", "detach", "by id", "link"]
+)
+def test_who_looks_at_processes_loads_nothing(command: int) -> None:
+    """A collector that was taken over through a process name could put programs into the kernel."""
+    attempt = ASK.format(call=BPF_CALL, command=command)
+    assert locked.run("COLLECTOR_SEEDING", attempt).how == "SIGSYS"
+
+
+def test_who_looks_at_processes_runs_a_program_that_is_there() -> None:
+    """No process that ran already would be put to content."""
+    attempt = ASK.format(call=BPF_CALL, command=10) + "; os.listdir('/proc'); print('there')"
+    ended = locked.run("COLLECTOR_SEEDING", attempt)
+    assert (ended.how, ended.output) == ("exit 0", "there\n")
