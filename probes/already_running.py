@@ -69,7 +69,6 @@ class AlreadyRunning:
         self._passes = 0
         self._waiting: deque[int] = deque()
         self._known: set[tuple[int, int]] = set()
-        self._parents: dict[int, Process] = {}
 
     def step(self, most: int) -> bool:
         """Look at some processes, as long as the ring has room; True once there are no more."""
@@ -110,7 +109,7 @@ class AlreadyRunning:
     def _take(self, pid: int) -> bool:
         """Whether this one is done with."""
         process = self._steady(pid)
-        if process is None or (pid, process.start_time) in self._known:
+        if process is None:
             return True
         if process.runs_nothing:
             self.counts.without_program += 1
@@ -136,22 +135,11 @@ class AlreadyRunning:
     def _fields(self, process: Process) -> dict[str, Value]:
         surroundings = read_surroundings(process.pid, self._proc)
         return {
-            **actor_fields(process, self._parent(process)),
+            **actor_fields(process, read_process(process.parent_pid, self._proc)),
             **program_fields(process, surroundings, self._observed),
             "thread_id": process.pid,
             "prevention": self._prevention,
         }
-
-    def _parent(self, process: Process) -> Process | None:
-        pid = process.parent_pid
-        known = self._parents.get(pid)
-        if known is None or known.start_time > process.start_time:
-            known = read_process(pid, self._proc) if pid else None
-            if len(self._parents) >= LIMITS.seed_parents:
-                self._parents.clear()
-            if known is not None:
-                self._parents[pid] = known
-        return known
 
 
 class Executed:

@@ -62,9 +62,7 @@ class ProbeLimits:
     seed_pause: float = 0.01
     seed_seconds: float = 60.0
     seed_share: int = 4
-    # Parents that are remembered meanwhile; programs that were executed meanwhile, and how many
-    # records are read at once to find them.
-    seed_parents: int = 1_024
+    # Programs that were executed meanwhile, and how many records are read at once to find them.
     seed_executed: int = 100_000
     seed_records: int = 4_096
     # Bytes of /sys/kernel/btf/vmlinux (5 to 10 MiB on a distribution's kernel).

@@ -195,20 +195,21 @@ def test_giving_up_counts_who_is_left(host: Host) -> None:
 
 def test_no_event_of_two_programs(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """One program would be reported with another one's arguments."""
+    add(host.proc, 20)
     looks: list[Process] = []
 
     def changing(pid: int, proc: Path) -> Process | None:
         found = read_process(pid, proc)
-        if found is not None and pid == 10 and not looks:
+        if found is not None and pid == 20 and not looks:
             looks.append(found)
-            link = proc / "10" / "exe"
+            link = proc / "20" / "exe"
             link.unlink()
             link.symlink_to("/bin/other")
         return found
 
     monkeypatch.setattr(already_running, "read_process", changing)
     assert host.look().step(100)
-    (event,) = [values for values in host.seen if values["pid"] == 10]
+    (event,) = [values for values in host.seen if values["pid"] == 20]
     assert event["image"] == b"/bin/other"
 
 
