@@ -32,6 +32,7 @@ def respawned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstratio
     try:
         start(demonstration)
         deliver(demonstration)
+        world.wait("a look at all processes", judged, 20.0)
         assert world.agent is not None
         world.agent.stop()
         world.start_agent("--respawn")
@@ -55,6 +56,12 @@ def older_program(demo: Demonstration, name: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([program, "1000"])
 
 
+def judged(now: Mapping[str, Any]) -> bool:
+    """Whether all processes that ran already have been judged."""
+    seeding = (now["collection"] or {}).get("seeding")
+    return bool(seeding and seeding["state"] == "done" and not seeding["in_the_ring"])
+
+
 def of_older_programs(demo: Demonstration) -> list[Mapping[str, Any]]:
     """Detections of these, oldest first."""
     names = (ELDER, PREVENTED)
@@ -65,8 +72,7 @@ def of_older_programs(demo: Demonstration) -> list[Mapping[str, Any]]:
 def test_programs_older_than_the_sensor(respawned: Demonstration) -> None:
     """Malware that starts before the sensor would be safe from it, or a restart would kill."""
     world = respawned.world
-    now = world.wait("judged", lambda now: now["collection"]["seeding"]["state"] == "done", 20.0)
-    now = world.wait("read", lambda now: not now["collection"]["seeding"]["in_the_ring"], 20.0)
+    now = world.wait("a look at all processes", judged, 20.0)
     seeding = now["collection"]["seeding"]
     assert seeding["judged"] + seeding["executed_since"] == seeding["found"] > 0
     assert "RUNNING_PROCESSES_NOT_JUDGED" not in now["reduced_because"]
