@@ -196,9 +196,21 @@ def _show(document: Mapping[str, Any]) -> None:
     ]
     if floods:
         table("Processes that flooded", ["Template Type", *FLOODER], floods)
-    _show_if("Deaths", ["role", "cause", "signal", "action"], document["deaths"])
+    _show_if("Deaths", ["role", "cause", "signal", "action", "tried"], _deaths(document["deaths"]))
+    _show_if("Attempts that were refused", ["what", "count"], _counted(document["attempts"]))
     events = document["events"]
     screen.print("events " + "  ".join(f"{name} {count}" for name, count in events.items()))
+
+
+def _deaths(deaths: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [
+        {**one, "tried": ", ".join(f"{what} {count}" for what, count in one["attempts"].items())}
+        for one in deaths
+    ]
+
+
+def _counted(counts: Mapping[str, int]) -> list[Mapping[str, Any]]:
+    return [{"what": what, "count": count} for what, count in counts.items()]
 
 
 def _type_rows(found: Mapping[str, Any]) -> list[list[str]]:

@@ -110,7 +110,7 @@ class Intake:
         self.own_activity.know(message["processes"])
 
     def _crash(self, message: Message) -> None:
-        crash = reports.from_facts(report_pb2.CrashReport(), message["facts"])
+        crash = reports.crash(message["facts"])
         self.batch.reports.append(Report(message["report"], crash))
 
     def _loss(self, message: Message) -> None:

@@ -24,6 +24,7 @@ import socket
 import stat
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,8 @@ class ControlSocket:
         self.path = path
         self._commands: dict[str, Command] = {"status": lambda _: status(), **(commands or {})}
         self._peers: dict[int, _Peer] = {}
+        # Who was not served, by reason: part of what the status tells of attempts.
+        self.refused: Counter[str] = Counter()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         try:
@@ -118,6 +121,7 @@ class ControlSocket:
         except OSError:  # gone again, or no descriptor is left for it
             return
         if _peer_user(connection) not in (0, os.geteuid()):
+            self.refused["CONTROL_WRONG_USER"] += 1
             connection.close()
             return
         connection.setblocking(False)
@@ -138,7 +142,9 @@ class ControlSocket:
             self._leave(peer)
             return
         peer.said += said
-        if not said or b"\n" in peer.said or len(peer.said) >= LIMITS.control_bytes:
+        too_long = b"\n" not in peer.said and len(peer.said) >= LIMITS.control_bytes
+        self.refused["CONTROL_OVERSIZED"] += too_long
+        if not said or b"\n" in peer.said or too_long:
             self._respond(peer)
 
     def _respond(self, peer: _Peer) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from agent import attribution
 from agent.attribution import MAX_INSTANCES, Phase
-from agent.channel import Message, ProtocolViolationError
+from agent.channel import Message, ProtocolViolationError, Violation
 from agent.deaths import Finding
 from agent.supervisor.child import Child
 from agent.supervisor.evaluator_process import LoadedFile
@@ -115,7 +115,9 @@ class Inquests:
     def message(self, message: Message) -> None:
         """What a throw-away evaluator says; ProtocolViolationError for all but one thing."""
         if message.kind != "survived":
-            raise ProtocolViolationError(f"{message.kind} in an inquest")
+            raise ProtocolViolationError(
+                f"{message.kind} in an inquest", Violation.OUT_OF_TURN
+            )
         self._survived = True
 
     def ended(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.channel import Message, ProtocolViolationError, checksum
+from agent.channel import Message, ProtocolViolationError, Violation, checksum
 from agent.deaths import Cause, DeathHistory, decide
 from agent.supervisor import quarantine
 from agent.supervisor.child import Child
@@ -92,7 +92,9 @@ class Judging:
         }
         stages, handler = permitted.get(message.kind, ((), self._heartbeat))
         if one.stage not in stages:
-            raise ProtocolViolationError(f"{message.kind} while {one.stage}")
+            raise ProtocolViolationError(
+                f"{message.kind} while {one.stage}", Violation.OUT_OF_TURN
+            )
         handler(one, message)
 
     def ended(self, one: Evaluator) -> None:
@@ -150,7 +152,9 @@ class Judging:
     def _rejected(self, one: Evaluator, message: Message) -> None:
         refused = _refused(message["files"])
         if not refused or not refused.keys() <= {file.hash for file in one.files}:
-            raise ProtocolViolationError("rejected a file that it was not given")
+            raise ProtocolViolationError(
+                "rejected a file that it was not given", Violation.NOT_ITS_FILE
+            )
         self.evaluators.dismiss(one)
         for content_hash, problems in refused.items():
             self.log.say("content rejected", hash=content_hash, problems=problems)
@@ -165,9 +169,11 @@ class Judging:
     def _frame(self, one: Evaluator, message: Message) -> None:
         ring = _ring(one, message["ring"])
         if not 0 <= message["detections"] <= len(message.payload):
-            raise ProtocolViolationError(f"{message['detections']!r:.20} detections in a frame")
+            raise ProtocolViolationError(
+                f"{message['detections']!r:.20} detections in a frame", Violation.FORGED_COUNT
+            )
         if message["crc32"] != checksum(message.payload):
-            raise ProtocolViolationError("checksum of a frame")
+            raise ProtocolViolationError("checksum of a frame", Violation.FORGED_CHECKSUM)
         self._advance(ring, message["position"], message["evaluated"])
         if message.payload:
             count = message["detections"]
@@ -187,9 +193,13 @@ class Judging:
     def _advance(self, ring: RingFacts, position: int, evaluated: int) -> None:
         """So many events more of a ring are evaluated, up to a position."""
         if position < ring.position or position > ring.produced() or position % ring.stride:
-            raise ProtocolViolationError(f"position {position} of ring {ring.template_type}")
+            raise ProtocolViolationError(
+                f"position {position} of ring {ring.template_type}", Violation.FORGED_POSITION
+            )
         if not 0 <= evaluated <= (position - ring.position) // ring.stride:
-            raise ProtocolViolationError(f"{evaluated} events up to position {position}")
+            raise ProtocolViolationError(
+                f"{evaluated} events up to position {position}", Violation.FORGED_COUNT
+            )
         # Who goes further than it has evaluated leaves events out; those set aside are counted.
         passed = (position - ring.position) // ring.stride
         aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
@@ -213,7 +223,9 @@ class Judging:
     def _fault(self, one: Evaluator, message: Message) -> None:
         content_hash = message["hash"]
         if content_hash not in {file.hash for file in one.files}:
-            raise ProtocolViolationError("a fault in a file that it was not given")
+            raise ProtocolViolationError(
+                "a fault in a file that it was not given", Violation.NOT_ITS_FILE
+            )
         self.log.say("instance fault", **message.fields)
         reason, detail = message["reason"], message["detail"]
         detail = quarantine.told(self.flow, reason, detail)
@@ -222,7 +234,7 @@ class Judging:
     def _undecided(self, one: Evaluator, message: Message) -> None:
         rows = message["rows"]
         if rows < 0:
-            raise ProtocolViolationError(f"{rows} undecided rows")
+            raise ProtocolViolationError(f"{rows} undecided rows", Violation.FORGED_COUNT)
         self.ledger.add(LossCause.INSTANCE_SKIPPED, _ring(one, message["ring"]).template_type, rows)
 
     def _drained(self, one: Evaluator, _message: Message) -> None:
@@ -236,7 +248,7 @@ class Judging:
 def _ring(one: Evaluator, number: int) -> RingFacts:
     """A ring that it was given, which may be retired by now."""
     if number not in one.rings:
-        raise ProtocolViolationError(f"there is no ring {number}")
+        raise ProtocolViolationError(f"there is no ring {number}", Violation.NOT_ITS_RING)
     return one.rings[number]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ class Played(Child):
         self.killed_by_us = False
         self.end: End | None = None
         self.log_dropped = 0
+        self.attempts = Counter()
         self.number = pid
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.descriptors = 0
