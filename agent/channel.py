@@ -144,7 +144,7 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # files: [{"hash", "problems"}] of one on trial, or of all that this sensor does not serve.
         "rejected": _kind(_E, files=list),
         # payload: a serialised DetectionBatch. position: bytes of the ring consumed once this
-        # frame counts. verdicts: [{"pid", "start_time", "instance"}]
+        # frame counts. verdicts: [{"pid", "start_time", "sequence", "instance"}]
         "frame": _kind(
             _E, ring=int, position=int, evaluated=int, detections=int, verdicts=list, crc32=int
         ),

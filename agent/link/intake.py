@@ -14,7 +14,6 @@ from agent.link.log import say
 from agent.link.own_activity import OwnActivity
 from agent.link.sensor import Identity, RefusedRung, Sensor
 from agent.link.store import Batch, Report
-from bulkhead.v1 import report_pb2
 from content.definitions import Rung
 
 

@@ -45,9 +45,7 @@ def crash(facts: Mapping[str, Any]) -> report_pb2.CrashReport:
         raise _malformed("attempts", attempts, "an object of name and count")
     message = from_facts(report_pb2.CrashReport(), plain)
     for name, count in list(attempts.items())[: LIMITS.named_attempts]:
-        message.attempts.append(
-            from_facts(report_pb2.Attempt(), {"name": name, "count": count})
-        )
+        message.attempts.append(from_facts(report_pb2.Attempt(), {"name": name, "count": count}))
     return message
 
 

@@ -75,6 +75,8 @@ class Child:
     listener: int | None = None
     # What it tried that it may not: system calls by name, and names of channel.Violation.
     attempts: Counter[str] = field(default_factory=Counter)
+    # It has made a system call that it may not make, and was ended for that.
+    forbidden: bool = False
     _log_window: float = field(default=0.0)
     _log_bytes: int = field(default=0)
     log_dropped: int = 0
@@ -159,6 +161,7 @@ class Child:
         name = listener.next_call(self.listener) if self.listener is not None else None
         if name is not None:
             self.attempts[name] += 1
+            self.forbidden = True
         return name or ""
 
     def output(self, now: float) -> str:

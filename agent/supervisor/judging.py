@@ -20,6 +20,7 @@ from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.downtime import Downtime
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.evidence import process_of
 from agent.supervisor.inquests import Inquests
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log
@@ -32,12 +33,27 @@ from content.prevention_table import unpack_entries
 MAX_VERSION = 2**63 - 1
 """Versions are 64-bit on the wire; the link could not tell of a greater one."""
 
+_VERDICT_NUMBERS = ("pid", "start_time", "sequence")
+
 MAX_REFUSED = 100
 MAX_PROBLEMS = 100
 """Files and problems of each that are taken from one message."""
 
 KEPT_DEATHS = 50
 """How many deaths the status shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Who is to be stopped, at which instance's wish.
+
+    event_gone: nobody can say any more whether an event names that process.
+    """
+
+    pid: int
+    start_time: int
+    instance: str
+    event_gone: bool
 
 
 @dataclass(slots=True)
@@ -92,9 +108,7 @@ class Judging:
         }
         stages, handler = permitted.get(message.kind, ((), self._heartbeat))
         if one.stage not in stages:
-            raise ProtocolViolationError(
-                f"{message.kind} while {one.stage}", Violation.OUT_OF_TURN
-            )
+            raise ProtocolViolationError(f"{message.kind} while {one.stage}", Violation.OUT_OF_TURN)
         handler(one, message)
 
     def ended(self, one: Evaluator) -> None:
@@ -102,6 +116,7 @@ class Judging:
         end = one.child.reap()
         if one.finished:
             self.evaluators.remove(one)
+            self._repair(one)
             return
         death = one.death(self.flow.manifest.probation())
         if death.running:
@@ -114,6 +129,7 @@ class Judging:
         if not (death.foreign_kill and death.running):
             self.evaluators.slow_down(one)
         self.evaluators.remove(one)
+        self._repair(one)
         stride = stride_of(one, death.progress.ring)
         decision = decide(death, self.history, stride)
         self.deaths += 1
@@ -125,10 +141,32 @@ class Judging:
         if one.child.log_dropped:
             self.log.say("output dropped", pid=one.child.pid, bytes=one.child.log_dropped)
 
+    def watch_rings(self) -> None:
+        """End everybody who can write to a ring of which more was given back than was told.
+
+        A frame is sent before its records are given back: once all that was sent is read, its
+        position is the greater one, or somebody wants records to be overwritten unseen.
+        """
+        worker = self.evaluators.worker
+        if worker is None or worker.cause is not None or worker.finished:
+            return
+        ahead = [one for one in worker.rings.values() if one.given_back() > one.position]
+        if not ahead or worker.child.pending():
+            return
+        worker.child.attempts[Violation.FORGED_POSITION] += 1
+        self.log.say("ring given back unread", pid=worker.child.pid, ring=ahead[0].template_type)
+        self.evaluators.blame_rings(worker)
+
     def resumed(self) -> None:
         """After the pool's step: tell of a stretch without an evaluator if it has ended."""
         if self.evaluators.worker is not None and self.evaluators.collection is not None:
             self.downtime.end(self.evaluators.collection)
+
+    def _repair(self, one: Evaluator) -> None:
+        """Before the next one goes: what this one had, whatever it has written to it."""
+        if self.evaluators.worker is None:
+            for ring in one.rings.values():
+                self.ledger.add(LossCause.NOT_EVALUATED, ring.template_type, ring.repair())
 
     def _ready(self, one: Evaluator, message: Message) -> None:
         version = _version(message, one.candidate.hash) if one.candidate else 0
@@ -174,14 +212,17 @@ class Judging:
             )
         if message["crc32"] != checksum(message.payload):
             raise ProtocolViolationError("checksum of a frame", Violation.FORGED_CHECKSUM)
-        self._advance(ring, message["position"], message["evaluated"])
+        position, evaluated = message["position"], message["evaluated"]
+        _check_advance(ring, position, evaluated)
+        verdicts = [_verdict(ring, position, verdict) for verdict in message["verdicts"]]
+        self._advance(ring, position, evaluated)
         if message.payload:
             count = message["detections"]
             self.detections += count
             if not self.reports.add("detections", {}, message.payload, weight=count):
                 self.ledger.add(LossCause.REPORTS_FULL, ring.template_type, count)
-        for verdict in message["verdicts"]:
-            self._verdict(one, verdict)
+        for verdict in verdicts:
+            self._act_on(one, verdict)
 
     def _progress(self, one: Evaluator, message: Message) -> None:
         for entry in message["rings"]:
@@ -192,14 +233,7 @@ class Judging:
 
     def _advance(self, ring: RingFacts, position: int, evaluated: int) -> None:
         """So many events more of a ring are evaluated, up to a position."""
-        if position < ring.position or position > ring.produced() or position % ring.stride:
-            raise ProtocolViolationError(
-                f"position {position} of ring {ring.template_type}", Violation.FORGED_POSITION
-            )
-        if not 0 <= evaluated <= (position - ring.position) // ring.stride:
-            raise ProtocolViolationError(
-                f"{evaluated} events up to position {position}", Violation.FORGED_COUNT
-            )
+        _check_advance(ring, position, evaluated)
         # Who goes further than it has evaluated leaves events out; those set aside are counted.
         passed = (position - ring.position) // ring.stride
         aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
@@ -207,18 +241,18 @@ class Judging:
         ring.position = position
         self.evaluated += evaluated
 
-    def _verdict(self, one: Evaluator, verdict: Any) -> None:
-        try:
-            pid, start_time = verdict["pid"], verdict["start_time"]
-            instance = str(verdict["instance"])
-        except (KeyError, TypeError) as error:
-            raise ProtocolViolationError("malformed verdict") from error
-        if type(pid) is not int or type(start_time) is not int:
-            raise ProtocolViolationError("malformed verdict")
-        allowed = self.evaluators.prevents
-        outcome = stop(pid, start_time, self.protected()) if allowed else Outcome.POLICY_OFF
+    def _act_on(self, one: Evaluator, verdict: Verdict) -> None:
+        pid, start_time = verdict.pid, verdict.start_time
+        if not self.evaluators.prevents:
+            outcome = Outcome.POLICY_OFF
+        elif verdict.event_gone:
+            outcome = Outcome.EVENT_GONE
+        else:
+            outcome = stop(pid, start_time, self.protected())
         self.verdicts[outcome] += 1
-        self.log.say("prevent", pid=pid, instance=instance, outcome=outcome, by=one.child.pid)
+        self.log.say(
+            "prevent", pid=pid, instance=verdict.instance, outcome=outcome, by=one.child.pid
+        )
 
     def _fault(self, one: Evaluator, message: Message) -> None:
         content_hash = message["hash"]
@@ -250,6 +284,42 @@ def _ring(one: Evaluator, number: int) -> RingFacts:
     if number not in one.rings:
         raise ProtocolViolationError(f"there is no ring {number}", Violation.NOT_ITS_RING)
     return one.rings[number]
+
+
+def _check_advance(ring: RingFacts, position: int, evaluated: int) -> None:
+    if position < ring.position or position > ring.produced() or position % ring.stride:
+        raise ProtocolViolationError(
+            f"position {position} of ring {ring.template_type}", Violation.FORGED_POSITION
+        )
+    if not 0 <= evaluated <= (position - ring.position) // ring.stride:
+        raise ProtocolViolationError(
+            f"{evaluated} events up to position {position}", Violation.FORGED_COUNT
+        )
+
+
+def _verdict(ring: RingFacts, end: int, said: Any) -> Verdict:
+    """A verdict about the process of an event between the ring's position and `end`.
+
+    ProtocolViolationError if the event does not name that process.
+    """
+    try:
+        numbers = pid, start_time, sequence = [said[name] for name in _VERDICT_NUMBERS]
+        instance = str(said["instance"])
+    except (KeyError, TypeError) as error:
+        raise ProtocolViolationError("malformed verdict") from error
+    if any(type(number) is not int for number in numbers):
+        raise ProtocolViolationError("malformed verdict")
+    position = sequence * ring.stride
+    # The last event of a frame may have more detections in the next one.
+    if not ring.position <= position <= end:
+        raise ProtocolViolationError("a verdict on no event of its frame", Violation.FORGED_VERDICT)
+    # Without a start time nobody is stopped.
+    named = process_of(ring, position) if start_time else (pid, start_time)
+    if named not in (None, (pid, start_time)):
+        raise ProtocolViolationError(
+            f"a verdict on process {pid}, which its event does not name", Violation.FORGED_VERDICT
+        )
+    return Verdict(pid, start_time, instance, event_gone=named is None)
 
 
 def _version(message: Message, content_hash: str) -> int:

@@ -12,6 +12,7 @@ import fcntl
 import os
 import select
 import struct
+from pathlib import Path
 
 from agent.channel import Message, ProtocolViolationError, Violation
 
@@ -31,7 +32,7 @@ def of_message(message: Message) -> int:
         os.close(descriptor)
     if len(message.descriptors) == 1:
         (descriptor,) = message.descriptors
-        if os.readlink(f"/proc/self/fd/{descriptor}") == _LISTENER:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()) == _LISTENER:
             return descriptor
         os.close(descriptor)
     raise ProtocolViolationError("locked without a listener", Violation.STRAY_DESCRIPTORS)

@@ -235,6 +235,7 @@ class Supervisor:
         self.evaluators.wanted = self.flow.wanted()
         self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
         self.evaluators.prevents = self.prevention.policy is Policy.ON
+        self.judging.watch_rings()
         self.evaluators.reconcile()
         self.prevention.reconcile(
             self.collecting.collection, self.evaluators.worker, self.evaluators.wanted

@@ -91,7 +91,10 @@ def _turn(inquests: Inquests, child: Child) -> None:
     select.select(watched, [], [], 0.05)
     try:
         for message in child.messages():
-            inquests.message(message)
+            if message.kind == "locked":
+                child.locked(message)
+            else:
+                inquests.message(message)
     except ProtocolViolationError:
         child.kill()
     if select.select([child.pidfd], [], [], 0)[0] and not child.pending():
