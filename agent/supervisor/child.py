@@ -46,6 +46,9 @@ _WITH_DESCRIPTORS = frozenset({"attached", "attachments", "content", "locked"})
 FOREIGN_CALL = "FOREIGN_ARCHITECTURE"
 UNKNOWN_CALL = "SYSTEM_CALL"
 OUTPUT_FLOOD = "OUTPUT_FLOOD"
+MEMORY_LIMIT = "MEMORY_LIMIT"
+
+KIB = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +141,10 @@ class Child:
     def reap(self) -> End:
         """Collect the exit status of a child that has ended, once."""
         if self.end is None:
-            status = self.process.wait()
-            self.end = End(-status, 0) if status < 0 else End(0, status)
-            if self.end.signal == signal.SIGSYS:
-                # With a listener, only a call of a foreign architecture is ended by the kernel.
-                self.attempts[FOREIGN_CALL if self.listener is not None else UNKNOWN_CALL] += 1
-            if self.log_dropped:
-                self.attempts[OUTPUT_FLOOD] += 1
+            _, status, usage = os.wait4(self.process.pid, 0)
+            code = self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.end = End(-code, 0) if code < 0 else End(0, code)
+            self._count_at_end(usage.ru_maxrss * KIB)
         return self.end
 
     def locked(self, message: Message) -> int:
@@ -177,6 +177,16 @@ class Child:
         self._log_bytes += len(shown)
         self.log_dropped += len(data) - len(shown)
         return shown.decode("utf-8", "surrogateescape")
+
+    def _count_at_end(self, peak_bytes: int) -> None:
+        """What its end tells of attempts. peak_bytes: the most memory that it ever had."""
+        if self.end is not None and self.end.signal == signal.SIGSYS:
+            # With a listener, only a call of a foreign architecture is ended by the kernel.
+            self.attempts[FOREIGN_CALL if self.listener is not None else UNKNOWN_CALL] += 1
+        if self.log_dropped:
+            self.attempts[OUTPUT_FLOOD] += 1
+        if self.role is Role.EVALUATOR and peak_bytes >= LIMITS.evaluator_memory_bytes:
+            self.attempts[MEMORY_LIMIT] += 1
 
     def close(self) -> None:
         """Release the descriptors of a child that has been reaped."""

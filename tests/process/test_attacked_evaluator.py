@@ -1,0 +1,240 @@
+"""An evaluator that an attacker controls: whatever it tries is refused, counted and named.
+
+One supervisor for all attacks, with the real sandbox. Each attack costs the evaluator that makes
+it; the next one works before a new attack begins, and the supervisor stays the same process.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.supervisor.control import ask
+from agent.supervisor.verdicts import start_time_ns
+from tests.needs import require_sandbox_users
+from tests.patience import patient
+from tests.process.played_attacker import ATTACKS
+from tests.process.waiting import open_files, until
+
+EXPECTED: Mapping[str, str] = {
+    "open a file": "openat",
+    "open to write": "openat",
+    "look at a file": "newfstatat",
+    "list a folder": "openat",
+    "delete a file": "unlink",
+    "memory file": "memfd_create",
+    "grow the record": "ftruncate",
+    "write to the ring": "pwrite64",
+    "internet": "socket",
+    "unix socket": "socket",
+    "connect the channel": "connect",
+    "exec": "execve",
+    "fork": "clone",
+    "ptrace the supervisor": "ptrace",
+    "read the supervisor": "process_vm_readv",
+    "pidfd of the supervisor": "pidfd_open",
+    "kill the supervisor": "kill",
+    "kill its thread": "tgkill",
+    "kill a stranger": "kill",
+    "kill everybody": "kill",
+    "raise a limit": "prlimit64",
+    "become dumpable": "prctl",
+    "another filter": "seccomp",
+    "another user": "setuid",
+    "a namespace": "unshare",
+    "executable memory": "mmap",
+    "uncounted memory": "mmap",
+    "io_uring": "io_uring_setup",
+    "load a module": "finit_module",
+    "a key": "keyctl",
+    "type on the terminal": "ioctl",
+    "answer for the supervisor": "ioctl",
+    "foreign architecture": "FOREIGN_ARCHITECTURE",
+    "update the ring": "bpf",
+    "delete from the ring": "bpf",
+    "freeze the ring": "bpf",
+    "copy the ring": "dup2",
+    "send the ring away": "STRAY_DESCRIPTORS",
+    "give back unread": "FORGED_POSITION",
+    "shut the ring": "FORGED_POSITION",
+    "fill memory": "MEMORY_LIMIT",
+    "flood the log": "OUTPUT_FLOOD",
+    "rubbish": "MALFORMED_MESSAGE",
+    "no JSON": "MALFORMED_MESSAGE",
+    "a header without end": "MALFORMED_MESSAGE",
+    "deep nesting": "MALFORMED_MESSAGE",
+    "oversized": "OVERSIZED_MESSAGE",
+    "too many descriptors": "OVERSIZED_MESSAGE",
+    "the link's message": "NOT_ITS_MESSAGE",
+    "the supervisor's message": "NOT_ITS_MESSAGE",
+    "the collector's message": "NOT_ITS_MESSAGE",
+    "ready again": "OUT_OF_TURN",
+    "leave unasked": "OUT_OF_TURN",
+    "locked again": "OUT_OF_TURN",
+    "events that never were": "FORGED_POSITION",
+    "between two events": "FORGED_POSITION",
+    "more than there were": "FORGED_COUNT",
+    "progress that never was": "FORGED_POSITION",
+    "detections in nothing": "FORGED_COUNT",
+    "a wrong checksum": "FORGED_CHECKSUM",
+    "another's ring": "NOT_ITS_RING",
+    "fewer than no events": "FORGED_COUNT",
+    "another's file": "NOT_ITS_FILE",
+    "a verdict on a stranger": "FORGED_VERDICT",
+    "a verdict on the supervisor": "FORGED_VERDICT",
+    "a verdict on what comes": "FORGED_VERDICT",
+}
+"""Each attack, and the name under which the report of the death has it."""
+
+BY_ITSELF = {"MEMORY_LIMIT", "OUTPUT_FLOOD", "FOREIGN_ARCHITECTURE"}
+"""After these nobody has to end it: the kernel's limits hold, or the kernel ends it."""
+
+
+@dataclass
+class Attacked:
+    """A supervisor whose evaluators are all the attacker's."""
+
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+    victim: "subprocess.Popen[bytes]"
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def status(self) -> dict[str, Any]:
+        """What it says now."""
+        return ask(self.folder / "control.sock", timeout_seconds=patient(10.0))
+
+    def log(self) -> str:
+        """What the supervisor has said so far."""
+        return (self.folder / "log").read_text(encoding="utf-8")
+
+    def worker(self) -> int:
+        """The evaluator at work, once there is one and another one stands by."""
+        found: list[int] = []
+
+        def working() -> bool:
+            roles = self.status()["roles"]
+            ready = [one for one in roles["standby"] if one["stage"] == "ready"]
+            if roles["evaluator"] and ready:
+                found.append(roles["evaluator"]["pid"])
+            return bool(found)
+
+        until(working, 20.0)
+        return found[-1]
+
+    def attack(self, name: str) -> dict[str, Any]:
+        """Let the evaluator at work attack; the crash report of its death."""
+        attacker, number = self.worker(), len(self.deaths())
+        told = {"attack": name, "attacker": attacker, "victim": self.victim.pid}
+        told["victim_start"] = start_time_ns(self.victim.pid) or 0
+        self._tell(json.dumps(told).encode())
+        try:
+            until(lambda: len(self.deaths()) > number, 20.0)
+        except AssertionError:
+            os.kill(attacker, signal.SIGKILL)  # The next attack needs a fresh one.
+            raise AssertionError(f"nobody died of {name}: {self.log()[-2000:]}") from None
+        return self.deaths()[number]
+
+    def deaths(self) -> list[dict[str, Any]]:
+        """All crash reports so far, told apart by their ids."""
+        for one in self.status()["deaths"]:
+            self.known.setdefault(one["id"], one)
+        return list(self.known.values())
+
+    def _tell(self, words: bytes) -> None:
+        """In place, because the attackers have the file open already."""
+        with (self.folder / "attack").open("r+b") as file:
+            file.write(words.ljust(4096))
+
+
+@pytest.fixture(scope="module")
+def sensor() -> Iterator[Attacked]:
+    """A supervisor, a collector that is played, evaluators that attack; ended in order."""
+    require_sandbox_users()
+    folder = Path(tempfile.mkdtemp(prefix="bulkhead-test-", dir="/tmp"))
+    folder.chmod(0o711)
+    script = {"first": {"rings": [1], "serves": [[1]], "events": 5}, "joins": []}
+    (folder / "script.json").write_text(json.dumps(script))
+    (folder / "attack").write_bytes(b" " * 4096)
+    (folder / "attack").chmod(0o644)
+    table = folder / "roles.json"
+    played = ("collector", "tests.process.played_collector")
+    attacker = ("evaluator", "tests.process.played_attacker")
+    table.write_text(json.dumps(dict([played, attacker])))
+    table.chmod(0o600)
+    command = [sys.executable, "-I", "-m", "tests.process.quick_supervisor"]
+    command += ["--state", str(folder), "--control", str(folder / "control.sock")]
+    command += ["--roles", str(table), "--collect", "1"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log, stdout=log)
+    victim = subprocess.Popen(["sleep", "600"])
+    try:
+        until((folder / "control.sock").exists)
+        yield Attacked(folder, process, victim)
+        process.terminate()
+        assert process.wait(patient(15.0)) == 0
+    finally:
+        for one in (process, victim):
+            one.kill()
+            one.wait()
+        shutil.rmtree(folder)
+
+
+def test_every_attack_has_its_name() -> None:
+    """An attack of the list would be tried by nobody."""
+    assert EXPECTED.keys() == ATTACKS.keys()
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_attack_is_refused_counted_and_named(sensor: Attacked, name: str) -> None:
+    """Whoever takes an evaluator over could reach the host, or try it unheard."""
+    worker = sensor.worker()
+    before = sensor.status()["attempts"].get(EXPECTED[name], 0)
+    report = sensor.attack(name)
+    assert report["attempts"] == {EXPECTED[name]: 1}
+    # Nobody was hurt, the sensor goes on, and somebody else works.
+    assert sensor.process.poll() is sensor.victim.poll() is None
+    assert sensor.worker() != worker
+    assert sensor.status()["attempts"][EXPECTED[name]] == before + 1
+    lines = [line for line in sensor.log().splitlines() if f"pid={worker} " in line]
+    died = next(line for line in lines if "evaluator died" in line)
+    assert f"attempts={EXPECTED[name]} 1" in died
+    if EXPECTED[name].islower():
+        assert report["cause"] == "FORBIDDEN_CALL"
+    elif EXPECTED[name] not in BY_ITSELF:
+        assert report["cause"] == "PROTOCOL_VIOLATION"
+
+
+def test_events_wait_for_an_honest_evaluator(sensor: Attacked) -> None:
+    """An attack on the ring would cost events, and nobody would count them."""
+    sensor.attack("give back unread")
+    sensor.attack("shut the ring")
+    sensor.worker()
+    found = sensor.status()
+    assert found["collection"]["rings"]["1"]["accounted"] == 0
+    assert found["events"]["backlog"] == 5
+    assert not any(one["cause"] == "NOT_EVALUATED" for one in found["losses"])
+
+
+def test_an_evaluator_has_what_it_was_given_and_no_more(sensor: Attacked) -> None:
+    """A descriptor of the supervisor's that was left open would be the attacker's."""
+    found = [re.sub(r"\d+", "N", one) for one in open_files(sensor.worker())]
+    expected = {
+        "/dev/null",
+        "pipe:[N]",
+        "socket:[N]",
+        "/memfd:bulkhead-attribution (deleted)",
+        "/memfd:bulkhead-process (deleted)",
+    }
+    ours = {one for one in found if not one.startswith("/tmp/")}  # noqa: S108 — its orders
+    assert ours <= expected, found
+    assert found.count("socket:[N]") == 1
