@@ -3,7 +3,8 @@
 A peer of the same user (or root) sends one line, a JSON object `{"command": NAME, ...}`, and gets
 the descriptor of one JSON document in memory; then the connection is closed. However long the
 document is, it takes no buffer and none of our time: a peer that stalls holds up nobody. Who says
-nothing within a moment, or only hangs up its sending side, gets the status.
+nothing within a moment, or only hangs up its sending side, gets the status; where too many wait,
+the one that has waited longest gets nothing. Who was not served is counted, by reason.
 
     status                      how the sensor is (agent.supervisor.status)
     quarantine                  files and instances in quarantine
@@ -92,10 +93,12 @@ class ControlSocket:
         """Let in whoever has connected, and answer whoever has spoken."""
         for descriptor, _ in self._poll.poll(0):
             peer = self._peers.get(descriptor)
-            if peer is None:
-                self._let_in()
-            else:
+            if peer is not None:
                 self._listen(peer)
+            elif descriptor == self._socket.fileno():
+                for _ in range(LIMITS.control_peers):
+                    if not self._let_in():
+                        break
 
     def due(self, _now: float) -> float:
         """When somebody who has said nothing gets an answer."""
@@ -115,22 +118,26 @@ class ControlSocket:
         self._socket.close()
         self.path.unlink(missing_ok=True)
 
-    def _let_in(self) -> None:
+    def _let_in(self) -> bool:
+        """Let in the next one that waits; whether there was one."""
         try:
             connection, _ = self._socket.accept()
         except OSError:  # gone again, or no descriptor is left for it
-            return
+            return False
         if _peer_user(connection) not in (0, os.geteuid()):
             self.refused["CONTROL_WRONG_USER"] += 1
             connection.close()
-            return
+            return True
         connection.setblocking(False)
         if len(self._peers) >= LIMITS.control_peers:
-            self._respond(next(iter(self._peers.values())))
+            # Whoever connects and says what it wants is answered at once, however many wait.
+            self.refused["CONTROL_CROWDED"] += 1
+            self._leave(next(iter(self._peers.values())))
         peer = _Peer(connection, time.monotonic() + LIMITS.control_seconds)
         self._peers[connection.fileno()] = peer
         self._poll.register(connection.fileno(), select.EPOLLIN)
         self._listen(peer)
+        return True
 
     def _listen(self, peer: _Peer) -> None:
         """Take what a peer has said; answer once that is a line, too long for one, or the end."""
@@ -180,8 +187,12 @@ def ask(
     """
     request = json.dumps({"command": command, **details}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        # Python's own time limit would end at once where the queue is full; this one waits in it.
+        seconds, rest = divmod(timeout_seconds, 1)
+        limit = struct.pack("ll", int(seconds), int(rest * 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        _connect(connection, path)
         connection.settimeout(timeout_seconds)
-        connection.connect(str(path))
         # An agent that hangs up at once, on somebody who may not ask, has said nothing.
         with contextlib.suppress(BrokenPipeError):
             connection.sendall(request)
@@ -196,6 +207,13 @@ def ask(
     if not isinstance(document, dict):
         raise ValueError("the answer is not an object")  # noqa: TRY004 — it is outside data
     return document
+
+
+def _connect(connection: socket.socket, path: Path) -> None:
+    try:
+        connection.connect(str(path))
+    except BlockingIOError:
+        raise TimeoutError(errno.ETIMEDOUT, "too many others are asking") from None
 
 
 def _send_document(connection: socket.socket, document: bytes) -> None:
