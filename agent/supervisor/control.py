@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.own_files import require_folder
 from agent.supervisor.limits import LIMITS
 
 _CREDENTIALS = struct.Struct("3i")
@@ -73,6 +74,7 @@ class ControlSocket:
         self._socket.setblocking(False)
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            require_folder(path.parent)
             remove_socket(path)
             self._socket.bind(str(path))
             path.chmod(0o600)
