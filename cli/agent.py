@@ -260,6 +260,6 @@ def _moment(unix_ns: int) -> str:
     return datetime.fromtimestamp(unix_ns // NANOSECONDS, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _show_if(title: str, names: list[str], entries: list[Mapping[str, Any]]) -> None:
+def _show_if(title: str, names: list[str], entries: Sequence[Mapping[str, Any]]) -> None:
     if entries:
         table(title, names, [[shown(str(entry[name])) for name in names] for entry in entries])
