@@ -28,12 +28,11 @@ def of_message(message: Message) -> int:
 
     Anything else could make us wait when we read it.
     """
-    for descriptor in message.descriptors[1:]:
-        os.close(descriptor)
     if len(message.descriptors) == 1:
         (descriptor,) = message.descriptors
         if str(Path(f"/proc/self/fd/{descriptor}").readlink()) == _LISTENER:
             return descriptor
+    for descriptor in message.descriptors:
         os.close(descriptor)
     raise ProtocolViolationError("locked without a listener", Violation.STRAY_DESCRIPTORS)
 
