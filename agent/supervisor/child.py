@@ -141,10 +141,14 @@ class Child:
     def reap(self) -> End:
         """Collect the exit status of a child that has ended, once."""
         if self.end is None:
-            _, status, usage = os.wait4(self.process.pid, 0)
-            code = self.process.returncode = os.waitstatus_to_exitcode(status)
+            peak_bytes = 0
+            if self.process.returncode is None:
+                _, status, usage = os.wait4(self.process.pid, 0)
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                peak_bytes = usage.ru_maxrss * KIB
+            code = self.process.returncode
             self.end = End(-code, 0) if code < 0 else End(0, code)
-            self._count_at_end(usage.ru_maxrss * KIB)
+            self._count_at_end(peak_bytes)
         return self.end
 
     def locked(self, message: Message) -> int:
