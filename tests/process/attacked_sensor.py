@@ -1,14 +1,12 @@
 """A sensor whose evaluators are all an attacker's: real supervisor, real sandbox."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,9 @@ from agent.supervisor.verdicts import start_time_ns
 from tests.needs import require_sandbox_users
 from tests.patience import patient
 from tests.process.waiting import until
+
+ORDER_BYTES = 4096
+TRIES = 3
 
 
 @dataclass
@@ -32,6 +33,12 @@ class Attacked:
     def status(self) -> dict[str, Any]:
         """What it says now."""
         return ask(self.folder / "control.sock", timeout_seconds=patient(10.0))
+
+    def answers(self) -> bool:
+        """Whether it can be asked yet."""
+        with suppress(OSError):
+            return bool(self.status())
+        return False
 
     def log(self) -> str:
         """What the supervisor has said so far."""
@@ -51,18 +58,26 @@ class Attacked:
         until(working, 20.0)
         return found[-1]
 
-    def attack(self, name: str) -> dict[str, Any]:
-        """Let the evaluator at work attack; the crash report of its death."""
-        attacker, number = self.worker(), len(self.deaths())
-        told = {"attack": name, "attacker": attacker, "victim": self.victim.pid}
-        told["victim_start"] = start_time_ns(self.victim.pid) or 0
-        self._tell(json.dumps(told).encode())
-        try:
-            until(lambda: len(self.deaths()) > number, 20.0)
-        except AssertionError:
-            os.kill(attacker, signal.SIGKILL)  # The next attack needs a fresh one.
-            raise AssertionError(f"nobody died of {name}: {self.log()[-2000:]}") from None
-        return self.deaths()[number]
+    def attack(self, name: str) -> tuple[int, dict[str, Any]]:
+        """Let an evaluator at work attack; its process id, and the crash report of its death.
+
+        On a busy machine one may be ended for its silence before it has begun: then another one.
+        """
+        before = {one["id"] for one in self.deaths()}
+        for _ in range(TRIES):
+            attacker = self.worker()
+            self._tell(name, attacker)
+            until(lambda: self._died(attacker), 20.0)  # noqa: B023 — over before the next turn
+            found = [one for one in self.deaths() if one["id"] not in before and one["attempts"]]
+            if found:
+                return attacker, found[0]
+        raise AssertionError(f"nobody was found out in {name}: {self.log()[-2000:]}")
+
+    def _died(self, attacker: int) -> bool:
+        return any(
+            "evaluator died" in line and f"pid={attacker} " in line
+            for line in self.log().splitlines()
+        )
 
     def deaths(self) -> list[dict[str, Any]]:
         """All crash reports so far, told apart by their ids."""
@@ -70,10 +85,12 @@ class Attacked:
             self.known.setdefault(one["id"], one)
         return list(self.known.values())
 
-    def _tell(self, words: bytes) -> None:
+    def _tell(self, name: str, attacker: int) -> None:
         """In place, because the attackers have the file open already."""
+        told = {"attack": name, "attacker": attacker, "victim": self.victim.pid}
+        told["victim_start"] = start_time_ns(self.victim.pid) or 0
         with (self.folder / "attack").open("r+b") as file:
-            file.write(words.ljust(4096))
+            file.write(json.dumps(told).encode().ljust(ORDER_BYTES))
 
 
 @contextmanager
@@ -84,7 +101,7 @@ def attacked() -> Iterator[Attacked]:
     folder.chmod(0o711)
     script = {"first": {"rings": [1], "serves": [[1]], "events": 5}, "joins": []}
     (folder / "script.json").write_text(json.dumps(script))
-    (folder / "attack").write_bytes(b" " * 4096)
+    (folder / "attack").write_bytes(b" " * ORDER_BYTES)
     (folder / "attack").chmod(0o644)
     table = folder / "roles.json"
     played = ("collector", "tests.process.played_collector")
@@ -98,8 +115,9 @@ def attacked() -> Iterator[Attacked]:
         process = subprocess.Popen(command, stderr=log, stdout=log)
     victim = subprocess.Popen(["sleep", "600"])
     try:
-        until((folder / "control.sock").exists)
-        yield Attacked(folder, process, victim)
+        started = Attacked(folder, process, victim)
+        until(started.answers, 20.0)
+        yield started
         process.terminate()
         assert process.wait(patient(15.0)) == 0
     finally:

@@ -102,15 +102,14 @@ def test_every_attack_has_its_name() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_attack_is_refused_counted_and_named(sensor: Attacked, name: str) -> None:
     """Whoever takes an evaluator over could reach the host, or try it unheard."""
-    worker = sensor.worker()
     before = sensor.status()["attempts"].get(EXPECTED[name], 0)
-    report = sensor.attack(name)
+    attacker, report = sensor.attack(name)
     assert report["attempts"] == {EXPECTED[name]: 1}
     # Nobody was hurt, the sensor goes on, and somebody else works.
     assert sensor.process.poll() is sensor.victim.poll() is None
-    assert sensor.worker() != worker
+    assert sensor.worker() != attacker
     assert sensor.status()["attempts"][EXPECTED[name]] == before + 1
-    lines = [line for line in sensor.log().splitlines() if f"pid={worker} " in line]
+    lines = [line for line in sensor.log().splitlines() if f"pid={attacker} " in line]
     died = next(line for line in lines if "evaluator died" in line)
     assert f"attempts={EXPECTED[name]} 1" in died
     if EXPECTED[name].islower():
