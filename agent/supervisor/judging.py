@@ -15,12 +15,12 @@ from agent.channel import Message, ProtocolViolationError, Violation, checksum
 from agent.deaths import Cause, DeathHistory, decide
 from agent.supervisor import quarantine
 from agent.supervisor.child import Child
+from agent.supervisor.claims import Verdict, check_advance, verdict_of
 from agent.supervisor.consequences import Consequences, crash_facts, stride_of, told
 from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.downtime import Downtime
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
-from agent.supervisor.evidence import process_of
 from agent.supervisor.inquests import Inquests
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log
@@ -33,27 +33,12 @@ from content.prevention_table import unpack_entries
 MAX_VERSION = 2**63 - 1
 """Versions are 64-bit on the wire; the link could not tell of a greater one."""
 
-_VERDICT_NUMBERS = ("pid", "start_time", "sequence")
-
 MAX_REFUSED = 100
 MAX_PROBLEMS = 100
 """Files and problems of each that are taken from one message."""
 
 KEPT_DEATHS = 50
 """How many deaths the status shows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Who is to be stopped, at which instance's wish.
-
-    event_gone: nobody can say any more whether an event names that process.
-    """
-
-    pid: int
-    start_time: int
-    instance: str
-    event_gone: bool
 
 
 @dataclass(slots=True)
@@ -213,8 +198,8 @@ class Judging:
         if message["crc32"] != checksum(message.payload):
             raise ProtocolViolationError("checksum of a frame", Violation.FORGED_CHECKSUM)
         position, evaluated = message["position"], message["evaluated"]
-        _check_advance(ring, position, evaluated)
-        verdicts = [_verdict(ring, position, verdict) for verdict in message["verdicts"]]
+        check_advance(ring, position, evaluated)
+        verdicts = [verdict_of(ring, position, verdict) for verdict in message["verdicts"]]
         self._advance(ring, position, evaluated)
         if message.payload:
             count = message["detections"]
@@ -233,7 +218,7 @@ class Judging:
 
     def _advance(self, ring: RingFacts, position: int, evaluated: int) -> None:
         """So many events more of a ring are evaluated, up to a position."""
-        _check_advance(ring, position, evaluated)
+        check_advance(ring, position, evaluated)
         # Who goes further than it has evaluated leaves events out; those set aside are counted.
         passed = (position - ring.position) // ring.stride
         aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
@@ -284,42 +269,6 @@ def _ring(one: Evaluator, number: int) -> RingFacts:
     if number not in one.rings:
         raise ProtocolViolationError(f"there is no ring {number}", Violation.NOT_ITS_RING)
     return one.rings[number]
-
-
-def _check_advance(ring: RingFacts, position: int, evaluated: int) -> None:
-    if position < ring.position or position > ring.produced() or position % ring.stride:
-        raise ProtocolViolationError(
-            f"position {position} of ring {ring.template_type}", Violation.FORGED_POSITION
-        )
-    if not 0 <= evaluated <= (position - ring.position) // ring.stride:
-        raise ProtocolViolationError(
-            f"{evaluated} events up to position {position}", Violation.FORGED_COUNT
-        )
-
-
-def _verdict(ring: RingFacts, end: int, said: Any) -> Verdict:
-    """A verdict about the process of an event between the ring's position and `end`.
-
-    ProtocolViolationError if the event does not name that process.
-    """
-    try:
-        numbers = pid, start_time, sequence = [said[name] for name in _VERDICT_NUMBERS]
-        instance = str(said["instance"])
-    except (KeyError, TypeError) as error:
-        raise ProtocolViolationError("malformed verdict") from error
-    if any(type(number) is not int for number in numbers):
-        raise ProtocolViolationError("malformed verdict")
-    position = sequence * ring.stride
-    # The last event of a frame may have more detections in the next one.
-    if not ring.position <= position <= end:
-        raise ProtocolViolationError("a verdict on no event of its frame", Violation.FORGED_VERDICT)
-    # Without a start time nobody is stopped.
-    named = process_of(ring, position) if start_time else (pid, start_time)
-    if named not in (None, (pid, start_time)):
-        raise ProtocolViolationError(
-            f"a verdict on process {pid}, which its event does not name", Violation.FORGED_VERDICT
-        )
-    return Verdict(pid, start_time, instance, event_gone=named is None)
 
 
 def _version(message: Message, content_hash: str) -> int:
