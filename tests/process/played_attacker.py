@@ -94,12 +94,13 @@ def on_supervisor(name: str, *after: int) -> Attack:
     return lambda _: system_call(name, number, *before, os.getppid(), *after)
 
 
-def fill_memory(_prey: Prey) -> None:
-    """Take memory in ever smaller pieces until there is none."""
-    held, size = [], 64 * BLOCK
+def fill_memory(prey: Prey) -> None:
+    """Take memory in ever smaller pieces until there is none, and seem to be alive meanwhile."""
+    held, size = [], 16 * BLOCK
     while size > BLOCK:
         try:
             held.append(b"x" * size)
+            send(prey.channel, "heartbeat", facts={})
         except MemoryError:
             size //= 2
     os._exit(0)
