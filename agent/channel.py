@@ -40,8 +40,33 @@ class ChannelLimits:
 LIMITS = ChannelLimits()
 
 
+class Violation(StrEnum):
+    """What a peer did that it may not do; the names stand in crash reports."""
+
+    # Not a message of ours, or one with a value that can't be.
+    MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
+    OVERSIZED_MESSAGE = "OVERSIZED_MESSAGE"
+    # A kind of message that there isn't, or that another role sends.
+    NOT_ITS_MESSAGE = "NOT_ITS_MESSAGE"
+    # One of its own, at a time when it may not say that.
+    OUT_OF_TURN = "OUT_OF_TURN"
+    STRAY_DESCRIPTORS = "STRAY_DESCRIPTORS"
+    # A ring or a file that it was not given.
+    NOT_ITS_RING = "NOT_ITS_RING"
+    NOT_ITS_FILE = "NOT_ITS_FILE"
+    FORGED_POSITION = "FORGED_POSITION"
+    FORGED_COUNT = "FORGED_COUNT"
+    FORGED_CHECKSUM = "FORGED_CHECKSUM"
+    # About a process that the event does not name.
+    FORGED_VERDICT = "FORGED_VERDICT"
+
+
 class ProtocolViolationError(Exception):
-    """The peer sent something that is not a message of ours."""
+    """The peer sent something that is not a message of ours, or that it may not say."""
+
+    def __init__(self, words: str, violation: Violation = Violation.MALFORMED_MESSAGE) -> None:
+        super().__init__(words)
+        self.violation = violation
 
 
 class Sender(StrEnum):
@@ -137,7 +162,7 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # files: [{"hash", "problems"}] of one on trial, or of all that this sensor does not serve.
         "rejected": _kind(_E, files=list),
         # payload: a serialised DetectionBatch. position: bytes of the ring consumed once this
-        # frame counts. verdicts: [{"pid", "start_time", "instance"}]
+        # frame counts. verdicts: [{"pid", "start_time", "sequence", "instance"}]
         "frame": _kind(
             _E, ring=int, position=int, evaluated=int, detections=int, verdicts=list, crc32=int
         ),
@@ -151,6 +176,9 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "survived": _kind(_E, instances=int),
         # any role → supervisor.
         "heartbeat": _kind(_C, _E, _L, facts=dict),
+        # The first thing after lock-down, once: the descriptor tells of system calls that are not
+        # permitted, which then wait for an answer (agent.supervisor.listener).
+        "locked": _kind(_C, _E, _L),
         # link → supervisor. content: one descriptor, a sealed memfd with the payload.
         "content": _kind(_L, hash=str, key_id=str, signature=str, template_type=int),
         "revoke": _kind(_L, hash=str, key_id=str, signature=str, reason=str),
@@ -243,7 +271,9 @@ def receive(sock: socket.socket, sender: Sender) -> Message | None:
         return None
     try:
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-            raise ProtocolViolationError("datagram or its descriptors exceed the limit")
+            raise ProtocolViolationError(
+                "datagram or its descriptors exceed the limit", Violation.OVERSIZED_MESSAGE
+            )
         kind, fields, payload = _decode(data, sender)
     except ProtocolViolationError:
         _close(descriptors)
@@ -282,7 +312,9 @@ def _decode(data: bytes, sender: Sender) -> tuple[str, dict[str, Any], bytes]:
         raise ProtocolViolationError("header is not JSON") from error
     kind = fields.pop("kind", None) if isinstance(fields, dict) else None
     if not isinstance(kind, str) or kind not in MESSAGES or sender not in MESSAGES[kind].senders:
-        raise ProtocolViolationError(f"{sender} may not send {kind!r:.40}")
+        raise ProtocolViolationError(
+            f"{sender} may not send {kind!r:.40}", Violation.NOT_ITS_MESSAGE
+        )
     _require_fields(kind, fields, ProtocolViolationError)
     return kind, fields, data[end:]
 

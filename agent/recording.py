@@ -149,6 +149,8 @@ class _Collector:
             for message in self.child.messages():
                 if message.kind == "failed":
                     raise RecordingError(f"{message['reason']}: {message['detail']}")
+                if message.kind == "locked":
+                    self.child.locked(message)
                 if message.kind == "attached" and arriving is None:
                     arriving = from_message(message)
                 elif message.kind == "attachments" and arriving is not None:
@@ -165,6 +167,8 @@ class _Collector:
     def _gone(self) -> bool:
         room = LIMITS.shown_characters - len(self.printed)
         self.printed += self.child.output(time.monotonic())[: max(0, room)]
+        if self.child.look():  # a system call that it may not make
+            self.child.kill()
         return self.child.process.poll() is not None
 
 

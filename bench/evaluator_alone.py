@@ -96,7 +96,9 @@ class EvaluatorAlone:
         """Take what it has sent, waiting at most so long for the first message."""
         select.select([self.child.channel], [], [], seconds)
         for message in self.child.messages():
-            if message.kind == "frame":
+            if message.kind == "locked":
+                self.child.locked(message)
+            elif message.kind == "frame":
                 self.evaluated += message["evaluated"]
                 self.detections += message["detections"]
             elif message.kind == "progress":

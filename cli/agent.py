@@ -198,7 +198,8 @@ def _show(document: Mapping[str, Any]) -> None:
     ]
     if floods:
         table("Processes that flooded", ["Template Type", *FLOODER], floods)
-    _show_if("Deaths", ["role", "cause", "signal", "action"], document["deaths"])
+    _show_if("Deaths", ["role", "cause", "signal", "action", "tried"], _deaths(document["deaths"]))
+    _show_if("Attempts that were refused", ["what", "count"], _counted(document["attempts"]))
     events = document["events"]
     screen.print("events " + "  ".join(f"{name} {count}" for name, count in events.items()))
 
@@ -211,6 +212,17 @@ def _seeding_line(seeding: Mapping[str, Any]) -> str:
         f"{seeding['judged']} judged, {seeding['executed_since']} by an exec since, "
         f"{seeding['not_judged']} not{because}"
     )
+
+
+def _deaths(deaths: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [
+        {**one, "tried": ", ".join(f"{what} {count}" for what, count in one["attempts"].items())}
+        for one in deaths
+    ]
+
+
+def _counted(counts: Mapping[str, int]) -> list[Mapping[str, Any]]:
+    return [{"what": what, "count": count} for what, count in counts.items()]
 
 
 def _type_rows(found: Mapping[str, Any]) -> list[list[str]]:
@@ -260,6 +272,6 @@ def _moment(unix_ns: int) -> str:
     return datetime.fromtimestamp(unix_ns // NANOSECONDS, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _show_if(title: str, names: list[str], entries: list[Mapping[str, Any]]) -> None:
+def _show_if(title: str, names: list[str], entries: Sequence[Mapping[str, Any]]) -> None:
     if entries:
         table(title, names, [[shown(str(entry[name])) for name in names] for entry in entries])

@@ -235,11 +235,12 @@ def _crash_row(one: Document) -> list[str]:
     suspect = one["suspect_instance"] or one["suspect_content_hash"][:HASH_DIGITS]
     died = f"{one['cause']} {one['signal'] or one['exit_code']}"
     trial = " (trial)" if one["in_trial"] else ""
+    tried = [f"tried {shown(name)}: {count}" for name, count in one["attempts"].items()]
     return [
         _short(one["time"]),
         shown(one["agent_id"]),
         escape(one["role"]),
-        shown(died) + trial,
+        "\n".join((shown(died) + trial, *tried)),
         f"{escape(one['suspect_template_type'])} {shown(suspect)}" if suspect else "none",
         str(one["suspect_sequence"]),
         shown(one["action"]),

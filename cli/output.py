@@ -15,8 +15,9 @@ from rich.table import Table
 
 from content.escape import safe
 
-screen = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Without emoji: a process that is named ":smile:" must not be shown as something else.
+screen = Console(highlight=False, emoji=False)
+errors = Console(stderr=True, highlight=False, emoji=False)
 
 
 class ExitCode(IntEnum):

@@ -37,6 +37,8 @@ BEST_RUNG = "bpf_btf"
 NANOSECONDS = 1_000_000_000
 PROCESSES_SHOWN = 16
 """Of one loss report, whatever an agent has sent."""
+ATTEMPTS_SHOWN = 16
+"""Kinds of attempt of one crash report, the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def crash(stored: reports.Stored[CrashReport], types: Types) -> Document:
         "suspect_sequence": report.suspect_sequence,
         "action": report.action,
         "in_trial": report.in_trial,
+        "attempts": {one.name: one.count for one in report.attempts[:ATTEMPTS_SHOWN]},
     }
 
 

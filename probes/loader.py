@@ -39,7 +39,7 @@ from probes.layout import lineage_dtype
 from probes.limits import LIMITS
 from probes.plan import Plan, plan
 from probes.program import Surroundings
-from probes.ring import RingDescription, RingKind, stride
+from probes.ring import RingDescription, RingKind, identity, stride
 from probes.seed import Insertion, seed
 from probes.tracefs import events_folder
 
@@ -207,5 +207,10 @@ def _insert(lineage: int, pid: int, value: bytes) -> Insertion:
 def _ring(template_type: TemplateType, size: int, built: Built) -> RingDescription:
     descriptor = built.maps[f"{template_type.name}_ring"]
     return RingDescription(
-        template_type.number, size, stride(template_type), RingKind.BPF, descriptor
+        template_type.number,
+        size,
+        stride(template_type),
+        RingKind.BPF,
+        descriptor,
+        identity(template_type),
     )

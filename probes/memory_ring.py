@@ -18,7 +18,7 @@ from content.loss_causes import LossCause
 from content.record import dtype, record_size
 from probes.counters import SLOT, CounterSlot, mapped_bytes, slots
 from probes.record_writer import RecordWriter, Value
-from probes.ring import HEADER_BYTES, PAGE, RingDescription, RingKind, stride
+from probes.ring import HEADER_BYTES, PAGE, RingDescription, RingKind, identity, stride
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
@@ -42,7 +42,12 @@ class MemoryRing:
         self._consumer = np.frombuffer(self._memory, np.uint64, 1)
         self._producer = np.frombuffer(self._memory, np.uint64, 1, offset=PAGE)
         self.description = RingDescription(
-            template_type.number, self._size, self._stride, RingKind.MEMFD, descriptor
+            template_type.number,
+            self._size,
+            self._stride,
+            RingKind.MEMFD,
+            descriptor,
+            identity(template_type),
         )
 
     def append(self, values: Mapping[str, Value]) -> bool:

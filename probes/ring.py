@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from content.definitions import TemplateType
-from content.record import dtype, record_size
+from content.record import dtype, record_size, slots
 from probes.errors import RingCorruptError, RingOverrunError
 
 HEADER_BYTES = 8
@@ -50,22 +50,34 @@ class RingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RingDescription:
-    """One ring: whose records, bytes of data, bytes from record to record, and its descriptor."""
+    """One ring: whose records, bytes of data, bytes from record to record, and its descriptor.
+
+    identity: where pid and start time of the process lie in a record, in bytes; may be empty.
+    """
 
     template_type: int
     size: int
     stride: int
     kind: RingKind
     descriptor: int
+    identity: tuple[int, ...]
 
-    def document(self) -> dict[str, int | str]:
+    def document(self) -> dict[str, Any]:
         """The ring as the `attached` message spells it."""
         return {
             "template_type": self.template_type,
             "bytes": self.size,
             "stride": self.stride,
             "kind": self.kind,
+            "identity": list(self.identity),
         }
+
+
+def identity(template_type: TemplateType) -> tuple[int, ...]:
+    """Where pid and start time lie in a record, in bytes; empty for a type that has none."""
+    offsets = {slot.name: slot.offset for slot in slots(template_type)}
+    both = (offsets.get("pid"), offsets.get("start_time"))
+    return tuple(one for one in both if one is not None) if None not in both else ()
 
 
 def stride(template_type: TemplateType) -> int:

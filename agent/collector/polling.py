@@ -54,7 +54,7 @@ def connector_collector(
 
 def poll(channel: socket.socket, collector: "PsutilCollector", seeder: Seeder | None = None) -> int:
     """Lock down, then poll until the channel closes or says `stop`; returns the exit status."""
-    heart = _Heart(channel, lock_down(COLLECTOR_PSUTIL))
+    heart = _Heart(channel, lock_down(COLLECTOR_PSUTIL, channel))
     last = time.monotonic()
     while True:
         started = time.monotonic()
@@ -76,7 +76,7 @@ def listen(
     seeder: Seeder | None = None,
 ) -> int:
     """Lock down, then listen until the channel closes or says `stop`; returns the exit status."""
-    heart = _Heart(channel, lock_down(COLLECTOR_CONNECTOR))
+    heart = _Heart(channel, lock_down(COLLECTOR_CONNECTOR, channel))
     next_look = 0.0
     overruns = lost = 0
     while True:

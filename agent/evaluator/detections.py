@@ -98,8 +98,12 @@ def _is(template_type: TemplateType, record: np.void, name: str, value: str) -> 
     return field is not None and bool(known) and record[name] == field.values[value]
 
 
-def verdict(match: Match, template_type: TemplateType, records: Records) -> Mapping[str, int | str]:
-    """Who is to be stopped: pid and start time, which the supervisor checks again.
+def verdict(
+    match: Match, template_type: TemplateType, records: Records, first: int
+) -> Mapping[str, int | str]:
+    """Who is to be stopped: pid and start time, which the supervisor looks up in the event itself.
+
+    first: sequence number of row 0.
 
     A start time of 0 says that the rung does not know it; what lies in the record then is not ours.
     """
@@ -109,8 +113,8 @@ def verdict(match: Match, template_type: TemplateType, records: Records) -> Mapp
     return {
         "pid": int(record["pid"]),
         "start_time": int(record["start_time"]) if known else 0,
+        "sequence": first + match.row,
         "instance": match.instance.id,
-        "template_type": template_type.number,
     }
 
 
@@ -133,7 +137,7 @@ def frames(
             batch, verdicts, size = report_pb2.DetectionBatch(), [], 0
         batch.detections.append(found)
         if found.prevention == report_pb2.PREVENTION_VERDICT:
-            verdicts.append(verdict(match, template_type, records))
+            verdicts.append(verdict(match, template_type, records, source.first))
         size, last_row = size + added, match.row
     if batch.detections:
         yield _frame(batch, verdicts, last_row, complete=True)

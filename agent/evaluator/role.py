@@ -101,7 +101,7 @@ def run(
     waiter = Waiter(channel)
     attribution, cursors, payloads = _acquire(order, types, waiter)
     _warm_up(types, build)
-    sandbox = lock_down(EVALUATOR)
+    sandbox = lock_down(EVALUATOR, channel)
     trial = Trial(types, Supply.of(types, Rung(order["rung"])), attribution, lenient=lenient)
     try:
         files = _load(payloads, trial, build)
@@ -143,7 +143,7 @@ def _hold_inquest(
 ) -> int:
     given = inquest.acquire(order, types)
     _warm_up(types, build)
-    lock_down(EVALUATOR)
+    lock_down(EVALUATOR, channel)
     inquest.hold(given, types, build, channel)
     return 0
 

@@ -14,7 +14,6 @@ from agent.link.log import say
 from agent.link.own_activity import OwnActivity
 from agent.link.sensor import Identity, RefusedRung, Sensor
 from agent.link.store import Batch, Report
-from bulkhead.v1 import report_pb2
 from content.definitions import Rung
 
 
@@ -110,7 +109,7 @@ class Intake:
         self.own_activity.know(message["processes"])
 
     def _crash(self, message: Message) -> None:
-        crash = reports.from_facts(report_pb2.CrashReport(), message["facts"])
+        crash = reports.crash(message["facts"])
         self.batch.reports.append(Report(message["report"], crash))
 
     def _loss(self, message: Message) -> None:

@@ -55,6 +55,7 @@ class LinkLimits:
     text_characters: int = 1024
     problems: int = 100
     named_processes: int = 16
+    named_attempts: int = 16
     id_characters: int = 128
 
 

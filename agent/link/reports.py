@@ -37,6 +37,18 @@ def from_facts(message: _M, facts: Mapping[str, Any]) -> _M:
     return message
 
 
+def crash(facts: Mapping[str, Any]) -> report_pb2.CrashReport:
+    """A crash report; at most `LIMITS.named_attempts` kinds of attempt are named in it."""
+    plain = dict(facts)
+    attempts = plain.pop("attempts", {})
+    if not isinstance(attempts, dict):
+        raise _malformed("attempts", attempts, "an object of name and count")
+    message = from_facts(report_pb2.CrashReport(), plain)
+    for name, count in list(attempts.items())[: LIMITS.named_attempts]:
+        message.attempts.append(from_facts(report_pb2.Attempt(), {"name": name, "count": count}))
+    return message
+
+
 def loss(facts: Mapping[str, Any]) -> report_pb2.LossReport:
     """A loss report; at most `LIMITS.named_processes` processes are named in it."""
     plain = dict(facts)

@@ -71,7 +71,7 @@ def _run(settings: Settings) -> int:
     renderer = Renderer(sensor.software.types)
     store = Store(folder.outbox, log, renderer.line, time.time_ns, delivering=cloud is not None)
     # Everything is open, and there is one thread: from here on, only the folder and the cloud.
-    lock_down(LINK.with_state(settings.folder, [cloud.port] if cloud else []))
+    lock_down(LINK.with_state(settings.folder, [cloud.port] if cloud else []), channel)
     link = Link(SupervisorChannel(channel), sensor, store, folder, cloud)
     return link.run()
 

@@ -6,9 +6,12 @@ capabilities, dumpable, and last the seccomp filter, which forbids all of the st
 can't be undone. What the kernel lacks is said in the result, never passed over.
 """
 
+import os
 import resource
+import socket
 from collections.abc import Mapping
 
+from agent.channel import send
 from agent.linux import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, prctl
 from agent.privileges import drop_bounding, narrow
 from agent.sandbox import interpreter, landlock, seccomp_filter
@@ -34,8 +37,11 @@ __all__ = [
 ]
 
 
-def lock_down(profile: Profile) -> dict[str, str]:
+def lock_down(profile: Profile, channel: socket.socket | None = None) -> dict[str, str]:
     """Lock this process down for good; it must have one thread and all it will ever open.
+
+    channel: to the supervisor, which is handed what tells of calls that are not permitted, and ends
+    this process when it makes one; without it, the kernel does that.
 
     Returns what holds, one line per mechanism: ``{"landlock": "abi 7", "seccomp": "kill, …", …}``
     or ``missing: why``. Raises SandboxError where a step that the kernel offers fails; the role
@@ -53,8 +59,18 @@ def lock_down(profile: Profile) -> dict[str, str]:
         holds["dumpable"] = "off"
     except OSError as error:
         raise SandboxError(f"{profile.name}: {error.strerror or error}") from error
-    holds["seccomp"] = seccomp_filter.load(profile.calls)
+    holds["seccomp"] = _load_filter(profile, channel)
     return holds
+
+
+def _load_filter(profile: Profile, channel: socket.socket | None) -> str:
+    if channel is None:
+        return seccomp_filter.load(profile.calls)
+    said, listener = seccomp_filter.load_with_listener(profile.calls)
+    if listener is not None:
+        send(channel, "locked", descriptors=[listener])
+        os.close(listener)
+    return said
 
 
 def _lower_limits(limits: Mapping[int, int]) -> str:

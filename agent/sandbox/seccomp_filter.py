@@ -1,7 +1,10 @@
-"""Turns a profile's table of system calls into a seccomp filter that kills, and loads it.
+"""Turns a profile's table of system calls into a seccomp filter, and loads it.
 
-libseccomp does the work, through Debian's python3-seccomp. The default action ends the whole
-process (SIGSYS, which no handler can catch), also for calls of a foreign architecture.
+libseccomp does the work, through Debian's python3-seccomp. A call that is not permitted never
+happens. With a supervisor to tell, it waits for an answer that never comes: the supervisor, which
+has the listener, sees which call it was and ends the process. With nobody to tell, and for calls of
+a foreign architecture, the kernel ends the whole process itself (SIGSYS, which no handler can
+catch). docs/adr/0011-forbidden-calls-are-notified.md says why.
 """
 
 import importlib
@@ -32,15 +35,36 @@ def load(calls: Iterable[Call]) -> str:
         return "missing: python3-seccomp is not installed"
     rules = tuple(calls)
     try:
-        loaded = _build(rules)
-        loaded.load()
+        _build(rules, seccomp.KILL_PROCESS).load()
     except (OSError, RuntimeError, ValueError) as error:
         raise SandboxError(f"seccomp: {error}") from error
-    return f"kill, {len({call.name for call in rules if not call.errno})} calls permitted"
+    return f"kill, {_permitted(rules)}"
 
 
-def _build(calls: tuple[Call, ...]) -> Any:
-    made = seccomp.SyscallFilter(defaction=seccomp.KILL_PROCESS)
+def load_with_listener(calls: Iterable[Call]) -> tuple[str, int | None]:
+    """The same, but calls that are not permitted wait, and the descriptor returned tells of them.
+
+    It must leave this process: whoever has it could let such a call go on. Where kernel or
+    libseccomp can't do that, such calls kill, and there is no descriptor.
+    """
+    rules = tuple(calls)
+    if seccomp is not None:
+        try:
+            loaded = _build(rules, seccomp.NOTIFY)
+            loaded.load()
+        except (AttributeError, OSError, RuntimeError, ValueError):
+            pass
+        else:
+            return f"wait for the supervisor, {_permitted(rules)}", int(loaded.get_notify_fd())
+    return load(rules), None
+
+
+def _permitted(rules: tuple[Call, ...]) -> str:
+    return f"{len({call.name for call in rules if not call.errno})} calls permitted"
+
+
+def _build(calls: tuple[Call, ...], default: Any) -> Any:
+    made = seccomp.SyscallFilter(defaction=default)
     made.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
     made.set_attr(seccomp.Attr.CTL_TSYNC, 1)
     made.set_attr(seccomp.Attr.CTL_OPTIMIZE, BINARY_TREE)

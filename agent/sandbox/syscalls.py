@@ -86,7 +86,7 @@ DESCRIPTORS = (
             "ppoll": "the same on architectures without poll",
             "epoll_create1": "waits for rings and channel at once, and selectors",
             "epoll_ctl": "names what is waited for",
-            "epoll_wait": "waits",
+            "epoll_wait": "waits for the channel and for a ring",
             "epoll_pwait": "waits, on architectures without epoll_wait",
             "select": "Python's time-outs on a socket",
             "pselect6": "the same on architectures without select",

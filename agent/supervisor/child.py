@@ -13,14 +13,16 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent import channel
-from agent.channel import Message, ProtocolViolationError, Sender
+from agent.channel import Message, ProtocolViolationError, Sender, Violation
 from agent.privileges import COLLECTOR, become
+from agent.supervisor import listener
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.roles import Role, RoleEntry, command, ids
 
@@ -37,8 +39,16 @@ _SENDERS = {
 }
 _SEND_BUFFER_BYTES = 4 * 1024 * 1024
 _SO_SNDBUFFORCE = 32
-_WITH_DESCRIPTORS = frozenset({"attached", "attachments", "content"})
+_WITH_DESCRIPTORS = frozenset({"attached", "attachments", "content", "locked"})
 """The kinds of message that bring descriptors; with any other they would be lost, one by one."""
+
+# Beside system calls and violations of the protocol, what is counted as an attempt.
+FOREIGN_CALL = "FOREIGN_ARCHITECTURE"
+UNKNOWN_CALL = "SYSTEM_CALL"
+OUTPUT_FLOOD = "OUTPUT_FLOOD"
+MEMORY_LIMIT = "MEMORY_LIMIT"
+
+KIB = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,12 @@ class Child:
     # Nothing more will come of what it prints.
     silent: bool = False
     end: End | None = None
+    # Tells of system calls that it may not make, once it is locked down.
+    listener: int | None = None
+    # What it tried that it may not: system calls by name, and names of channel.Violation.
+    attempts: Counter[str] = field(default_factory=Counter)
+    # It has made a system call that it may not make, and was ended for that.
+    forbidden: bool = False
     _log_window: float = field(default=0.0)
     _log_bytes: int = field(default=0)
     log_dropped: int = 0
@@ -97,7 +113,9 @@ class Child:
             if message.descriptors and message.kind not in _WITH_DESCRIPTORS:
                 for descriptor in message.descriptors:
                     os.close(descriptor)
-                raise ProtocolViolationError(f"{message.kind} with descriptors")
+                raise ProtocolViolationError(
+                    f"{message.kind} with descriptors", Violation.STRAY_DESCRIPTORS
+                )
             yield message
 
     def due(self, _now: float) -> float:
@@ -123,9 +141,32 @@ class Child:
     def reap(self) -> End:
         """Collect the exit status of a child that has ended, once."""
         if self.end is None:
-            status = self.process.wait()
-            self.end = End(-status, 0) if status < 0 else End(0, status)
+            peak_bytes = 0
+            if self.process.returncode is None:
+                _, status, usage = os.wait4(self.process.pid, 0)
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                peak_bytes = usage.ru_maxrss * KIB
+            code = self.process.returncode
+            self.end = End(-code, 0) if code < 0 else End(0, code)
+            self._count_at_end(peak_bytes)
         return self.end
+
+    def locked(self, message: Message) -> int:
+        """It has locked itself down; returns the listener. ProtocolViolationError if it lies."""
+        if self.listener is not None:
+            for descriptor in message.descriptors:
+                os.close(descriptor)
+            raise ProtocolViolationError("locked twice", Violation.OUT_OF_TURN)
+        self.listener = listener.of_message(message)
+        return self.listener
+
+    def look(self) -> str:
+        """A system call that it has just tried and may not make, counted; "" if there is none."""
+        name = listener.next_call(self.listener) if self.listener is not None else None
+        if name is not None:
+            self.attempts[name] += 1
+            self.forbidden = True
+        return name or ""
 
     def output(self, now: float) -> str:
         """What it printed since the last call, within its budget; the rest is dropped, counted."""
@@ -141,11 +182,23 @@ class Child:
         self.log_dropped += len(data) - len(shown)
         return shown.decode("utf-8", "surrogateescape")
 
+    def _count_at_end(self, peak_bytes: int) -> None:
+        """What its end tells of attempts. peak_bytes: the most memory that it ever had."""
+        if self.end is not None and self.end.signal == signal.SIGSYS:
+            # With a listener, only a call of a foreign architecture is ended by the kernel.
+            self.attempts[FOREIGN_CALL if self.listener is not None else UNKNOWN_CALL] += 1
+        if self.log_dropped:
+            self.attempts[OUTPUT_FLOOD] += 1
+        if self.role is Role.EVALUATOR and peak_bytes >= LIMITS.evaluator_memory_bytes:
+            self.attempts[MEMORY_LIMIT] += 1
+
     def close(self) -> None:
         """Release the descriptors of a child that has been reaped."""
         self.channel.close()
         os.close(self.pidfd)
         os.close(self.stderr)
+        if self.listener is not None:
+            os.close(self.listener)
 
 
 def start(role: Role, entry: RoleEntry, arguments: Sequence[str] = ()) -> Child:

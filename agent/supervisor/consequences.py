@@ -184,6 +184,7 @@ def crash_facts(
         "suspect_sequence": progress.position // stride + (progress.row or 0),
         "action": decision.action.told,
         "in_trial": death.on_trial,
+        "attempts": dict(sorted(one.child.attempts.items())),
     }
 
 
@@ -191,6 +192,8 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the log says of a death."""
     wanted = ("cause", "signal", "exit_code", "action", "suspect_content_hash")
     said = {name: facts[name] for name in wanted if facts[name]}
+    if facts["attempts"]:
+        said["attempts"] = ", ".join(f"{name} {n}" for name, n in facts["attempts"].items())
     if facts["suspect_instance_id"]:
         said["instance"] = facts["suspect_instance_id"]
     return said

@@ -3,7 +3,8 @@
 A peer of the same user (or root) sends one line, a JSON object `{"command": NAME, ...}`, and gets
 the descriptor of one JSON document in memory; then the connection is closed. However long the
 document is, it takes no buffer and none of our time: a peer that stalls holds up nobody. Who says
-nothing within a moment, or only hangs up its sending side, gets the status.
+nothing within a moment, or only hangs up its sending side, gets the status; where too many wait,
+the one that has waited longest gets nothing. Who was not served is counted, by reason.
 
     status                      how the sensor is (agent.supervisor.status)
     quarantine                  files and instances in quarantine
@@ -24,11 +25,13 @@ import socket
 import stat
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.own_files import require_folder
 from agent.supervisor.limits import LIMITS
 
 _CREDENTIALS = struct.Struct("3i")
@@ -65,10 +68,13 @@ class ControlSocket:
         self.path = path
         self._commands: dict[str, Command] = {"status": lambda _: status(), **(commands or {})}
         self._peers: dict[int, _Peer] = {}
+        # Who was not served, by reason: part of what the status tells of attempts.
+        self.refused: Counter[str] = Counter()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            require_folder(path.parent)
             remove_socket(path)
             self._socket.bind(str(path))
             path.chmod(0o600)
@@ -89,10 +95,12 @@ class ControlSocket:
         """Let in whoever has connected, and answer whoever has spoken."""
         for descriptor, _ in self._poll.poll(0):
             peer = self._peers.get(descriptor)
-            if peer is None:
-                self._let_in()
-            else:
+            if peer is not None:
                 self._listen(peer)
+            elif descriptor == self._socket.fileno():
+                for _ in range(LIMITS.control_peers):
+                    if not self._let_in():
+                        break
 
     def due(self, _now: float) -> float:
         """When somebody who has said nothing gets an answer."""
@@ -112,21 +120,26 @@ class ControlSocket:
         self._socket.close()
         self.path.unlink(missing_ok=True)
 
-    def _let_in(self) -> None:
+    def _let_in(self) -> bool:
+        """Let in the next one that waits; whether there was one."""
         try:
             connection, _ = self._socket.accept()
         except OSError:  # gone again, or no descriptor is left for it
-            return
+            return False
         if _peer_user(connection) not in (0, os.geteuid()):
+            self.refused["CONTROL_WRONG_USER"] += 1
             connection.close()
-            return
+            return True
         connection.setblocking(False)
         if len(self._peers) >= LIMITS.control_peers:
-            self._respond(next(iter(self._peers.values())))
+            # Whoever connects and says what it wants is answered at once, however many wait.
+            self.refused["CONTROL_CROWDED"] += 1
+            self._leave(next(iter(self._peers.values())))
         peer = _Peer(connection, time.monotonic() + LIMITS.control_seconds)
         self._peers[connection.fileno()] = peer
         self._poll.register(connection.fileno(), select.EPOLLIN)
         self._listen(peer)
+        return True
 
     def _listen(self, peer: _Peer) -> None:
         """Take what a peer has said; answer once that is a line, too long for one, or the end."""
@@ -138,7 +151,9 @@ class ControlSocket:
             self._leave(peer)
             return
         peer.said += said
-        if not said or b"\n" in peer.said or len(peer.said) >= LIMITS.control_bytes:
+        too_long = b"\n" not in peer.said and len(peer.said) >= LIMITS.control_bytes
+        self.refused["CONTROL_OVERSIZED"] += too_long
+        if not said or b"\n" in peer.said or too_long:
             self._respond(peer)
 
     def _respond(self, peer: _Peer) -> None:
@@ -174,8 +189,12 @@ def ask(
     """
     request = json.dumps({"command": command, **details}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        # Python's own time limit would end at once where the queue is full; this one waits in it.
+        seconds, rest = divmod(timeout_seconds, 1)
+        limit = struct.pack("ll", int(seconds), int(rest * 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        _connect(connection, path)
         connection.settimeout(timeout_seconds)
-        connection.connect(str(path))
         # An agent that hangs up at once, on somebody who may not ask, has said nothing.
         with contextlib.suppress(BrokenPipeError):
             connection.sendall(request)
@@ -190,6 +209,13 @@ def ask(
     if not isinstance(document, dict):
         raise ValueError("the answer is not an object")  # noqa: TRY004 — it is outside data
     return document
+
+
+def _connect(connection: socket.socket, path: Path) -> None:
+    try:
+        connection.connect(str(path))
+    except BlockingIOError:
+        raise TimeoutError(errno.ETIMEDOUT, "too many others are asking") from None
 
 
 def _send_document(connection: socket.socket, document: bytes) -> None:

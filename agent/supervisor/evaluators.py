@@ -169,6 +169,13 @@ class Evaluators:
         one.cause = Cause.PROTOCOL_VIOLATION
         one.child.kill()
 
+    def blame_rings(self, worker: Evaluator) -> None:
+        """Somebody has tampered with the rings: whoever could have done it is ended."""
+        self.blame_protocol(worker)
+        for one in self.members:
+            if one is not worker:
+                self.dismiss(one)
+
     def dismiss(self, one: Evaluator) -> None:
         """End an evaluator that is no longer wanted."""
         one.finished = True

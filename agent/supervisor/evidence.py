@@ -1,12 +1,12 @@
 """A copy of one record's bytes, taken from its ring before anybody may write over it.
 
-The supervisor never looks into an event, nor does it here: it copies bytes for an inquest. Layout
-of the rings: probes.ring.
+The supervisor never interprets an event, nor does it here: it copies bytes for an inquest, and
+compares two words with what a verdict says. Layout of the rings: probes.ring.
 """
 
 import mmap
 
-from agent.supervisor.rings import RingFacts
+from agent.supervisor.rings import WORD, RingFacts
 
 HEADER_BYTES = 8
 PAGE = mmap.PAGESIZE
@@ -31,3 +31,12 @@ def record_at(ring: RingFacts, position: int) -> bytes | None:
     except (OSError, ValueError):
         return None
     return copied if ring.produced() - position <= ring.size else None
+
+
+def process_of(ring: RingFacts, position: int) -> tuple[int, int] | None:
+    """Pid and start time in the record at a position; None where there is none any more."""
+    record = record_at(ring, position)
+    if record is None or not ring.identity:
+        return None
+    pid, start_time = (WORD.unpack_from(record, at)[0] for at in ring.identity)
+    return pid, start_time

@@ -124,15 +124,27 @@ def _ring(document: Mapping[str, Any], descriptor: int, epoch: str, mapped: Exit
     if kind not in _KINDS or stride % 8 or size < stride or size > MAX_RING_BYTES:
         raise ValueError(f"ring {document!r:.120}")
     producer = mapped.enter_context(_map(descriptor, PAGE, PAGE))
-    return RingFacts(number, size, stride, kind, descriptor, producer, epoch)
+    consumer = mapped.enter_context(_map(descriptor, PAGE, writable=True))
+    identity = _identity(document["identity"], stride)
+    return RingFacts(number, size, stride, kind, descriptor, producer, consumer, identity, epoch)
 
 
-def _map(descriptor: int, size: int, offset: int = 0) -> mmap.mmap:
-    """Map for reading; a memfd only if it can't be cut short, as reading it then would end us."""
+def _identity(offsets: Any, stride: int) -> tuple[int, ...]:
+    """Where two words of 8 bytes lie in a record; empty where no process is named."""
+    if not isinstance(offsets, list) or len(offsets) not in (0, 2):
+        raise TypeError(f"identity {offsets!r:.80}")
+    if any(type(one) is not int or not 0 <= one <= stride - 2 * WORD.size for one in offsets):
+        raise ValueError(f"identity {offsets!r:.80}")
+    return tuple(offsets)
+
+
+def _map(descriptor: int, size: int, offset: int = 0, *, writable: bool = False) -> mmap.mmap:
+    """Map memory; a memfd only if it can't be cut short, as reading it then would end us."""
     try:
         seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
     except OSError:  # not a memfd: a BPF map
         seals = fcntl.F_SEAL_SHRINK
     if not seals & fcntl.F_SEAL_SHRINK:
         raise ValueError("memory that is not sealed against shrinking")
-    return mmap.mmap(descriptor, size, offset=offset, prot=mmap.PROT_READ)
+    rights = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    return mmap.mmap(descriptor, size, offset=offset, prot=rights)

@@ -22,7 +22,7 @@ from typing import Any
 
 from agent import attribution
 from agent.attribution import MAX_INSTANCES, Phase
-from agent.channel import Message, ProtocolViolationError
+from agent.channel import Message, ProtocolViolationError, Violation
 from agent.deaths import Finding
 from agent.supervisor.child import Child
 from agent.supervisor.evaluator_process import LoadedFile
@@ -115,7 +115,7 @@ class Inquests:
     def message(self, message: Message) -> None:
         """What a throw-away evaluator says; ProtocolViolationError for all but one thing."""
         if message.kind != "survived":
-            raise ProtocolViolationError(f"{message.kind} in an inquest")
+            raise ProtocolViolationError(f"{message.kind} in an inquest", Violation.OUT_OF_TURN)
         self._survived = True
 
     def ended(self) -> None:
@@ -129,7 +129,7 @@ class Inquests:
         end = child.reap()
         died = bool(end.signal or end.exit_code) and not self._survived
         foreign = end.signal == signal.SIGKILL and not child.killed_by_us
-        accused = child.killed_by_us and not self._overdue
+        accused = child.killed_by_us and not self._overdue and not child.forbidden
         named = self._named() if died and not foreign and not accused else None
         self.log.say("inquest", pid=child.pid, signal=end.signal, named=named, of=case.file.hash)
         part, digest, instance = named if named is not None else (None, "", "")

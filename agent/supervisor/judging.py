@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.channel import Message, ProtocolViolationError, checksum
+from agent.channel import Message, ProtocolViolationError, Violation, checksum
 from agent.deaths import Cause, DeathHistory, decide
 from agent.supervisor import quarantine
 from agent.supervisor.child import Child
+from agent.supervisor.claims import Verdict, check_advance, verdict_of
 from agent.supervisor.consequences import Consequences, crash_facts, stride_of, told
 from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.downtime import Downtime
@@ -92,7 +93,7 @@ class Judging:
         }
         stages, handler = permitted.get(message.kind, ((), self._heartbeat))
         if one.stage not in stages:
-            raise ProtocolViolationError(f"{message.kind} while {one.stage}")
+            raise ProtocolViolationError(f"{message.kind} while {one.stage}", Violation.OUT_OF_TURN)
         handler(one, message)
 
     def ended(self, one: Evaluator) -> None:
@@ -100,6 +101,7 @@ class Judging:
         end = one.child.reap()
         if one.finished:
             self.evaluators.remove(one)
+            self._repair(one)
             return
         death = one.death(self.flow.manifest.probation())
         if death.running:
@@ -112,6 +114,7 @@ class Judging:
         if not (death.foreign_kill and death.running):
             self.evaluators.slow_down(one)
         self.evaluators.remove(one)
+        self._repair(one)
         stride = stride_of(one, death.progress.ring)
         decision = decide(death, self.history, stride)
         self.deaths += 1
@@ -123,10 +126,32 @@ class Judging:
         if one.child.log_dropped:
             self.log.say("output dropped", pid=one.child.pid, bytes=one.child.log_dropped)
 
+    def watch_rings(self) -> None:
+        """End everybody who can write to a ring of which more was given back than was told.
+
+        A frame is sent before its records are given back: once all that was sent is read, its
+        position is the greater one, or somebody wants records to be overwritten unseen.
+        """
+        worker = self.evaluators.worker
+        if worker is None or worker.cause is not None or worker.finished:
+            return
+        ahead = [one for one in worker.rings.values() if one.given_back() > one.position]
+        if not ahead or worker.child.pending():
+            return
+        worker.child.attempts[Violation.FORGED_POSITION] += 1
+        self.log.say("ring given back unread", pid=worker.child.pid, ring=ahead[0].template_type)
+        self.evaluators.blame_rings(worker)
+
     def resumed(self) -> None:
         """After the pool's step: tell of a stretch without an evaluator if it has ended."""
         if self.evaluators.worker is not None and self.evaluators.collection is not None:
             self.downtime.end(self.evaluators.collection)
+
+    def _repair(self, one: Evaluator) -> None:
+        """Before the next one goes: what this one had, whatever it has written to it."""
+        if self.evaluators.worker is None:
+            for ring in one.rings.values():
+                self.ledger.add(LossCause.NOT_EVALUATED, ring.template_type, ring.repair())
 
     def _ready(self, one: Evaluator, message: Message) -> None:
         version = _version(message, one.candidate.hash) if one.candidate else 0
@@ -150,7 +175,9 @@ class Judging:
     def _rejected(self, one: Evaluator, message: Message) -> None:
         refused = _refused(message["files"])
         if not refused or not refused.keys() <= {file.hash for file in one.files}:
-            raise ProtocolViolationError("rejected a file that it was not given")
+            raise ProtocolViolationError(
+                "rejected a file that it was not given", Violation.NOT_ITS_FILE
+            )
         self.evaluators.dismiss(one)
         for content_hash, problems in refused.items():
             self.log.say("content rejected", hash=content_hash, problems=problems)
@@ -165,17 +192,22 @@ class Judging:
     def _frame(self, one: Evaluator, message: Message) -> None:
         ring = _ring(one, message["ring"])
         if not 0 <= message["detections"] <= len(message.payload):
-            raise ProtocolViolationError(f"{message['detections']!r:.20} detections in a frame")
+            raise ProtocolViolationError(
+                f"{message['detections']!r:.20} detections in a frame", Violation.FORGED_COUNT
+            )
         if message["crc32"] != checksum(message.payload):
-            raise ProtocolViolationError("checksum of a frame")
-        self._advance(ring, message["position"], message["evaluated"])
+            raise ProtocolViolationError("checksum of a frame", Violation.FORGED_CHECKSUM)
+        position, evaluated = message["position"], message["evaluated"]
+        check_advance(ring, position, evaluated)
+        verdicts = [verdict_of(ring, position, verdict) for verdict in message["verdicts"]]
+        self._advance(ring, position, evaluated)
         if message.payload:
             count = message["detections"]
             self.detections += count
             if not self.reports.add("detections", {}, message.payload, weight=count):
                 self.ledger.add(LossCause.REPORTS_FULL, ring.template_type, count)
-        for verdict in message["verdicts"]:
-            self._verdict(one, verdict)
+        for verdict in verdicts:
+            self._act_on(one, verdict)
 
     def _progress(self, one: Evaluator, message: Message) -> None:
         for entry in message["rings"]:
@@ -186,10 +218,7 @@ class Judging:
 
     def _advance(self, ring: RingFacts, position: int, evaluated: int) -> None:
         """So many events more of a ring are evaluated, up to a position."""
-        if position < ring.position or position > ring.produced() or position % ring.stride:
-            raise ProtocolViolationError(f"position {position} of ring {ring.template_type}")
-        if not 0 <= evaluated <= (position - ring.position) // ring.stride:
-            raise ProtocolViolationError(f"{evaluated} events up to position {position}")
+        check_advance(ring, position, evaluated)
         # Who goes further than it has evaluated leaves events out; those set aside are counted.
         passed = (position - ring.position) // ring.stride
         aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
@@ -197,23 +226,25 @@ class Judging:
         ring.position = position
         self.evaluated += evaluated
 
-    def _verdict(self, one: Evaluator, verdict: Any) -> None:
-        try:
-            pid, start_time = verdict["pid"], verdict["start_time"]
-            instance = str(verdict["instance"])
-        except (KeyError, TypeError) as error:
-            raise ProtocolViolationError("malformed verdict") from error
-        if type(pid) is not int or type(start_time) is not int:
-            raise ProtocolViolationError("malformed verdict")
-        allowed = self.evaluators.prevents
-        outcome = stop(pid, start_time, self.protected()) if allowed else Outcome.POLICY_OFF
+    def _act_on(self, one: Evaluator, verdict: Verdict) -> None:
+        pid, start_time = verdict.pid, verdict.start_time
+        if not self.evaluators.prevents:
+            outcome = Outcome.POLICY_OFF
+        elif verdict.event_gone:
+            outcome = Outcome.EVENT_GONE
+        else:
+            outcome = stop(pid, start_time, self.protected())
         self.verdicts[outcome] += 1
-        self.log.say("prevent", pid=pid, instance=instance, outcome=outcome, by=one.child.pid)
+        self.log.say(
+            "prevent", pid=pid, instance=verdict.instance, outcome=outcome, by=one.child.pid
+        )
 
     def _fault(self, one: Evaluator, message: Message) -> None:
         content_hash = message["hash"]
         if content_hash not in {file.hash for file in one.files}:
-            raise ProtocolViolationError("a fault in a file that it was not given")
+            raise ProtocolViolationError(
+                "a fault in a file that it was not given", Violation.NOT_ITS_FILE
+            )
         self.log.say("instance fault", **message.fields)
         reason, detail = message["reason"], message["detail"]
         detail = quarantine.told(self.flow, reason, detail)
@@ -222,7 +253,7 @@ class Judging:
     def _undecided(self, one: Evaluator, message: Message) -> None:
         rows = message["rows"]
         if rows < 0:
-            raise ProtocolViolationError(f"{rows} undecided rows")
+            raise ProtocolViolationError(f"{rows} undecided rows", Violation.FORGED_COUNT)
         self.ledger.add(LossCause.INSTANCE_SKIPPED, _ring(one, message["ring"]).template_type, rows)
 
     def _drained(self, one: Evaluator, _message: Message) -> None:
@@ -236,7 +267,7 @@ class Judging:
 def _ring(one: Evaluator, number: int) -> RingFacts:
     """A ring that it was given, which may be retired by now."""
     if number not in one.rings:
-        raise ProtocolViolationError(f"there is no ring {number}")
+        raise ProtocolViolationError(f"there is no ring {number}", Violation.NOT_ITS_RING)
     return one.rings[number]
 
 

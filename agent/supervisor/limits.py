@@ -87,6 +87,9 @@ class SupervisorLimits:
     # Reports that the link has not stored yet.
     reports: int = 100_000
     report_bytes: int = 64 * 1024 * 1024
+    # An evaluator that has had so much memory came up against its limit, which is 1 GiB of its own
+    # (agent.sandbox.profiles); a little of that is never touched.
+    evaluator_memory_bytes: int = 960 * 1024 * 1024
     # What a role writes on standard error, per second; more is dropped and counted.
     log_bytes_per_second: int = 64 * 1024
     status_bytes: int = 64 * 1024 * 1024

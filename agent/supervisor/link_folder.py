@@ -7,6 +7,8 @@ copies that belong to its own user. Symbolic links are not followed, sizes are c
 import os
 from pathlib import Path
 
+from agent import own_files
+
 CERTIFICATES = ("ca.pem", "agent.pem", "agent.key")
 MAX_BYTES = 64 * 1024
 
@@ -37,11 +39,9 @@ def _make(folder: Path, owner: tuple[int, int] | None) -> None:
 
 def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
     try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        data = own_files.read(source, MAX_BYTES + 1)
     except OSError as error:
         raise LinkFolderError(f"{source}: {error.strerror}; expected a PEM file") from error
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise LinkFolderError(f"{source}: larger than {MAX_BYTES} bytes; expected a PEM file")
     # The folder belongs to the link: whatever it put there is removed, never written through.

@@ -29,6 +29,8 @@ WORD = struct.Struct("<Q")
 """A position, or a count."""
 
 _RECURSION_MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
+_REPAIRS = 8
+"""Tries to keep up with a producer; each takes microseconds."""
 _FDINFO_BYTES = 4096
 """Of what the kernel says of a descriptor; a program's is some 200 bytes."""
 
@@ -37,6 +39,8 @@ _FDINFO_BYTES = 4096
 class RingFacts:
     """One ring: what the collector said of it, and the position that is accounted for.
 
+    consumer: the page that evaluators write; up to where records may be overwritten.
+    identity: where pid and start time of the process lie in a record, in bytes; may be empty.
     epoch: names the ring for good, together with its Template Type; a type that leaves and comes
     back gets another ring, whose positions count from zero.
     """
@@ -47,6 +51,8 @@ class RingFacts:
     kind: str
     descriptor: int
     producer: mmap.mmap
+    consumer: mmap.mmap
+    identity: tuple[int, ...]
     epoch: str
     position: int = 0
 
@@ -54,6 +60,30 @@ class RingFacts:
         """Position up to which events were written, in bytes."""
         (position,) = WORD.unpack_from(self.producer, 0)
         return int(position)
+
+    def given_back(self) -> int:
+        """Position up to which evaluators have let records be overwritten, as they say."""
+        (position,) = WORD.unpack_from(self.consumer, 0)
+        return int(position)
+
+    def repair(self) -> int:
+        """While no evaluator works: nothing but what is accounted for may be overwritten.
+
+        Returns how many records have been, which are stepped over. A consumer position beyond the
+        producer's would keep the ring shut for ever.
+        """
+        lost = 0
+        if self.consumer.closed:  # given up with its collection, before its last evaluator
+            return lost
+        for _ in range(_REPAIRS):
+            WORD.pack_into(self.consumer, 0, self.position)
+            # Whatever was written before the line above took effect.
+            gone = -(-(self.produced() - self.size - self.position) // self.stride)
+            if gone <= 0:
+                break
+            lost += gone
+            self.position += gone * self.stride
+        return lost
 
     def backlog(self) -> int:
         """Events that were written and not accounted for yet."""
@@ -71,6 +101,7 @@ class RingFacts:
     def close(self) -> None:
         """Give the ring up."""
         self.producer.close()
+        self.consumer.close()
         os.close(self.descriptor)
 
 

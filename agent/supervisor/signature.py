@@ -10,6 +10,7 @@ import ctypes.util
 import hashlib
 from pathlib import Path
 
+from agent import own_files
 from content.signing_domains import CHANNEL_FILE_DOMAIN, REVOCATION_DOMAIN
 
 SIGNATURE_BYTES = 64
@@ -58,8 +59,7 @@ class TrustedKey:
     def from_file(cls, path: Path) -> "TrustedKey":
         """Read an Ed25519 public key in PEM form; TrustError if it isn't one."""
         try:
-            with path.open("rb") as file:
-                pem = file.read(MAX_KEY_FILE_BYTES + 1)
+            pem = own_files.read(path, MAX_KEY_FILE_BYTES + 1)
         except OSError as error:
             raise TrustError(
                 f"{path}: {error.strerror}; expected a public key in PEM form"

@@ -41,6 +41,7 @@ class StatusSources:
     ledger: Ledger
     prevention: Prevention
     reports: Reports
+    attempts: Mapping[str, int]
 
     @property
     def protecting(self) -> bool:
@@ -77,6 +78,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "events": _events(sources),
         "losses": sources.ledger.documents(),
         "loss_records": [dict(facts) for facts in sources.ledger.records],
+        "attempts": dict(sorted(sources.attempts.items())),
         "deaths": [dict(facts) for facts in sources.judging.recent],
         "prevention": sources.prevention.document(),
         "inquests": sources.judging.inquests.under_way,

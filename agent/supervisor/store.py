@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from agent import own_files
+from agent.own_files import NotOursError
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.manifest import Manifest, StoredFile
 from agent.supervisor.manifest_document import ManifestError, from_document, to_document
@@ -36,14 +38,17 @@ class Store:
         self._payloads = folder / PAYLOADS
         try:
             if not self._payloads.is_dir():
-                self._payloads.mkdir(parents=True, exist_ok=True)
+                # Whatever the umask is.
+                folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+                self._payloads.mkdir(mode=0o700, exist_ok=True)
                 # A manifest is only as durable as the names of the folders that it lies in.
                 _sync_folder(folder.parent)
                 _sync_folder(folder)
+            own_files.require_folder(self._payloads)
             # Others pass through to the link's folder, but read nothing here.
             folder.chmod(0o711)
             self._payloads.chmod(0o700)
-            self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(folder / LOCK, _OURS | os.O_RDWR, 0o600)
         except OSError as error:
             raise StoreError(
                 f"{error.filename}: {error.strerror}; expected a writable state folder"
@@ -88,8 +93,7 @@ class Store:
         """The payload with that hash; StoreError if it is gone or not what its name says."""
         path = self._payloads / content_hash
         try:
-            with path.open("rb") as file:
-                data = file.read(LIMITS.payload_bytes + 1)
+            data = own_files.read(path, LIMITS.payload_bytes + 1)
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from error
         if hashlib.sha256(data).hexdigest() != content_hash:
@@ -124,8 +128,7 @@ class Store:
     def read_beside(self, name: str, limit: int) -> bytes | None:
         """A small file beside the manifest, at most `limit` bytes of it; None if there is none."""
         try:
-            with (self.folder / name).open("rb") as file:
-                return file.read(limit)
+            return own_files.read(self.folder / name, limit)
         except FileNotFoundError:
             return None
 
@@ -140,10 +143,11 @@ class Store:
     def _read_manifest(self) -> Manifest:
         path = self.folder / MANIFEST
         try:
-            with path.open("rb") as file:
-                data = file.read(MAX_MANIFEST_BYTES + 1)
+            data = own_files.read(path, MAX_MANIFEST_BYTES + 1)
         except FileNotFoundError:
             return Manifest()
+        except NotOursError as error:
+            raise ManifestError(str(error.strerror)) from error
         if len(data) > MAX_MANIFEST_BYTES:
             raise ManifestError(f"larger than {MAX_MANIFEST_BYTES} bytes")
         try:
@@ -171,12 +175,14 @@ class Store:
 
 
 _UNFINISHED = ".new"
+_OURS = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+"""In a folder to which nobody else can write."""
 
 
 def _replace(path: Path, data: bytes) -> None:
     """Replace a file so that a crash leaves the old or the new one."""
     unfinished = path.with_name(path.name + _UNFINISHED)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(unfinished, _OURS | os.O_WRONLY | os.O_TRUNC, 0o600)
     try:
         view = memoryview(data)
         while view:

@@ -11,12 +11,14 @@ import secrets
 import selectors
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.backoff import Backoff
 from agent.channel import Message, ProtocolViolationError
+from agent.deaths import Cause
 from agent.privileges import supervisor_capabilities
 from agent.supervisor.child import Child, start
 from agent.supervisor.collecting import Collecting
@@ -128,6 +130,7 @@ class Supervisor:
         self.control = ControlSocket(settings.control, self.status, commands)
         self.manager = from_environment(os.environ, os.getpid())
         forget()
+        self.attempts: Counter[str] = Counter()
         self._stopping = False
 
     def run(self) -> int:
@@ -176,6 +179,7 @@ class Supervisor:
             ledger=self.ledger,
             prevention=self.prevention,
             reports=self.reports,
+            attempts=self.attempts + self.control.refused,
         )
 
     def _prepare(self) -> None:
@@ -235,6 +239,7 @@ class Supervisor:
         self.evaluators.wanted = self.flow.wanted()
         self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
         self.evaluators.prevents = self.prevention.policy is Policy.ON
+        self.judging.watch_rings()
         self.evaluators.reconcile()
         self.seeding.reconcile(self.evaluators.worker)
         self.prevention.reconcile(
@@ -288,13 +293,22 @@ class Supervisor:
             for message in child.messages():
                 self._dispatch(child, message)
         except ProtocolViolationError as error:
-            self.log.say("protocol violation", role=child.role, pid=child.pid, error=error)
+            child.attempts[error.violation] += 1
+            self.log.say(
+                "protocol violation",
+                role=child.role,
+                pid=child.pid,
+                reason=error.violation,
+                error=error,
+            )
             self._blame_protocol(child, error)
         if child.closed and child.channel.fileno() in self.selector.get_map():
             self.selector.unregister(child.channel.fileno())
 
     def _dispatch(self, child: Child, message: Message) -> None:
-        if child.role is Role.EVALUATOR:
+        if message.kind == "locked":
+            self._watch(child.locked(message), lambda: self._look(child))
+        elif child.role is Role.EVALUATOR:
             self.judging.message(child, message)
         elif child.role is Role.LINK:
             self.linking.message(message, self.flow)
@@ -341,6 +355,17 @@ class Supervisor:
             self.evaluators.blame_protocol(one)
         child.kill()
 
+    def _look(self, child: Child) -> None:
+        """A locked-down role has made a system call that it may not make, and waits."""
+        call = child.look()
+        if not call:  # It has ended; nobody of ours has killed it.
+            return
+        self.log.say("forbidden system call", role=child.role, pid=child.pid, call=call)
+        one = self.evaluators.by_child(child)
+        if one is not None:
+            one.cause = one.cause or Cause.FORBIDDEN_CALL
+        child.kill()
+
     def _read_output(self, child: Child) -> None:
         for line in child.output(time.monotonic()).splitlines():
             self.log.say(f"{child.role} says", pid=child.pid, line=line)
@@ -352,12 +377,13 @@ class Supervisor:
         while child.pending():
             self._read(child)
         self._read_output(child)
-        for descriptor in (child.channel.fileno(), child.stderr, child.pidfd):
-            if descriptor in self.selector.get_map():
+        for descriptor in (child.channel.fileno(), child.stderr, child.pidfd, child.listener):
+            if descriptor is not None and descriptor in self.selector.get_map():
                 self.selector.unregister(descriptor)
         del self.children[child.pidfd]
         child.reap()
         self.seeding.gone(child)
+        self.attempts.update(child.attempts)
         one = self.evaluators.by_child(child)
         if one is not None:
             self.judging.ended(one)

@@ -32,6 +32,8 @@ class Outcome(StrEnum):
     # The rung does not supply the start time, so nobody can say whose pid it is now.
     NOT_IDENTIFIED = "NOT_IDENTIFIED"
     FAILED = "FAILED"
+    # What it is about is not in the ring any more, so that nobody can say whether it is true.
+    EVENT_GONE = "EVENT_GONE"
     # The policy of this host has switched prevention off since the evaluator was told last.
     POLICY_OFF = "POLICY_OFF"
 

@@ -24,7 +24,9 @@ def test_without_root_the_agent_still_runs(tmp_path: Path) -> None:
     setpriv = require_command("setpriv", "util-linux")
     nobody = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups"]
     folder = Path(tempfile.mkdtemp(prefix="bulkhead-test-", dir="/tmp"))
-    folder.chmod(0o777)
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+    folder.chmod(0o711)
     control = folder / "control.sock"
     command = bulkhead("agent", "run", "--state", str(folder / "s"), "--control", str(control))
     with (tmp_path / "log").open("wb") as log:

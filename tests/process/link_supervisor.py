@@ -266,5 +266,8 @@ class ScriptedSupervisor:
             self.stored = number
         elif message.kind == "heartbeat":
             self.facts = message["facts"]
+        elif message.kind == "locked":
+            for descriptor in message.descriptors:
+                os.close(descriptor)
         else:
             self.received.append(message)

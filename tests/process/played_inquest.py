@@ -11,9 +11,11 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from agent.attribution import MAX_INSTANCES, RECORD_BYTES, Attribution, Phase
 from agent.channel import Message, Sender, checksum, receive, send
+from agent.sandbox import EVALUATOR, lock_down
 
 LONG_SECONDS = 60.0
 NAMES = [("first", b"\x01" * 32), ("second", b"\x02" * 32)]
@@ -105,6 +107,13 @@ def survives_first(_order: Message, record: Attribution, channel: socket.socket)
     send(channel, "survived", instances=2)
 
 
+def forbidden(_order: Message, record: Attribution, channel: socket.socket) -> None:
+    """Make a system call that is not permitted, as broken native code might."""
+    record.batch(1, 0, 1, Phase.INQUEST)
+    lock_down(EVALUATOR, channel)
+    Path("/etc/hostname").read_bytes()
+
+
 def killed(_order: Message, record: Attribution, _channel: socket.socket) -> None:
     """End by a kill that is nobody's of ours."""
     record.batch(1, 0, 1, Phase.INQUEST)
@@ -131,6 +140,7 @@ PLAYS: dict[str, Callable[[Message, Attribution, socket.socket], None]] = {
         shrinks,
         speaks,
         survives_first,
+        forbidden,
         killed,
         hangs,
     )

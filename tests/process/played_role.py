@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.channel import Sender, receive, send
+from agent.sandbox import EVALUATOR, lock_down
 
 LONG_SECONDS = 60.0
 
@@ -67,6 +68,32 @@ def linger(channel: socket.socket) -> None:
     time.sleep(LONG_SECONDS)
 
 
+def false_listener(channel: socket.socket) -> None:
+    """Send something that is no listener, as one; reading it would wait for ever."""
+    reading, _ = os.pipe()
+    send(channel, "locked", descriptors=[reading])
+    time.sleep(LONG_SECONDS)
+
+
+def no_listener(channel: socket.socket) -> None:
+    """Say that one comes, and send none."""
+    send(channel, "locked")
+    time.sleep(LONG_SECONDS)
+
+
+def two_listeners(channel: socket.socket) -> None:
+    """Send more than one descriptor."""
+    send(channel, "locked", descriptors=[0, 1])
+    time.sleep(LONG_SECONDS)
+
+
+def forbidden(channel: socket.socket) -> None:
+    """Lock down as an evaluator, and open a file."""
+    lock_down(EVALUATOR, channel)
+    Path("/etc/hostname").read_bytes()
+    os._exit(3)
+
+
 def stuff(channel: socket.socket) -> None:
     """Say more than anybody reads in one turn, and end."""
     for _ in range(1000):
@@ -94,6 +121,10 @@ PLAYS: dict[str, Callable[[socket.socket], None]] = {
         rubbish,
         descriptors,
         linger,
+        false_listener,
+        no_listener,
+        two_listeners,
+        forbidden,
         stuff,
         crash,
         give_up,

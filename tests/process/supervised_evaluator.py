@@ -38,7 +38,9 @@ class Supervised:
         while True:
             message = channel.receive(self.ours, Sender.EVALUATOR)
             assert message is not None, self.process.stderr and self.process.stderr.read()
-            if message.kind != "heartbeat":
+            for descriptor in message.descriptors:
+                os.close(descriptor)
+            if message.kind not in ("heartbeat", "locked"):
                 return message
 
     def go(self) -> None:

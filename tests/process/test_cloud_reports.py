@@ -106,6 +106,7 @@ def test_crashes_and_losses_are_kept_once_and_shown(cloud: Cloud) -> None:
         suspect_content_hash=b"\x11" * 32,
         suspect_sequence=7,
         action="ROLLED_BACK",
+        attempts=[report_pb2.Attempt(name="openat", count=3)],
     )
     flooder = report_pb2.RefusedProcess(pid=4711, start_time=10_000_000, refused=99)
     loss = report_pb2.LossReport(
@@ -124,6 +125,7 @@ def test_crashes_and_losses_are_kept_once_and_shown(cloud: Cloud) -> None:
     assert (shown["role"], shown["signal"], shown["cause"]) == ("evaluator", 11, "SIGNAL")
     assert (shown["suspect_instance"], shown["suspect_template_type"]) == ("test-word", "ipc")
     assert shown["suspect_instance_digest"] == "07" * 32
+    assert shown["attempts"] == {"openat": 3}
     (lost,) = cloud.json("losses")["losses"]
     assert (lost["cause"], lost["count"]) == ("RING_FULL", 2**64 - 1)
     named = {"pid": 4711, "start_time": 10_000_000, "refused": 99}

@@ -152,7 +152,7 @@ def test_it_is_locked_down_and_says_so() -> None:
     permitted = next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm"))
     assert permitted & 1 << 12 == 0  # CAP_NET_ADMIN
     assert facts["sandbox"]["profile"] == "collector-connector"
-    assert facts["sandbox"]["seccomp"].startswith("kill")
+    assert facts["sandbox"]["seccomp"].startswith("wait for the supervisor")
 
 
 def test_a_namespace_of_its_own_is_refused_in_words() -> None:

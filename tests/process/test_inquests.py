@@ -87,11 +87,16 @@ class Bench:
 
 def _turn(inquests: Inquests, child: Child) -> None:
     """The supervisor's turn: messages first, then the end."""
-    watched: list[int] = [child.channel.fileno(), child.pidfd]
-    select.select(watched, [], [], 0.05)
+    watched = [child.channel.fileno(), child.pidfd, child.listener]
+    select.select([one for one in watched if one is not None], [], [], 0.05)
+    if child.look():
+        child.kill()
     try:
         for message in child.messages():
-            inquests.message(message)
+            if message.kind == "locked":
+                child.locked(message)
+            else:
+                inquests.message(message)
     except ProtocolViolationError:
         child.kill()
     if select.select([child.pidfd], [], [], 0)[0] and not child.pending():
@@ -211,6 +216,11 @@ def test_an_instance_that_hangs_is_found() -> None:
     bench = played("hangs")
     bench.patience_seconds = patient(2.0)
     assert bench.hold() == "second"
+
+
+def test_an_instance_of_which_a_forbidden_call_comes_is_found() -> None:
+    """What the sandbox has ended would be no death, and its instance go on in force."""
+    assert played("forbidden").hold() == "first"
 
 
 def test_no_process_to_be_had_names_nobody() -> None:

@@ -33,6 +33,7 @@ from content.prevention_table import (
 )
 from tests.unit.agent.court import Court, open_court
 from tests.unit.agent.ring_memory import collection as played_collection
+from tests.unit.agent.ring_memory import write_process
 
 if TYPE_CHECKING:
     from agent.supervisor.evaluator_process import Evaluator
@@ -220,7 +221,8 @@ def test_no_verdict_is_acted_on_while_prevention_is_off(tmp_path: Path) -> None:
     one = court.worker()
     court.theatre.pool.prevents = False
     with subprocess.Popen(["sleep", "60"]) as process:
-        verdict = {"pid": process.pid, "start_time": 1, "instance": "x", "template_type": 1}
+        verdict = {"pid": process.pid, "start_time": 1, "sequence": 3, "instance": "x"}
+        write_process(one.rings[1].descriptor, 3, process.pid, 1)
         court.frame(one, verdicts=[verdict])
         assert court.judging.verdicts == {Outcome.POLICY_OFF: 1}
         assert process.poll() is None

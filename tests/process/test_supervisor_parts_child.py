@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 
-from agent.channel import Message, ProtocolViolationError
+from agent.channel import Message, ProtocolViolationError, Violation
 from agent.supervisor.child import Child, End, start
 from agent.supervisor.limits import LIMITS
+from agent.supervisor.listener import name_of
 from agent.supervisor.roles import Role, RoleEntry
 from tests.needs import require_root
 from tests.process.waiting import until
 from tests.unit.agent.descriptors import none_lost, open_descriptors
 
 SECONDS = 10.0
+X86_64 = 0xC000003E
 MODULE = "tests.process.played_role"
 
 Starter = Callable[..., Child]
@@ -89,6 +91,50 @@ def test_all_that_it_said_can_be_read_after_its_end(play: Starter) -> None:
     assert list(child.messages()) == []
     assert child.closed
     assert not child.pending()
+
+
+def locked(child: Child) -> None:
+    """It has sent what tells of calls that it may not make."""
+    assert select.select([child.channel], [], [], SECONDS)[0]
+    (message,) = child.messages()
+    child.locked(message)
+
+
+def test_a_forbidden_call_waits_until_it_is_ended(play: Starter) -> None:
+    """An attacker would be refused and could go on, or nobody would know what was tried."""
+    child = play("forbidden")
+    locked(child)
+    assert child.listener is not None
+    assert select.select([child.listener], [], [], SECONDS)[0]
+    assert child.look() == "openat"
+    assert child.look() == ""  # Asking again waits for nobody.
+    assert not select.select([child.pidfd], [], [], 0)[0]
+    child.kill()
+    assert end(child) == End(signal.SIGKILL, 0)
+    assert child.look() == ""
+    assert (child.attempts, child.forbidden) == ({"openat": 1}, True)
+
+
+@pytest.mark.parametrize("name", ["false_listener", "no_listener", "two_listeners"])
+def test_what_is_no_listener_is_not_read(play: Starter, name: str) -> None:
+    """A role could have the supervisor wait for ever, or fill its table of descriptors."""
+    child = play(name)
+    before = open_descriptors()
+    with pytest.raises(ProtocolViolationError) as caught:
+        locked(child)
+    assert caught.value.violation is Violation.STRAY_DESCRIPTORS
+    assert child.listener is None
+    assert open_descriptors() == before
+    child.kill()
+    end(child)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(257, "openat"), (321, "bpf"), (99_999, "call 99999"), (-5, "call -5")]
+)
+def test_calls_have_names(number: int, name: str) -> None:
+    """A report would name another call than the one that was tried."""
+    assert name_of(number, X86_64) == name
 
 
 def test_sending_to_the_dead_is_no_error(play: Starter) -> None:

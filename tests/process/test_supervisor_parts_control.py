@@ -87,9 +87,10 @@ def test_another_user_gets_no_answer(control: ControlSocket) -> None:
     """A user who gets past the file's mode would get the status."""
     require_root()
     setpriv = require_command("setpriv", "util-linux")
-    for path in (control.path, *control.path.parents):
-        if path == control.path or not path.stat().st_mode & 0o001:
-            path.chmod(0o777)
+    control.path.chmod(0o666)
+    for path in control.path.parents:
+        if not path.stat().st_mode & 0o001:
+            path.chmod(0o711)
     code = (
         "import sys; from pathlib import Path; from agent.supervisor.control import ask;"
         "ask(Path(sys.argv[1]))"

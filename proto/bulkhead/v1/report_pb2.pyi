@@ -301,6 +301,7 @@ class CrashReport(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     IN_TRIAL_FIELD_NUMBER: _builtins.int
     SUSPECT_INSTANCE_DIGEST_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     time_unix_ns: _builtins.int
     role: Global___Role.ValueType
@@ -308,7 +309,7 @@ class CrashReport(_message.Message):
     """Signal number, or 0."""
     exit_code: _builtins.int
     cause: _builtins.str
-    """For example SIGNAL, EXIT, HEARTBEAT_MISSED, PROTOCOL_VIOLATION."""
+    """For example SIGNAL, EXIT, HEARTBEAT_MISSED, PROTOCOL_VIOLATION, FORBIDDEN_CALL."""
     suspect_content_hash: _builtins.bytes
     """SHA-256 of the suspect Channel File's payload, if one is suspected."""
     suspect_template_type: _builtins.int
@@ -321,6 +322,10 @@ class CrashReport(_message.Message):
     """SHA-256 that names the suspect instance in whatever file it comes (32 bytes), if one is known.
     With action QUARANTINED it is this instance that was quarantined, and not the file.
     """
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
+        """What the role tried that it may not do, each by its name."""
+
     def __init__(
         self,
         *,
@@ -337,14 +342,41 @@ class CrashReport(_message.Message):
         action: _builtins.str = ...,
         in_trial: _builtins.bool = ...,
         suspect_instance_digest: _builtins.bytes = ...,
+        attempts: _abc.Iterable[Global___Attempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cause", b"cause", "exit_code", b"exit_code", "id", b"id", "in_trial", b"in_trial", "role", b"role", "signal", b"signal", "suspect_content_hash", b"suspect_content_hash", "suspect_instance_digest", b"suspect_instance_digest", "suspect_instance_id", b"suspect_instance_id", "suspect_sequence", b"suspect_sequence", "suspect_template_type", b"suspect_template_type", "time_unix_ns", b"time_unix_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attempts", b"attempts", "cause", b"cause", "exit_code", b"exit_code", "id", b"id", "in_trial", b"in_trial", "role", b"role", "signal", b"signal", "suspect_content_hash", b"suspect_content_hash", "suspect_instance_digest", b"suspect_instance_digest", "suspect_instance_id", b"suspect_instance_id", "suspect_sequence", b"suspect_sequence", "suspect_template_type", b"suspect_template_type", "time_unix_ns", b"time_unix_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CrashReport: _TypeAlias = CrashReport  # noqa: Y015
+
+@_typing.final
+class Attempt(_message.Message):
+    """What was tried and refused: a system call, as openat, or a violation of the protocol between the
+    processes of the sensor, as FORGED_VERDICT. docs/sandbox.md has the names.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
 
 @_typing.final
 class LossReport(_message.Message):

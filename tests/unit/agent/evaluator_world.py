@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,10 @@ class Played(Child):
         self.killed_by_us = False
         self.end: End | None = None
         self.log_dropped = 0
+        self.attempts = Counter()
+        self.forbidden = False
+        # Whether it has said something that was not read yet.
+        self.unread = False
         self.number = pid
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.descriptors = 0
@@ -63,6 +68,10 @@ class Played(Child):
         """How it ended; a test that asks too early fails."""
         assert self.end is not None
         return self.end
+
+    def pending(self) -> bool:
+        """As the test says."""
+        return self.unread
 
     def told(self) -> list[str]:
         """The kinds of message that it was sent."""

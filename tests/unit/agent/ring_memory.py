@@ -27,12 +27,18 @@ def memory(size: int = PRODUCER_OFFSET * 2 + STRIDE * RECORDS, seals: int = 15) 
 def ring(template_type: int, **different: Any) -> dict[str, Any]:
     """What a collector says of a ring."""
     said = {"template_type": template_type, "bytes": STRIDE * RECORDS, "stride": STRIDE}
-    return {**said, "kind": "memfd", **different}
+    return {**said, "kind": "memfd", "identity": [0, 8], **different}
 
 
 def produce(descriptor: int, records: int) -> None:
     """Say that so many records were written since the beginning."""
     os.pwrite(descriptor, struct.pack("<Q", records * STRIDE), PRODUCER_OFFSET)
+
+
+def write_process(descriptor: int, number: int, pid: int, start_time: int) -> None:
+    """Write into record number so and so which process it is about."""
+    at = 2 * PRODUCER_OFFSET + number % RECORDS * STRIDE
+    os.pwrite(descriptor, struct.pack("<QQQ", 0, pid, start_time), at)
 
 
 def count(descriptor: int, slot: int, number: int) -> None:

@@ -14,7 +14,7 @@ from agent.supervisor.judging import MAX_VERSION
 from agent.supervisor.limits import LIMITS
 from tests.unit.agent.court import PRODUCED, Court, open_court
 from tests.unit.agent.flow_world import hash_of
-from tests.unit.agent.ring_memory import STRIDE
+from tests.unit.agent.ring_memory import STRIDE, write_process
 
 
 @pytest.fixture
@@ -134,7 +134,9 @@ def test_verdict_needs_its_instance(court: Court) -> None:
     one = court.worker()
     with pytest.raises(ProtocolViolationError, match="verdict"):
         court.frame(one, verdicts=[{"pid": 1, "start_time": 1}])
-    court.frame(one, evaluated=0, verdicts=[{"pid": 1, "start_time": 1, "instance": "i"}])
+    write_process(court.theatre.rings.rings[1].descriptor, 3, pid=1, start_time=1)
+    verdict = {"pid": 1, "start_time": 1, "sequence": 3, "instance": "i"}
+    court.frame(one, verdicts=[verdict])
     assert court.judging.verdicts == {"PROTECTED": 1}
 
 

@@ -28,15 +28,16 @@ def number(name: str) -> int:
 def test_pid_and_start_time() -> None:
     """Nobody, or another process, would be stopped."""
     inputs = {number("pid"): 77, number("start_time"): 5_000}
-    found = verdict(MATCH, PROCESS, encode(PROCESS, inputs, rung=Rung.BPF_BTF))
+    found = verdict(MATCH, PROCESS, encode(PROCESS, inputs, rung=Rung.BPF_BTF), 9)
     assert (found["pid"], found["start_time"], found["instance"]) == (77, 5_000, "instance")
+    assert found["sequence"] == 9
 
 
 def test_what_an_earlier_record_left_behind_is_no_start_time() -> None:
     """On a rung without start times, another event's would be taken from the ring's memory."""
     records = encode(PROCESS, {number("pid"): 77}, rung=Rung.BPF_TRACEPOINT)
     records["start_time"] = 9_999
-    assert verdict(MATCH, PROCESS, records)["start_time"] == 0
+    assert verdict(MATCH, PROCESS, records, 0)["start_time"] == 0
 
 
 def frame_of(

@@ -15,7 +15,7 @@ HASH = "ab" * 32
 
 def crash(**facts: Any) -> report_pb2.CrashReport:
     """A crash report from facts."""
-    return reports.from_facts(report_pb2.CrashReport(), facts)
+    return reports.crash(facts)
 
 
 def test_each_kind_of_value_is_taken_over() -> None:
@@ -30,6 +30,21 @@ def test_each_kind_of_value_is_taken_over() -> None:
         suspect_content_hash=b"\xab" * 32,
         in_trial=True,
     )
+
+
+def test_attempts_are_named_and_counted() -> None:
+    """The cloud would hear that an evaluator died, and not what it tried."""
+    many = {f"call {number}": number for number in range(100)}
+    (found, *others) = crash(attempts={"openat": 2}).attempts
+    assert (found.name, found.count, others) == ("openat", 2, [])
+    assert len(crash(attempts=many).attempts) == LIMITS.named_attempts
+
+
+@pytest.mark.parametrize("attempts", [{"openat": "1"}, {"openat": -1}, {"openat": None}])
+def test_an_attempt_without_a_count_is_named(attempts: dict[str, Any]) -> None:
+    """A wrong count would end the link."""
+    with pytest.raises(ReportError, match="MALFORMED_REPORT: count"):
+        crash(attempts=attempts)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +64,7 @@ def test_each_kind_of_value_is_taken_over() -> None:
         {"in_trial": 2},
         {"suspect_content_hash": "xyz"},
         {"suspect_content_hash": 5},
+        {"attempts": ["openat"]},
     ],
 )
 def test_whatever_is_not_a_fact_is_named(facts: dict[str, Any]) -> None:
