@@ -1,9 +1,10 @@
 """What evaluators say, and what is done when one of them ends.
 
 Every message is checked against what its sender may say in its stage; whoever breaks that is
-ended. A frame moves the position of its ring and passes its detections on; a verdict is acted on
-after the target was checked again. The end of an evaluator is put to `agent.deaths`; what that
-decides is done in agent.supervisor.consequences.
+ended. A frame moves the position of its ring and passes its detections on; one that moves nothing
+waits for the next one that does (agent.supervisor.held). A verdict is acted on after the target was
+checked again. The end of an evaluator is put to `agent.deaths`; what that decides is done in
+agent.supervisor.consequences.
 """
 
 from collections import Counter, deque
@@ -20,6 +21,7 @@ from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.downtime import Downtime
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.held import Held
 from agent.supervisor.inquests import Inquests
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log
@@ -168,13 +170,21 @@ class Judging:
             raise ProtocolViolationError(f"{message['detections']!r:.20} detections in a frame")
         if message["crc32"] != checksum(message.payload):
             raise ProtocolViolationError("checksum of a frame")
-        self._advance(ring, message["position"], message["evaluated"])
-        if message.payload:
-            count = message["detections"]
+        moves = message["position"] != ring.position
+        self._advance(one, ring, message["position"], message["evaluated"])
+        if moves:
+            self._found(one, ring, message)
+        elif message.payload or message["verdicts"]:
+            _held(one, ring).keep(message)
+
+    def _found(self, one: Evaluator, ring: RingFacts, frame: Message) -> None:
+        """A frame counts: its detections go on, its verdicts are acted upon."""
+        if frame.payload:
+            count = frame["detections"]
             self.detections += count
-            if not self.reports.add("detections", {}, message.payload, weight=count):
+            if not self.reports.add("detections", {}, frame.payload, weight=count):
                 self.ledger.add(LossCause.REPORTS_FULL, ring.template_type, count)
-        for verdict in message["verdicts"]:
+        for verdict in frame["verdicts"]:
             self._verdict(one, verdict)
 
     def _progress(self, one: Evaluator, message: Message) -> None:
@@ -182,10 +192,10 @@ class Judging:
             if not isinstance(entry, list) or [type(value) for value in entry] != [int] * 3:
                 raise ProtocolViolationError("progress that is not a ring, a position and a count")
             number, position, evaluated = entry
-            self._advance(_ring(one, number), position, evaluated)
+            self._advance(one, _ring(one, number), position, evaluated)
 
-    def _advance(self, ring: RingFacts, position: int, evaluated: int) -> None:
-        """So many events more of a ring are evaluated, up to a position."""
+    def _advance(self, one: Evaluator, ring: RingFacts, position: int, evaluated: int) -> None:
+        """So many events more of a ring are evaluated, up to a position: what was held counts."""
         if position < ring.position or position > ring.produced() or position % ring.stride:
             raise ProtocolViolationError(f"position {position} of ring {ring.template_type}")
         if not 0 <= evaluated <= (position - ring.position) // ring.stride:
@@ -194,8 +204,18 @@ class Judging:
         passed = (position - ring.position) // ring.stride
         aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
         self.ledger.add(LossCause.NOT_EVALUATED, ring.template_type, passed - evaluated - aside)
+        if not passed:
+            return
         ring.position = position
         self.evaluated += evaluated
+        self._release(one, ring)
+
+    def _release(self, one: Evaluator, ring: RingFacts) -> None:
+        held = _held(one, ring)
+        self.ledger.add(LossCause.INSTANCE_SKIPPED, ring.template_type, held.undecided)
+        self.ledger.add(LossCause.REPORTS_FULL, ring.template_type, held.dropped)
+        for frame in held.release():
+            self._found(one, ring, frame)
 
     def _verdict(self, one: Evaluator, verdict: Any) -> None:
         try:
@@ -223,7 +243,7 @@ class Judging:
         rows = message["rows"]
         if rows < 0:
             raise ProtocolViolationError(f"{rows} undecided rows")
-        self.ledger.add(LossCause.INSTANCE_SKIPPED, _ring(one, message["ring"]).template_type, rows)
+        _held(one, _ring(one, message["ring"])).undecided += rows
 
     def _drained(self, one: Evaluator, _message: Message) -> None:
         # It has nothing more to do, and nobody follows before it is gone.
@@ -238,6 +258,10 @@ def _ring(one: Evaluator, number: int) -> RingFacts:
     if number not in one.rings:
         raise ProtocolViolationError(f"there is no ring {number}")
     return one.rings[number]
+
+
+def _held(one: Evaluator, ring: RingFacts) -> Held:
+    return one.held.setdefault(ring.template_type, Held())
 
 
 def _version(message: Message, content_hash: str) -> int:

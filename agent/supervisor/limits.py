@@ -82,6 +82,9 @@ class SupervisorLimits:
     collector_silence_seconds: float = 10.0
     # Reports that the link has not stored yet.
     reports: int = 100_000
+    # What one evaluator may say of events of one ring before it accounts for them.
+    held_bytes: int = 64 * 1024 * 1024
+    held_frames: int = 4096
     report_bytes: int = 64 * 1024 * 1024
     # What a role writes on standard error, per second; more is dropped and counted.
     log_bytes_per_second: int = 64 * 1024
