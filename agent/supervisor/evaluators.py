@@ -65,6 +65,8 @@ class Evaluators:
     take_over: TakeOver = field(default_factory=TakeOver)
     # Whether the policy of the host lets verdicts be acted upon.
     prevents: bool = True
+    # While it is found out whether evaluators die of content: nobody is put to work, or taken off.
+    hold: bool = False
     _not_before: float = 0.0
     _able_again_at: float = 0.0
 
@@ -93,9 +95,13 @@ class Evaluators:
         successor = self._ready(self.collection.rings)
         if worker is None:
             first = successor or self._ready(None)
-            if first is not None:
+            if first is not None and not self.hold:
                 self._go(first, self.collection, now)
-        elif successor is not None and not _works_on(worker, self.wanted, self.collection.rings):
+        elif (
+            successor is not None
+            and not self.hold
+            and not _works_on(worker, self.wanted, self.collection.rings)
+        ):
             self._drain(worker, now)
         elif worker is not None:
             worker.tell_policy(prevents=self.prevents)
@@ -163,6 +169,11 @@ class Evaluators:
         if self.stable(one):
             self.backoff.reset()
         self._not_before = self.clock() + self.backoff.next_delay()
+
+    def go_on(self) -> None:
+        """What comes next is another attempt, not the same again: at once."""
+        self.backoff.reset()
+        self._not_before = self.clock()
 
     def blame_protocol(self, one: Evaluator) -> None:
         """It said what it may not say."""

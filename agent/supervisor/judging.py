@@ -115,7 +115,7 @@ class Judging:
             self.evaluators.slow_down(one)
         self.evaluators.remove(one)
         stride = stride_of(one, death.progress.ring)
-        decision = decide(death, self.history, stride)
+        decision = self.consequences.searched(death, one) or decide(death, self.history, stride)
         self.deaths += 1
         name = f"{self.run}-crash-{self.deaths}"
         facts = crash_facts(name, one, death, decision, exit_code=end.exit_code, stride=stride)
@@ -140,6 +140,7 @@ class Judging:
         one.enter(Stage.READY, self.evaluators.clock())
         candidate, one.candidate = one.candidate, None
         if candidate is None:
+            self.flow.loaded(one.files)
             return
         if self.flow.on_trial is None or self.flow.on_trial.hash != candidate.hash:
             self.evaluators.dismiss(one)  # Revoked meanwhile.

@@ -42,8 +42,11 @@ class StatusSources:
 
     @property
     def protecting(self) -> bool:
-        """Whether events are collected and evaluated now."""
-        return self.collecting.collection is not None and self.evaluators.worker is not None
+        """Whether events are collected now, and evaluated with content, where there is any."""
+        worker = self.evaluators.worker
+        if self.collecting.collection is None or worker is None:
+            return False
+        return bool(worker.files) or not self.flow.manifest.active
 
 
 def snapshot(sources: StatusSources) -> dict[str, Any]:
@@ -97,15 +100,20 @@ def reduced(sources: StatusSources) -> list[str]:
         reasons.append("TEMPLATE_TYPE_NOT_COLLECTED")
     if sources.evaluators.worker is None:
         reasons.append("NO_EVALUATOR")
-    if sources.flow.unserved:
-        reasons.append("CONTENT_UNSERVED")
-    if sources.flow.skipped:
-        reasons.append("INSTANCES_SKIPPED")
-    if sources.flow.degraded:
-        reasons.append("CONTENT_OFF")
+    reasons += _content_reduced(sources.flow)
     if os.geteuid() != 0:
         reasons.append("NOT_ROOT")
     return reasons
+
+
+def _content_reduced(flow: ContentFlow) -> list[str]:
+    reasons = {
+        "CONTENT_UNSERVED": flow.unserved,
+        "INSTANCES_SKIPPED": flow.skipped,
+        "CONTENT_OFF": flow.degraded,
+        "CONTENT_SEARCHED": flow.search,
+    }
+    return [reason for reason, found in reasons.items() if found]
 
 
 def _roles(sources: StatusSources) -> dict[str, Any]:

@@ -230,6 +230,7 @@ class Supervisor:
         self._start_trial()
         self.evaluators.wanted = self.flow.wanted()
         self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
+        self.evaluators.hold = self.flow.search is not None and not self.flow.search.sound
         self.evaluators.prevents = self.prevention.policy is Policy.ON
         self.evaluators.reconcile()
         self.prevention.reconcile(

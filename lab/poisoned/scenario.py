@@ -19,6 +19,7 @@ from lab.demo.world import AGENT_ID, World
 from lab.poisoned import content
 
 EVALUATOR = "lab.poisoned.evaluator"
+RELEASE = "lab.poisoned.release"
 WAIT_SECONDS = 40.0
 BURST = 40
 """Executions around a poison event, so that it lies in a batch with others."""
@@ -35,10 +36,10 @@ def start(demo: Demonstration) -> None:
     start_agent(world)
 
 
-def start_agent(world: World) -> None:
+def start_agent(world: World, evaluator: str = EVALUATOR) -> None:
     """The sensor alone; returns when it evaluates."""
     table = world.folder / "roles.json"
-    table.write_text(json.dumps({"evaluator": EVALUATOR}), encoding="ascii")
+    table.write_text(json.dumps({"evaluator": evaluator}), encoding="ascii")
     table.chmod(0o600)
     world.start_agent("--roles", str(table))
     world.wait("evaluator at work", lambda status: bool(status["protecting"]), WAIT_SECONDS)

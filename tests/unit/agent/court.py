@@ -40,6 +40,8 @@ class Court:
         trial = self.world.flow.candidate_set() if self.theatre.pool.on_trial is None else None
         if trial is not None:
             self.theatre.pool.start(*trial)
+        search = self.world.flow.search
+        self.theatre.pool.hold = search is not None and not search.sound
         self.theatre.pool.wanted = self.world.flow.wanted()
         fallback = self.world.flow.fallback() or self.judging.consequences.cautious()
         self.theatre.pool.fallback = fallback
