@@ -69,7 +69,7 @@ def sources(**different: Any) -> StatusSources:
     ],
 )
 def test_protecting_is_said_only_of_a_worker_with_content(
-    different: dict[str, Any], protecting: bool
+    different: dict[str, Any], *, protecting: bool
 ) -> None:
     """A host whose content is all off would be called protected."""
     assert sources(**different).protecting is protecting
