@@ -1,11 +1,11 @@
 """After how many faults is the host or the agent gone for good, or has somebody to help?
 
 Each trial lets one fault happen to a sensor at work under load, drawn at random from a table: every
-kind of death of the evaluator (lab/deaths/kinds.py), SIGKILL and SIGSTOP of each role, deaths of two
-roles at once, and SIGKILL of the supervisor, whose parent (`--respawn`) starts another one. After
-each trial: the same boot of the same kernel, the same supervisor (or, where that was killed,
-another one that came by itself), a canary detected, evaluator and stand-by ready again. Nothing is
-done about it but waiting. `--seed` repeats a run, `--trials` sets how many; the seed is printed.
+kind of death of the evaluator (lab/deaths/kinds.py), SIGKILL and SIGSTOP of each role, two roles
+at once, and the supervisor, whose parent (`--respawn`) starts another one. After each trial: the
+same boot of the same kernel, the same supervisor (or, where that was the fault's victim, another
+one that came by itself), a canary detected, evaluator and stand-by ready again. Nothing is done
+about it but waiting. `--seed` repeats a run, `--trials` sets how many; the seed is printed.
 The full form takes about three hours.
 """
 
@@ -34,7 +34,7 @@ QUICK_SEED = 20240719
 LOAD_PER_SECOND = 1000
 ROLES = ("evaluator", "standby", "link")
 SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
-SUPERVISOR = "supervisor SIGKILL"
+SUPERVISOR = "supervisor "
 
 Fault = Callable[[Demonstration, Mapping[str, Any]], object]
 
@@ -47,8 +47,7 @@ def faults() -> dict[str, Fault]:
             table[f"{role} {number.name}"] = _signals(number, role)
         for pair in (("evaluator", "standby"), ("evaluator", "link")):
             table[f"{' and '.join(pair)} {number.name}"] = _signals(number, *pair)
-    # Stopped, it is not dead: nobody but its parent or a service manager could tell.
-    table[SUPERVISOR] = _signals(signal.SIGKILL, "supervisor")
+        table[f"{SUPERVISOR}{number.name}"] = _signals(number, "supervisor")
     return table
 
 
@@ -141,10 +140,10 @@ def _try(demo: Demonstration, name: str, tally: Tally) -> None:
         return
     took = time.monotonic() - began
     tally.seconds.append(took)
-    if name == SUPERVISOR:
+    if name == f"{SUPERVISOR}{signal.SIGKILL.name}":
         tally.respawned.append(took)
     same = before["roles"]["supervisor"]["pid"] == after["roles"]["supervisor"]["pid"]
-    tally.ended += same is (name == SUPERVISOR)
+    tally.ended += same is name.startswith(SUPERVISOR)
     tally.rebooted += before["boot_id"] != after["boot_id"] or _boot_id() != after["boot_id"]
 
 

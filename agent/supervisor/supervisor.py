@@ -241,7 +241,9 @@ class Supervisor:
         self.control.expire()
         self.linking.reconcile()
         sources = self._sources()
-        self.manager.look(protecting=sources.protecting, reduced=reduced(sources))
+        reasons = reduced(sources)
+        self.manager.look(protecting=sources.protecting, reduced=reasons)
+        self.log.condition(reasons)
 
     def _collect_what_is_needed(self, now: float) -> None:
         told = self.needs.given_up().keys()
