@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.deaths import Action, Death, DeathHistory, Decision, Finding, conclude
 from agent.supervisor.content_flow import ContentFlow
-from agent.supervisor.evaluator_process import Evaluator, FileSet
+from agent.supervisor.evaluator_process import Evaluator, FileSet, Stage
 from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.evidence import record_at
 from agent.supervisor.inquests import Case, Inquests
@@ -63,6 +63,20 @@ class Consequences:
             return
         self._act(decision, death, reason)
         self.reports.add("crash", facts)
+
+    def search_on(self) -> None:
+        """Before each step of the pool: whoever is ready has loaded what the search waits for.
+
+        Who works already has not: it is the next one that may die of the same files.
+        """
+        if self.flow.search is not None:
+            wanted = self.flow.wanted()
+            if any(
+                one.files == wanted and one.stage is Stage.READY and not one.finished
+                for one in self.evaluators.members
+            ):
+                self.flow.loaded(wanted)
+        self.evaluators.interim = self.flow.known_to_load()
 
     def searched(self, death: Death, one: Evaluator) -> Decision | None:
         """A death that the search for a deadly file has waited for; None for any other."""

@@ -225,6 +225,12 @@ class ContentFlow:
         if self.search is None:
             self.search = Search.of({file.hash for file in self.wanted()})
 
+    def known_to_load(self) -> FileSet | None:
+        """In a search: the files that did not kill whoever loaded them; None if there is none."""
+        if self.search is None or not self.search.good:
+            return None
+        return frozenset(one for one in self.wanted() if one.hash in self.search.good)
+
     def loaded(self, files: FileSet) -> None:
         """An evaluator has loaded this set."""
         if self.search is not None:

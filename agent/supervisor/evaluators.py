@@ -61,12 +61,12 @@ class Evaluators:
     # While a file is on probation, or an instance is suspect: the set without it, for which a
     # stand-by is kept as well.
     fallback: FileSet | None = None
+    # Better than nobody, while it is found out whether the wanted set can be loaded at all.
+    interim: FileSet | None = None
     members: list[Evaluator] = field(default_factory=list)
     take_over: TakeOver = field(default_factory=TakeOver)
     # Whether the policy of the host lets verdicts be acted upon.
     prevents: bool = True
-    # While it is found out whether evaluators die of content: nobody is put to work, or taken off.
-    hold: bool = False
     _not_before: float = 0.0
     _able_again_at: float = 0.0
 
@@ -94,14 +94,10 @@ class Evaluators:
         worker = self.worker
         successor = self._ready(self.collection.rings)
         if worker is None:
-            first = successor or self._ready(None)
-            if first is not None and not self.hold:
+            first = successor or self._ready(None) or self._ready(None, self.interim)
+            if first is not None:
                 self._go(first, self.collection, now)
-        elif (
-            successor is not None
-            and not self.hold
-            and not _works_on(worker, self.wanted, self.collection.rings)
-        ):
+        elif successor is not None and not _works_on(worker, self.wanted, self.collection.rings):
             self._drain(worker, now)
         elif worker is not None:
             worker.tell_policy(prevents=self.prevents)
@@ -233,15 +229,18 @@ class Evaluators:
             os.close(record)
             raise
 
-    def _ready(self, rings: Rings | None) -> Evaluator | None:
-        """Somebody who can take over the wanted set, on these rings or (None) whichever it has."""
+    def _ready(self, rings: Rings | None, files: FileSet | None = None) -> Evaluator | None:
+        """Somebody who can take over a set, on these rings or (None) whichever it has.
+
+        files: the wanted set where none is given.
+        """
         fitting = (
             one
             for one in self.members
             if one.stage is Stage.READY
             and not one.finished
             and one.candidate is None
-            and one.files == self.wanted
+            and one.files == (self.wanted if files is None else files)
             and (rings is None or one.rings == rings)
         )
         return next(fitting, None)

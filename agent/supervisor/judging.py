@@ -140,7 +140,6 @@ class Judging:
         one.enter(Stage.READY, self.evaluators.clock())
         candidate, one.candidate = one.candidate, None
         if candidate is None:
-            self.flow.loaded(one.files)
             return
         if self.flow.on_trial is None or self.flow.on_trial.hash != candidate.hash:
             self.evaluators.dismiss(one)  # Revoked meanwhile.

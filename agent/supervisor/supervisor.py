@@ -228,9 +228,9 @@ class Supervisor:
             self.log.say("content on again", files=len(self.flow.wanted()))
         self._end_lingering(now)
         self._start_trial()
+        self.judging.consequences.search_on()
         self.evaluators.wanted = self.flow.wanted()
         self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
-        self.evaluators.hold = self.flow.search is not None and not self.flow.search.sound
         self.evaluators.prevents = self.prevention.policy is Policy.ON
         self.evaluators.reconcile()
         self.prevention.reconcile(

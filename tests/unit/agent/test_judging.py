@@ -103,10 +103,13 @@ def test_what_was_held_of_a_dead_evaluator_is_forgotten(court: Court) -> None:
     assert ("INSTANCE_SKIPPED", 1) not in court.ledger.totals
 
 
-def test_what_is_held_has_a_limit(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", [{"held_bytes": 10}, {"held_frames": 1}])
+def test_what_is_held_has_a_limit(
+    court: Court, monkeypatch: pytest.MonkeyPatch, limit: dict[str, int]
+) -> None:
     """A broken evaluator could fill the supervisor's memory, or detections be lost uncounted."""
     one = court.worker()
-    monkeypatch.setattr("agent.supervisor.held.LIMITS", replace(LIMITS, held_bytes=10))
+    monkeypatch.setattr("agent.supervisor.held.LIMITS", replace(LIMITS, **limit))
     for _ in range(3):
         court.frame(one, b"x" * 6, position=0, evaluated=0, detections=2)
     court.frame(one)
