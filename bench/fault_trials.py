@@ -29,8 +29,9 @@ from lab.demo.processes import wait_for
 from lab.demo.steps import Demonstration
 from lab.poisoned import scenario
 
-TRIALS, QUICK_TRIALS = 3000, 12
-QUICK_SEED = 20240719
+TRIALS, QUICK_TRIALS = 3000, 8
+QUICK_SEED = 116
+"""Among whose eight are no hangs that take half a minute to be noticed, and one of a supervisor."""
 LOAD_PER_SECOND = 1000
 ROLES = ("evaluator", "standby", "link")
 SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
