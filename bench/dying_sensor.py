@@ -26,7 +26,9 @@ from lab.poisoned import scenario
 EVALUATOR = "lab.deaths.evaluator"
 COLLECTED = "process,ipc,file"
 EVENTS_PER_SECOND = 10_000
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
+"""Longer than all content stays off where evaluators are starved, and die without a suspect."""
+SHOWN_LINES = 30
 
 
 @contextlib.contextmanager
@@ -43,8 +45,7 @@ def dying_sensor(*options: str) -> Iterator[Demonstration]:
         wait_ready(world)
         yield demo
     except ClaimError as error:
-        said = world.agent.tail(20) if world.agent else "no agent"
-        raise RuntimeError(f"{error}; the agent's log: {said}") from error
+        raise RuntimeError(f"{error}; the agent's log:\n{_said(world)}") from error
     finally:
         world.stop()
         world.remove()
@@ -89,3 +90,9 @@ def die(demo: Demonstration, kind: str) -> Mapping[str, Any]:
 
     deaths = world.wait(f"death by {kind}", reported, WAIT_SECONDS)["deaths"]
     return next(one for one in deaths if one["id"] not in before)
+
+
+def _said(world: World) -> str:
+    """The end of the agent's log, without the floods that a load is for."""
+    lines = world.agent.tail(2000).splitlines() if world.agent else []
+    return "\n".join([one for one in lines if "  flood  " not in one][-SHOWN_LINES:])

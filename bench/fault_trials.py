@@ -6,7 +6,7 @@ at once, and the supervisor, whose parent (`--respawn`) starts another one. Afte
 same boot of the same kernel, the same supervisor (or, where that was the fault's victim, another
 one that came by itself), a canary detected, evaluator and stand-by ready again. Nothing is done
 about it but waiting. `--seed` repeats a run, `--trials` sets how many; the seed is printed.
-The full form takes about three hours.
+The full form takes three to four hours.
 """
 
 import functools
