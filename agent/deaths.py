@@ -96,6 +96,12 @@ RULES = (
         Action.RETRY_WITH_CARE,
     ),
     Rule("nothing is known, a few times in a row", "start another", Action.RESTART),
+    Rule(
+        "nothing is known, again and again, and they had not loaded their content",
+        "find the file that kills whoever loads it, with some files at a time, and quarantine it; "
+        "what is known to load stays active",
+        Action.DEGRADE,
+    ),
     Rule("nothing is known, again and again", "fewer Channel Files", Action.DEGRADE),
 )
 """About deaths of evaluators."""

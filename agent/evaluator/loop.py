@@ -3,8 +3,10 @@
 For each ring: read a batch at our own position → interpret → send frames → commit the position.
 A frame says up to which position of the ring it speaks; the supervisor keeps the last one, and a
 successor goes on exactly there. As a datagram is sent whole or not at all, an event is never
-reported twice or left out, whenever this process dies. The ring's own consumer position is only
-moved after the frame was sent, so that the kernel never overwrites what is not accounted for.
+reported twice or left out, whenever this process dies. What takes more than one message says no new
+position until the last one: the supervisor holds the others back until then, and forgets them if
+that never comes. The ring's own consumer position is only moved after the frame was sent, so that
+the kernel never overwrites what is not accounted for.
 
 Batches in which nothing matched are told together, a few times a second: a successor that looks at
 them again finds nothing again, and on an idle host telling costs more than evaluating.
@@ -154,7 +156,7 @@ class EventLoop:
             cursor.position += len(records) * cursor.ring.stride
             cursor.untold += len(records)
             return
-        # Before the position moves on: better counted twice than not at all.
+        # Before the position moves on, and in one with it: the supervisor holds it back until then.
         if undecided:
             send(self.channel, "undecided", ring=number, rows=undecided)
         start, stride, done = cursor.position, cursor.ring.stride, 0
@@ -163,7 +165,10 @@ class EventLoop:
             evaluation.matches, cursor.template_type, records, source, LIMITS.frame_payload_bytes
         )
         for frame in found:
-            upto = frame.last_row + 1 if frame.complete else frame.last_row
+            if undecided or not frame.complete:
+                self._send(cursor, frame, cursor.position - cursor.untold * stride, 0)
+                continue
+            upto = frame.last_row + 1
             self._send_frame(cursor, frame, start + upto * stride, upto - done)
             done = upto
         if done < len(records):
@@ -189,18 +194,21 @@ class EventLoop:
 
     def _send_frame(self, cursor: Cursor, frame: Frame, position: int, rows: int) -> None:
         """Tell of so many events more, up to a position, and of those that no frame spoke of."""
+        self._send(cursor, frame, position, rows + cursor.untold)
+        self._told(cursor, position, rows)
+
+    def _send(self, cursor: Cursor, frame: Frame, position: int, evaluated: int) -> None:
         send(
             self.channel,
             "frame",
             payload=frame.payload,
             ring=cursor.template_type.number,
             position=position,
-            evaluated=rows + cursor.untold,
+            evaluated=evaluated,
             detections=frame.detections,
             verdicts=list(frame.verdicts),
             crc32=checksum(frame.payload),
         )
-        self._told(cursor, position, rows)
 
     def _told(self, cursor: Cursor, position: int, rows: int) -> None:
         """The supervisor has it: what lies before the position is accounted for."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.deaths import Action, Death, DeathHistory, Decision, Finding, conclude
 from agent.supervisor.content_flow import ContentFlow
-from agent.supervisor.evaluator_process import Evaluator, FileSet
+from agent.supervisor.evaluator_process import Evaluator, FileSet, Stage
 from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.evidence import record_at
 from agent.supervisor.inquests import Case, Inquests
@@ -22,6 +22,7 @@ from agent.supervisor.log import Log
 from agent.supervisor.payload import problem
 from agent.supervisor.quarantine import leave_out, lift
 from agent.supervisor.reports import Reports
+from agent.supervisor.search import DEATHS_OF_A_FILE_ALONE
 from content.loss_causes import LossCause
 
 NO_STRIDE = 8
@@ -62,6 +63,36 @@ class Consequences:
             return
         self._act(decision, death, reason)
         self.reports.add("crash", facts)
+
+    def search_on(self) -> None:
+        """Before each step of the pool: whoever is ready has loaded what the search waits for.
+
+        Who works already has not: it is the next one that may die of the same files.
+        """
+        if self.flow.search is not None:
+            wanted = self.flow.wanted()
+            if any(
+                one.files == wanted and one.stage is Stage.READY and not one.finished
+                for one in self.evaluators.members
+            ):
+                self.flow.loaded(wanted)
+        self.evaluators.interim = self.flow.known_to_load()
+
+    def searched(self, death: Death, one: Evaluator) -> Decision | None:
+        """A death that the search for a deadly file has waited for; None for any other."""
+        search = self.flow.search
+        if search is None or death.running or death.on_trial or one.files != self.flow.wanted():
+            return None
+        guilty = search.died({file.hash for file in one.files})
+        if guilty is None:
+            return Decision(Action.DEGRADE)
+        # Each death brings the search on, and so it has an end: no crash loop to slow down.
+        self.evaluators.go_on()
+        if not guilty:
+            return Decision(Action.RESTART)
+        return Decision(
+            Action.QUARANTINE, hashes=(guilty,), suspect_hash=guilty, deaths=DEATHS_OF_A_FILE_ALONE
+        )
 
     def concluded(self, case: Case, finding: Finding) -> None:
         """An inquest has come to its end, or none could be held."""
@@ -128,6 +159,10 @@ class Consequences:
             self._set_aside(decision)
         elif decision.action is Action.RETRY_WITH_CARE:
             take_over.careful[decision.ring] = decision.position
+        elif decision.action is Action.DEGRADE and death.files and not death.running:
+            self.flow.find_deadly()
+            self.evaluators.go_on()
+            self.log.say("REDUCED FUNCTIONALITY", because="evaluators die while they load content")
         elif decision.action is Action.DEGRADE:
             self.flow.degrade()
             self.log.say("REDUCED FUNCTIONALITY", because="evaluators die without a suspect")

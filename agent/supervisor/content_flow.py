@@ -22,6 +22,7 @@ from agent.supervisor.evaluator_process import FileSet, LoadedFile
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.manifest import Manifest, StoredFile
 from agent.supervisor.payload import Problem, RefusedError, problem
+from agent.supervisor.search import Search
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.store import Store
 
@@ -45,6 +46,8 @@ class ContentFlow:
     waiting: deque[StoredFile] = field(default_factory=deque)
     on_trial: StoredFile | None = None
     degraded: bool = False
+    # While a file is looked for that kills whoever loads it.
+    search: Search | None = None
     uncommitted: bool = False
     # Files in force that this rung can't serve, by hash; not given up, for the rung may change.
     unserved: dict[str, Sequence[Problem]] = field(default_factory=dict)
@@ -67,8 +70,14 @@ class ContentFlow:
         return said
 
     def wanted(self) -> FileSet:
-        """The set of files that evaluators should run; none while degraded."""
-        return frozenset() if self.degraded else self._served(self.manifest)
+        """The set of files that evaluators should run; none while degraded, fewer in a search."""
+        if self.degraded:
+            return frozenset()
+        files = self._served(self.manifest)
+        if self.search is None:
+            return files
+        wanted = self.search.wanted({file.hash for file in files})
+        return frozenset(file for file in files if file.hash in wanted)
 
     def fallback(self) -> FileSet | None:
         """The set that would be in force without the files on probation; None if none is."""
@@ -104,6 +113,8 @@ class ContentFlow:
         A trial that came to nothing, because its evaluator could not start or its rings went away,
         is held again.
         """
+        if self.search is not None:
+            return None  # Who dies then may have died of another file.
         if self.on_trial is None:
             file = next((one for one in self.waiting if ready(one.template_type)), None)
             if file is None:
@@ -209,6 +220,24 @@ class ContentFlow:
             del self.skipped[file.hash]
         self._tell(file)
 
+    def find_deadly(self) -> None:
+        """Evaluators die before they are ready: find out of which file."""
+        if self.search is None:
+            self.search = Search.of({file.hash for file in self.wanted()})
+
+    def known_to_load(self) -> FileSet | None:
+        """In a search: the files that did not kill whoever loaded them; None if there is none."""
+        if self.search is None or not self.search.good:
+            return None
+        return frozenset(one for one in self.wanted() if one.hash in self.search.good)
+
+    def loaded(self, files: FileSet) -> None:
+        """An evaluator has loaded this set."""
+        if self.search is not None:
+            self.search.loaded({file.hash for file in files})
+            self.wanted()  # It hears of files that are new in force.
+            self.search = None if self.search.over else self.search
+
     def degrade(self) -> None:
         """Evaluators die without a suspect: first last known good, then no content for a while."""
         suspects = sorted(self.manifest.probation())
@@ -216,7 +245,7 @@ class ContentFlow:
             cause = problem("EVALUATOR_DIED", "", "no suspect", "an evaluator that stays alive")
             self._give_up(suspects, Event.BLAMED, "DEGRADED", "", cause)
         else:
-            self.degraded = True
+            self.degraded, self.search = True, None
             self._whole_again_at = self.clock() + LIMITS.degraded_seconds
 
     def due(self, now: float) -> float:

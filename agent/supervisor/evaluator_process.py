@@ -15,6 +15,7 @@ from agent import attribution
 from agent.attribution import Progress
 from agent.deaths import Cause, Death
 from agent.supervisor.child import Child
+from agent.supervisor.held import Held
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.rings import RingFacts
 from content.prevention_table import Entry
@@ -64,6 +65,8 @@ class Evaluator:
     prevented: tuple[Entry, ...] = ()
     # Whether it was told that verdicts are acted upon.
     prevents: bool = True
+    # Ring → what it has said of events that it has not accounted for.
+    held: dict[int, Held] = field(default_factory=dict)
 
     def enter(self, stage: Stage, now: float) -> None:
         """Move on to another stage."""

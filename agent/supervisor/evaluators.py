@@ -61,6 +61,8 @@ class Evaluators:
     # While a file is on probation, or an instance is suspect: the set without it, for which a
     # stand-by is kept as well.
     fallback: FileSet | None = None
+    # Better than nobody, while it is found out whether the wanted set can be loaded at all.
+    interim: FileSet | None = None
     members: list[Evaluator] = field(default_factory=list)
     take_over: TakeOver = field(default_factory=TakeOver)
     # Whether the policy of the host lets verdicts be acted upon.
@@ -92,7 +94,7 @@ class Evaluators:
         worker = self.worker
         successor = self._ready(self.collection.rings)
         if worker is None:
-            first = successor or self._ready(None)
+            first = successor or self._ready(None) or self._ready(None, self.interim)
             if first is not None:
                 self._go(first, self.collection, now)
         elif successor is not None and not _works_on(worker, self.wanted, self.collection.rings):
@@ -164,6 +166,11 @@ class Evaluators:
             self.backoff.reset()
         self._not_before = self.clock() + self.backoff.next_delay()
 
+    def go_on(self) -> None:
+        """What comes next is another attempt, not the same again: at once."""
+        self.backoff.reset()
+        self._not_before = self.clock()
+
     def blame_protocol(self, one: Evaluator) -> None:
         """It said what it may not say."""
         one.cause = Cause.PROTOCOL_VIOLATION
@@ -229,15 +236,18 @@ class Evaluators:
             os.close(record)
             raise
 
-    def _ready(self, rings: Rings | None) -> Evaluator | None:
-        """Somebody who can take over the wanted set, on these rings or (None) whichever it has."""
+    def _ready(self, rings: Rings | None, files: FileSet | None = None) -> Evaluator | None:
+        """Somebody who can take over a set, on these rings or (None) whichever it has.
+
+        files: the wanted set where none is given.
+        """
         fitting = (
             one
             for one in self.members
             if one.stage is Stage.READY
             and not one.finished
             and one.candidate is None
-            and one.files == self.wanted
+            and one.files == (self.wanted if files is None else files)
             and (rings is None or one.rings == rings)
         )
         return next(fitting, None)

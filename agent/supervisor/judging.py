@@ -1,9 +1,10 @@
 """What evaluators say, and what is done when one of them ends.
 
 Every message is checked against what its sender may say in its stage; whoever breaks that is
-ended. A frame moves the position of its ring and passes its detections on; a verdict is acted on
-after the target was checked again. The end of an evaluator is put to `agent.deaths`; what that
-decides is done in agent.supervisor.consequences.
+ended. A frame moves the position of its ring and passes its detections on; one that moves nothing
+waits for the next one that does (agent.supervisor.held). A verdict is acted on after the target was
+checked again. The end of an evaluator is put to `agent.deaths`; what that decides is done in
+agent.supervisor.consequences.
 """
 
 from collections import Counter, deque
@@ -21,6 +22,7 @@ from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.downtime import Downtime
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
+from agent.supervisor.held import Found, Held
 from agent.supervisor.inquests import Inquests
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.log import Log
@@ -116,7 +118,7 @@ class Judging:
         self.evaluators.remove(one)
         self._repair(one)
         stride = stride_of(one, death.progress.ring)
-        decision = decide(death, self.history, stride)
+        decision = self.consequences.searched(death, one) or decide(death, self.history, stride)
         self.deaths += 1
         name = f"{self.run}-crash-{self.deaths}"
         facts = crash_facts(name, one, death, decision, exit_code=end.exit_code, stride=stride)
@@ -200,13 +202,22 @@ class Judging:
         position, evaluated = message["position"], message["evaluated"]
         check_advance(ring, position, evaluated)
         verdicts = [verdict_of(ring, position, verdict) for verdict in message["verdicts"]]
-        self._advance(ring, position, evaluated)
-        if message.payload:
-            count = message["detections"]
+        found = Found(message.payload, message["detections"], verdicts)
+        moves = position != ring.position
+        self._advance(one, ring, position, evaluated)
+        if moves:
+            self._found(one, ring, found)
+        elif found.payload or found.verdicts:
+            _held(one, ring).keep(found)
+
+    def _found(self, one: Evaluator, ring: RingFacts, found: Found) -> None:
+        """Something counts: its detections go on, its verdicts are acted upon."""
+        if found.payload:
+            count = found.detections
             self.detections += count
-            if not self.reports.add("detections", {}, message.payload, weight=count):
+            if not self.reports.add("detections", {}, found.payload, weight=count):
                 self.ledger.add(LossCause.REPORTS_FULL, ring.template_type, count)
-        for verdict in verdicts:
+        for verdict in found.verdicts:
             self._act_on(one, verdict)
 
     def _progress(self, one: Evaluator, message: Message) -> None:
@@ -214,17 +225,27 @@ class Judging:
             if not isinstance(entry, list) or [type(value) for value in entry] != [int] * 3:
                 raise ProtocolViolationError("progress that is not a ring, a position and a count")
             number, position, evaluated = entry
-            self._advance(_ring(one, number), position, evaluated)
+            self._advance(one, _ring(one, number), position, evaluated)
 
-    def _advance(self, ring: RingFacts, position: int, evaluated: int) -> None:
-        """So many events more of a ring are evaluated, up to a position."""
+    def _advance(self, one: Evaluator, ring: RingFacts, position: int, evaluated: int) -> None:
+        """So many events more of a ring are evaluated, up to a position: what was held counts."""
         check_advance(ring, position, evaluated)
         # Who goes further than it has evaluated leaves events out; those set aside are counted.
         passed = (position - ring.position) // ring.stride
         aside = self.evaluators.take_over.aside_between(ring.template_type, ring.position, position)
         self.ledger.add(LossCause.NOT_EVALUATED, ring.template_type, passed - evaluated - aside)
+        if not passed:
+            return
         ring.position = position
         self.evaluated += evaluated
+        self._release(one, ring)
+
+    def _release(self, one: Evaluator, ring: RingFacts) -> None:
+        held = _held(one, ring)
+        self.ledger.add(LossCause.INSTANCE_SKIPPED, ring.template_type, held.undecided)
+        self.ledger.add(LossCause.REPORTS_FULL, ring.template_type, held.dropped)
+        for found in held.release():
+            self._found(one, ring, found)
 
     def _act_on(self, one: Evaluator, verdict: Verdict) -> None:
         pid, start_time = verdict.pid, verdict.start_time
@@ -254,7 +275,7 @@ class Judging:
         rows = message["rows"]
         if rows < 0:
             raise ProtocolViolationError(f"{rows} undecided rows", Violation.FORGED_COUNT)
-        self.ledger.add(LossCause.INSTANCE_SKIPPED, _ring(one, message["ring"]).template_type, rows)
+        _held(one, _ring(one, message["ring"])).undecided += rows
 
     def _drained(self, one: Evaluator, _message: Message) -> None:
         # It has nothing more to do, and nobody follows before it is gone.
@@ -269,6 +290,10 @@ def _ring(one: Evaluator, number: int) -> RingFacts:
     if number not in one.rings:
         raise ProtocolViolationError(f"there is no ring {number}", Violation.NOT_ITS_RING)
     return one.rings[number]
+
+
+def _held(one: Evaluator, ring: RingFacts) -> Held:
+    return one.held.setdefault(ring.template_type, Held())
 
 
 def _version(message: Message, content_hash: str) -> int:

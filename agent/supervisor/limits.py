@@ -86,6 +86,9 @@ class SupervisorLimits:
     collector_silence_seconds: float = 10.0
     # Reports that the link has not stored yet.
     reports: int = 100_000
+    # What one evaluator may say of events of one ring before it accounts for them.
+    held_bytes: int = 64 * 1024 * 1024
+    held_frames: int = 4096
     report_bytes: int = 64 * 1024 * 1024
     # An evaluator that has had so much memory came up against its limit, which is 1 GiB of its own
     # (agent.sandbox.profiles); a little of that is never touched.

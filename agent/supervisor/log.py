@@ -24,6 +24,17 @@ class Log:
 
     as_json: bool = False
     stream: TextIO = sys.stderr
+    _reasons: list[str] | None = None
+
+    def condition(self, reasons: list[str]) -> None:
+        """Why the sensor does less than it could, or that it does all; said when that changes."""
+        if reasons == self._reasons:
+            return
+        self._reasons = reasons
+        if reasons:
+            self.say("REDUCED FUNCTIONALITY", because=", ".join(reasons))
+        else:
+            self.say("full functionality")
 
     def say(self, happening: str, **facts: object) -> None:
         """Log one happening; facts are shown escaped, in the order given."""

@@ -45,8 +45,11 @@ class StatusSources:
 
     @property
     def protecting(self) -> bool:
-        """Whether events are collected and evaluated now."""
-        return self.collecting.collection is not None and self.evaluators.worker is not None
+        """Whether events are collected now, and evaluated with content, where there is any."""
+        worker = self.evaluators.worker
+        if self.collecting.collection is None or worker is None:
+            return False
+        return bool(worker.files) or not self.flow.manifest.active
 
 
 def snapshot(sources: StatusSources) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def reduced(sources: StatusSources) -> list[str]:
         "CONTENT_UNSERVED": sources.flow.unserved,
         "INSTANCES_SKIPPED": sources.flow.skipped,
         "CONTENT_OFF": sources.flow.degraded,
+        "CONTENT_SEARCHED": sources.flow.search,
         "NOT_ROOT": os.geteuid() != 0,
     }
     return [*reasons, *(reason for reason, holds in further.items() if holds)]

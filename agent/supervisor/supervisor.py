@@ -236,6 +236,7 @@ class Supervisor:
             self.log.say("content on again", files=len(self.flow.wanted()))
         self._end_lingering(now)
         self._start_trial()
+        self.judging.consequences.search_on()
         self.evaluators.wanted = self.flow.wanted()
         self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
         self.evaluators.prevents = self.prevention.policy is Policy.ON
@@ -250,7 +251,9 @@ class Supervisor:
         self.control.expire()
         self.linking.reconcile()
         sources = self._sources()
-        self.manager.look(protecting=sources.protecting, reduced=reduced(sources))
+        reasons = reduced(sources)
+        self.manager.look(protecting=sources.protecting, reduced=reasons)
+        self.log.condition(reasons)
 
     def _collect_what_is_needed(self, now: float) -> None:
         told = self.needs.given_up().keys()

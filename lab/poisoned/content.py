@@ -33,6 +33,9 @@ ROW_POISON = "lab-poison-row"
 BULK_POISON = "lab-poison-bulk"
 """It dies while it searches all events of a batch for all patterns."""
 
+LOAD_POISON = "lab-poison-load"
+"""It dies while it builds its engine over this, before any event: but only lab.poisoned.release."""
+
 HARMLESS = "lab-harmless"
 
 

@@ -19,12 +19,13 @@ from lab.demo.world import AGENT_ID, World
 from lab.poisoned import content
 
 EVALUATOR = "lab.poisoned.evaluator"
+RELEASE = "lab.poisoned.release"
 WAIT_SECONDS = 40.0
 BURST = 40
 """Executions around a poison event, so that it lies in a batch with others."""
 
 
-def start(demo: Demonstration) -> None:
+def start(demo: Demonstration, evaluator: str = EVALUATOR, *options: str) -> None:
     """Cloud and sensor, with the evaluator that dies."""
     world = demo.world
     folder, operator = str(world.cloud_folder), str(world.operator_folder)
@@ -32,15 +33,15 @@ def start(demo: Demonstration) -> None:
     tls = str(world.folder / "tls")
     run_json("cloud", "enroll", "--folder", folder, "--agent-id", AGENT_ID, "--output", tls)
     world.start_cloud()
-    start_agent(world)
+    start_agent(world, evaluator, *options)
 
 
-def start_agent(world: World) -> None:
+def start_agent(world: World, evaluator: str = EVALUATOR, *options: str) -> None:
     """The sensor alone; returns when it evaluates."""
     table = world.folder / "roles.json"
-    table.write_text(json.dumps({"evaluator": EVALUATOR}), encoding="ascii")
+    table.write_text(json.dumps({"evaluator": evaluator}), encoding="ascii")
     table.chmod(0o600)
-    world.start_agent("--roles", str(table))
+    world.start_agent("--roles", str(table), *options)
     world.wait("evaluator at work", lambda status: bool(status["protecting"]), WAIT_SECONDS)
 
 

@@ -11,7 +11,7 @@ from lab.demo.processes import run_json, wait_for
 from lab.demo.steps import Demonstration
 from lab.demo.world import World
 from lab.poisoned import scenario
-from lab.poisoned.content import BULK_POISON, CANARY, HARMLESS, ROW_POISON
+from lab.poisoned.content import BULK_POISON, CANARY, HARMLESS, LOAD_POISON, ROW_POISON
 from tests.journeys.helpers import status
 from tests.needs import require_btf, require_sandbox_users
 
@@ -75,6 +75,24 @@ def test_quarantine_lasts_until_the_instance_is_corrected(sensor: Demonstration)
     scenario.push(world, 3, [ROW_POISON], fixed=[ROW_POISON])
     scenario.detected(sensor, ROW_POISON, ROW_POISON)
     assert status(sensor)["content"]["skipped"] == {}
+
+
+def test_accepted_content_that_kills_whoever_loads_it(sensor: Demonstration) -> None:
+    """All content would be off for a minute, again and again, and be called protection."""
+    world = sensor.world
+    good = scenario.push(world, 1, [])
+    deadly = scenario.push(world, 2, [LOAD_POISON])
+    assert world.agent is not None
+    world.agent.stop()
+    # Protecting, it says only once it has content.
+    scenario.start_agent(world, scenario.RELEASE)
+    worker = status(sensor)["roles"]["evaluator"]
+    assert worker["files"] == [good]
+    scenario.protected(sensor)
+    found = world.wait("end of the search", lambda now: not now["reduced_functionality"], 20.0)
+    assert [one["hash"] for one in found["content"]["quarantine"]] == [deadly]
+    assert [one["hash"] for one in found["content"]["active"]] == [good]
+    assert len(found["deaths"]) <= 6
 
 
 def test_lifted_instance_is_run_again_without_a_restart(sensor: Demonstration) -> None:

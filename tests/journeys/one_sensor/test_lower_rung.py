@@ -9,7 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from cli.output import ExitCode
+from lab.demo.processes import run_json, wait_for
 from lab.demo.steps import Demonstration
+from lab.demo.world import World
 from tests.journeys.helpers import role, status
 from tests.needs import skip_unavoidable
 
@@ -24,6 +27,7 @@ def best_rung_again(sensor: Demonstration) -> Iterator[None]:
     sensor.world.wait("evaluator", lambda now: bool(now["protecting"]), 30.0)
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("rung", ["bpf_tracepoint", "process_connector", "psutil"])
 def test_content_for_a_better_rung_is_not_silently_dead(sensor: Demonstration, rung: str) -> None:
     """Content whose inputs nobody fills in would look active and never match."""
@@ -52,6 +56,22 @@ def test_content_for_a_better_rung_is_not_silently_dead(sensor: Demonstration, r
     served = set(now["roles"]["evaluator"]["files"])
     assert served.isdisjoint(now["content"]["unserved"])
     assert now["content"]["quarantine"] == quarantine
+    _said_everywhere(world, rung)
+
+
+def _said_everywhere(world: World, rung: str) -> None:
+    """Reduced functionality: in the exit status, in the log and, by heartbeat, in the cloud."""
+    run_json("agent", "status", "--control", str(world.control), allowed=(ExitCode.REFUSED,))
+    assert world.agent is not None
+    lines = world.agent.log.read_text(errors="backslashreplace").splitlines()
+    said = [line for line in lines if "REDUCED FUNCTIONALITY" in line]
+    assert any(f"RUNG_{rung.upper()}" in line for line in said)
+
+    def told() -> bool | None:
+        (host,) = world.cloud_json("fleet")["hosts"]
+        return True if host["reduced_functionality"] and host["rung"].endswith(rung) else None
+
+    wait_for("reduced functionality in the cloud", told, 20.0, 0.2)
 
 
 def test_a_killed_polling_collector_comes_back(sensor: Demonstration) -> None:

@@ -40,6 +40,7 @@ class Court:
         trial = self.world.flow.candidate_set() if self.theatre.pool.on_trial is None else None
         if trial is not None:
             self.theatre.pool.start(*trial)
+        self.judging.consequences.search_on()
         self.theatre.pool.wanted = self.world.flow.wanted()
         fallback = self.world.flow.fallback() or self.judging.consequences.cautious()
         self.theatre.pool.fallback = fallback

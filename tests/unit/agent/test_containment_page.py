@@ -1,5 +1,6 @@
 """docs/containment.md has the rules as they are, in their order."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from agent.deaths import (
 )
 from agent.evaluator.inquest import PARTS
 from agent.supervisor.limits import LIMITS
+from lab.deaths.kinds import KINDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "containment.md").read_text(encoding="utf-8")
 
@@ -29,6 +31,21 @@ def test_rules_are_those_of_the_code(name: str, rules: Sequence[Rule]) -> None:
     """Operators would expect something else than what the sensor does."""
     found = PAGE.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- end of {name} -->")[0]
     assert found == table(rules)
+
+
+def test_every_kind_of_death_is_on_the_page() -> None:
+    """A kind would be measured, or not be, and the page say otherwise."""
+    found = PAGE.partition("<!-- kinds -->\n")[2].partition("\n<!-- end of kinds -->")[0]
+    assert [row.split(" | ")[0].strip("| ") for row in found.splitlines()[2:]] == list(KINDS)
+
+
+def test_tests_and_benchmarks_that_are_named_exist() -> None:
+    """Somebody would look for a proof that is not there."""
+    root = Path(__file__).parents[3]
+    for name in set(re.findall(r"`(test_\w+\.py)`", PAGE)):
+        assert list((root / "tests").rglob(name)), name
+    for name in set(re.findall(r"`(?:bench/)?(?!test_)(\w+\.py)`", PAGE)):
+        assert (root / "bench" / name).exists(), name
 
 
 def test_every_action_has_a_rule() -> None:

@@ -250,3 +250,30 @@ def test_revocation_again_writes_nothing(world: World, tmp_path: Path) -> None:
     world.flow.revoke(revocation(NAME))
     assert (tmp_path / "manifest.json").stat().st_ino == before
     assert world.last() == (NAME, State.ROLLED_BACK, ["REVOKED"])
+
+
+def test_old_content_with_a_good_signature_is_no_way_back(world: World) -> None:
+    """A cloud that is not ours any more could bring back what was replaced or revoked."""
+    names = [world.accepted(b"version %d" % version, version) for version in (1, 2, 3)]
+    world.flow.receive(content(b"version 1"))
+    assert world.flow.candidate_set() is not None
+    world.flow.passed(1)
+    assert world.last() == (names[0], State.REJECTED, ["VERSION_NOT_NEWER"])
+    world.flow.revoke(revocation(names[2]))
+    assert world.active() == [(2, State.ACCEPTED)]
+    world.flow.receive(content(b"version 3"))
+    assert world.last() == (names[2], State.ROLLED_BACK, ["ROLLED_BACK"])
+    world.flow.receive(content(b"version 1"))
+    world.flow.candidate_set()
+    world.flow.passed(1)
+    assert world.active() == [(2, State.ACCEPTED)]
+
+
+def test_two_versions_are_kept_to_go_back_to(world: World) -> None:
+    """Without the network, a host would have nothing left after the second order."""
+    names = [world.accepted(b"version %d" % version, version) for version in (1, 2, 3, 4)]
+    for name in names[:1:-1]:
+        world.flow.revoke(revocation(name))
+    assert world.active() == [(2, State.ACCEPTED)]
+    world.restart()
+    assert world.active() == [(2, State.ACCEPTED)]

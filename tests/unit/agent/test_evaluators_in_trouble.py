@@ -39,6 +39,20 @@ def test_no_restart_storm(theatre: Theatre) -> None:
     assert 10 <= len(theatre.children) - first <= 15  # Every 5 s, for ever.
 
 
+def test_another_attempt_is_made_at_once(theatre: Theatre) -> None:
+    """A search that needs ten evaluators would take as long as a crash loop of ten."""
+    for _ in range(6):
+        theatre.turn()
+        if theatre.pool.members:
+            theatre.dies(theatre.pool.members[0])
+    assert theatre.pool.members == []
+    theatre.turn()
+    assert theatre.pool.members == []
+    theatre.pool.go_on()
+    theatre.turn()
+    assert len(theatre.pool.members) == 1
+
+
 def test_backoff_starts_again_after_stable_work(theatre: Theatre) -> None:
     """One bad minute would leave every later death without a stand-by for seconds."""
     for _ in range(8):

@@ -12,6 +12,7 @@ from agent.lifecycle import State
 from agent.supervisor.evaluator_process import Stage
 from agent.supervisor.judging import MAX_VERSION
 from agent.supervisor.limits import LIMITS
+from agent.supervisor.reports import Report
 from tests.unit.agent.court import PRODUCED, Court, open_court
 from tests.unit.agent.flow_world import hash_of
 from tests.unit.agent.ring_memory import STRIDE, write_process
@@ -71,6 +72,50 @@ def test_frame_may_move_nothing_or_everything(court: Court) -> None:
     court.frame(one, position=PRODUCED * STRIDE, evaluated=PRODUCED)
     court.frame(one, position=PRODUCED * STRIDE, evaluated=0)
     assert court.judging.evaluated == PRODUCED
+
+
+def test_what_moves_no_position_counts_with_what_moves_it(court: Court) -> None:
+    """A successor would evaluate the event again and report its first detections twice."""
+    one = court.worker()
+    write_process(court.theatre.rings.rings[1].descriptor, 0, pid=1, start_time=1)
+    verdict = {"pid": 1, "start_time": 1, "sequence": 0, "instance": "i"}
+    court.frame(one, b"first", position=0, evaluated=0, detections=1, verdicts=[verdict])
+    assert (court.judging.detections, court.judging.verdicts) == (0, {})
+    court.frame(one, b"last", detections=1)
+    assert (court.judging.detections, court.judging.verdicts) == (2, {"PROTECTED": 1})
+    sent: list[bytes] = []
+
+    def send(report: Report) -> bool:
+        sent.append(report.payload)
+        return True
+
+    court.reports.flush(send)
+    assert sent == [b"first", b"last"]
+
+
+def test_what_was_held_of_a_dead_evaluator_is_forgotten(court: Court) -> None:
+    """Its successor says all of it again."""
+    one = court.worker()
+    court.says(one, "undecided", ring=1, rows=7)
+    court.frame(one, b"first", position=0, evaluated=0, detections=1)
+    court.dies(one, 9)
+    court.frame(court.successor(), b"first", detections=1)
+    assert court.judging.detections == 1
+    assert ("INSTANCE_SKIPPED", 1) not in court.ledger.totals
+
+
+@pytest.mark.parametrize("limit", [{"held_bytes": 10}, {"held_frames": 1}])
+def test_what_is_held_has_a_limit(
+    court: Court, monkeypatch: pytest.MonkeyPatch, limit: dict[str, int]
+) -> None:
+    """A broken evaluator could fill the supervisor's memory, or detections be lost uncounted."""
+    one = court.worker()
+    monkeypatch.setattr("agent.supervisor.held.LIMITS", replace(LIMITS, **limit))
+    for _ in range(3):
+        court.frame(one, b"x" * 6, position=0, evaluated=0, detections=2)
+    court.frame(one)
+    assert court.judging.detections == 2
+    assert court.ledger.totals == {("REPORTS_FULL", 1): 4}
 
 
 def test_progress_counts_as_frames_without_detections_do(court: Court) -> None:
@@ -136,7 +181,7 @@ def test_verdict_needs_its_instance(court: Court) -> None:
         court.frame(one, verdicts=[{"pid": 1, "start_time": 1}])
     write_process(court.theatre.rings.rings[1].descriptor, 3, pid=1, start_time=1)
     verdict = {"pid": 1, "start_time": 1, "sequence": 3, "instance": "i"}
-    court.frame(one, verdicts=[verdict])
+    court.frame(one, position=11 * STRIDE, evaluated=1, verdicts=[verdict])
     assert court.judging.verdicts == {"PROTECTED": 1}
 
 
@@ -302,6 +347,10 @@ def test_what_a_skipped_instance_did_not_decide_is_counted_and_is_no_lost_event(
     one = court.worker()
     court.says(one, "undecided", ring=1, rows=7)
     court.says(one, "undecided", ring=1, rows=5)
+    assert court.ledger.totals == {}
+    court.frame(one)
+    assert court.ledger.totals == {("INSTANCE_SKIPPED", 1): 12}
+    court.frame(one, position=11 * STRIDE, evaluated=1)
     assert court.ledger.totals == {("INSTANCE_SKIPPED", 1): 12}
     assert court.ledger.events == 0
     for ring, rows in ((1, -1), (77, 1)):

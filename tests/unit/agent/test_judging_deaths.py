@@ -15,7 +15,7 @@ from agent.supervisor.limits import LIMITS
 from tests.unit.agent.content_documents import quarantined
 from tests.unit.agent.court import PRODUCED, Court, open_court
 from tests.unit.agent.evaluator_world import DIGEST_TWO, works_on
-from tests.unit.agent.flow_world import hash_of
+from tests.unit.agent.flow_world import content, hash_of
 from tests.unit.agent.ring_memory import STRIDE
 
 
@@ -222,20 +222,105 @@ def test_rubbish_in_the_record_is_no_poison_for_the_reports(court: Court) -> Non
 
 def test_content_is_off_after_many_unexplained_deaths_and_on_again_later(court: Court) -> None:
     """A host would be without protection for ever after a bad minute."""
-    court.worker()
+    one = court.worker()
     empty: FileSet = frozenset()
     while court.theatre.pool.wanted != empty:
-        one = court.theatre.pool.members[0]
         court.dies(one)
         assert court.judging.deaths <= 4
-        court.theatre.now += LIMITS.restart_cap_seconds
-        court.turn()
+        one = court.successor()
     assert court.judging.recent[-1]["action"] == "DEGRADED"
     court.theatre.now += LIMITS.degraded_seconds
     court.world.now += LIMITS.degraded_seconds
     assert court.world.flow.recover_due()
     court.turn()
     assert court.theatre.pool.wanted != empty
+
+
+def test_a_file_that_kills_whoever_loads_it_is_found(court: Court) -> None:
+    """All content would be off, again and again, for one file; or an innocent one be given up."""
+    court.worker(b"good")
+    before = court.world.accepted(b"before", 1, template_type=2)
+    deadly = court.world.accepted(b"deadly", 2, template_type=2)
+    others = {court.world.accepted(b"other", 1, 3), court.world.accepted(b"last", 1, 4)}
+    good = {hash_of(b"good"), *others}
+    court.dies(court.theatre.pool.members[0])
+    seen: list[int] = []
+    for _ in range(60):
+        court.theatre.now += LIMITS.stable_seconds
+        court.turn()
+        worker = court.theatre.pool.worker
+        seen.append(len(worker.files) if worker is not None else -1)
+        if worker is not None and worker.stage is Stage.DRAINING:
+            court.says(worker, "drained", positions={})
+            court.judging.ended(worker)
+        elif worker is not None:
+            court.says(worker, "heartbeat", facts={})
+        for one in list(court.theatre.pool.members):
+            if one.stage is not Stage.LOADING or one.finished:
+                continue
+            if deadly in {file.hash for file in one.files}:
+                court.dies(one)
+            else:
+                court.says(one, "ready", files=[], milliseconds=1, sandbox={})
+    assert 0 not in seen
+    assert {1, 2} & set(seen), "nobody evaluated while it was looked for"
+    assert court.world.flow.search is None
+    worker = court.theatre.pool.worker
+    assert worker is not None
+    assert {file.hash for file in worker.files} == {*good, before}
+    assert [one.hash for one in court.world.flow.manifest.quarantine] == [deadly]
+    accused = [one for one in court.judging.recent if one["action"] == "QUARANTINED"]
+    assert [one["suspect_content_hash"] for one in accused] == [deadly]
+    assert court.judging.deaths <= 10
+
+
+def test_nothing_is_tried_while_a_deadly_file_is_looked_for(court: Court) -> None:
+    """A new file would be refused for the death that another one has caused."""
+    court.worker()
+    court.world.flow.find_deadly()
+    court.world.flow.receive(content(b"new", 2))
+    assert court.world.flow.candidate_set() is None
+    court.world.flow.search = None
+    assert court.world.flow.candidate_set() is not None
+
+
+def test_a_stand_by_that_dies_of_a_file_leaves_the_worker_at_work(court: Court) -> None:
+    """The search would be over before it began, as the worker has all of it loaded."""
+    worker = court.worker()
+    deadly = hash_of(b"one")
+    for _ in range(40):
+        court.theatre.now += LIMITS.restart_cap_seconds
+        worker.heard = court.theatre.now
+        court.turn()
+        for one in list(court.theatre.pool.members):
+            if one.stage is not Stage.LOADING or one.finished:
+                continue
+            if deadly in {file.hash for file in one.files}:
+                court.dies(one)
+            else:
+                court.says(one, "ready", files=[], milliseconds=1, sandbox={})
+        if court.world.flow.manifest.quarantine:
+            break
+        assert court.theatre.pool.worker is worker
+    assert [one.hash for one in court.world.flow.manifest.quarantine] == [deadly]
+
+
+def test_no_file_is_blamed_where_evaluators_die_without_any(court: Court) -> None:
+    """A host that can start no evaluator would throw out all its content, for good."""
+    court.worker()
+    court.world.accepted(b"other", 1, template_type=2)
+    court.dies(court.theatre.pool.members[0])
+    for _ in range(20):
+        court.theatre.now += LIMITS.restart_cap_seconds
+        court.turn()
+        for one in list(court.theatre.pool.members):
+            if not one.finished:
+                court.dies(one)
+    assert court.world.flow.manifest.quarantine == ()
+    assert court.world.flow.degraded
+    court.world.now += LIMITS.degraded_seconds
+    assert court.world.flow.recover_due()
+    assert len(court.world.flow.wanted()) == 2
 
 
 def test_deaths_far_apart_are_not_in_a_row(court: Court) -> None:

@@ -55,3 +55,17 @@ def test_broken_standard_error_stops_nothing(closed: bool) -> None:  # noqa: FBT
     if closed:
         stream.close()
     Log(stream=stream).say("happening", pid=1)
+
+
+def test_reduced_functionality_is_said_when_it_begins_changes_and_ends() -> None:
+    """The log would not tell since when the sensor did less, or say it with every turn."""
+    stream = io.StringIO()
+    log = Log(stream=stream)
+    for reasons in (["NO_EVALUATOR"], ["NO_EVALUATOR"], ["A", "B"], [], []):
+        log.condition(reasons)
+    said = [line.split("  ", 1)[1].split() for line in stream.getvalue().splitlines()]
+    assert [" ".join(words) for words in said] == [
+        "REDUCED FUNCTIONALITY because=NO_EVALUATOR",
+        "REDUCED FUNCTIONALITY because=A, B",
+        "full functionality",
+    ]
