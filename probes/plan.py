@@ -62,11 +62,13 @@ def plan(
     events: Path,
     *,
     keeps_lineage: bool,
+    reads_registers: bool = False,
     processors: int,
 ) -> Plan:
     """Decide; ProbeError (SUPPLY_MISMATCH) if integration code and Definitions differ.
 
-    events: the events folder of tracefs. processors: that may compile at the same time.
+    events: the events folder of tracefs. reads_registers: whether programs can read those of a
+    call. processors: that may compile at the same time.
     """
     chosen = tuple(kind for kind in template_types if kind.number in ring_bytes)
     wanted = {kind.name: ring_bytes[kind.number] for kind in chosen}
@@ -81,6 +83,8 @@ def plan(
         chosen=chosen,
         parts=parts,
         lineage=tuple(Placement(point, ()) for point in lineage),
-        placements=tuple(tracepoints.placements(wanted, known, rung)),
+        placements=tuple(
+            tracepoints.placements(wanted, known, rung, reads_registers=reads_registers)
+        ),
         missing=tuple(dict.fromkeys(call.name for call in calls if call not in known)),
     )
