@@ -12,7 +12,8 @@
 
 #define DIRECTORY_DEPTH 64 /* folders and mounts on the way to the root; beyond, it is not known */
 #define DIRECTORY_NAME_BYTES 256
-#define SHORT_NAME_BYTES 40 /* what a dentry may hold of its own name, at most */
+#define SHORT_NAME_BYTES 32 /* that every dentry can hold of its own name */
+#define SHORT_NAME_WORDS (SHORT_NAME_BYTES / sizeof(u64))
 
 /* A dentry up to and including its short name, which stands behind d_name and d_inode. */
 #define DENTRY_BYTES (OFFSET_dentry_d_name + 24 + SHORT_NAME_BYTES)
@@ -47,13 +48,61 @@ BPF_PERCPU_ARRAY(directory_scratch, struct directory_walk, 1);
 #define OFFSET_file_mount (OFFSET_file_f_path + OFFSET_path_mnt)
 #define OFFSET_file_dentry (OFFSET_file_f_path + OFFSET_path_dentry)
 
+/* The walk begins in a struct path, behind a pointer that MEMBER can follow. */
+#define BEGIN_AT(walk, holder, kind)                                                         \
+    climb(walk, MEMBER(u64, holder, kind##_mount), MEMBER(u64, holder, kind##_dentry))
+
+#ifdef TYPED_TASK
+#define OFFSET_dentry_short_name (OFFSET_dentry_d_name + 24)
+#define OFFSET_dentry_name (OFFSET_dentry_d_name + OFFSET_qstr_name)
+#define OFFSET_dentry_length (OFFSET_dentry_d_name + OFFSET_qstr_len)
+#define TAKE_MEMBER(type, level, address, member)                                            \
+    IN_DENTRY(type, level, OFFSET_##member) = MEMBER(type, address, member)
+#define OFFSET_second_word (OFFSET_dentry_short_name + 8)
+#define OFFSET_third_word (OFFSET_dentry_short_name + 16)
+#define OFFSET_fourth_word (OFFSET_dentry_short_name + 24)
+
+/* Fills levels up to the root of the first mount, which is the only one of most paths, by typed
+ * loads: a helper takes as long as all loads of a level together.
+ */
+static __always_inline void climb(struct directory_walk *walk, u64 mount, u64 dentry)
+{
+    u64 root = MEMBER(u64, mount, vfsmount_mnt_root);
+    walk->mount = mount;
+    walk->mount_root = root;
+    walk->depth = 0;
+    for (u32 depth = 0; depth < DIRECTORY_DEPTH; depth++) {
+        struct directory_level *level = &walk->levels[depth];
+        u64 parent = MEMBER(u64, dentry, dentry_d_parent);
+        walk->dentry = dentry;
+        walk->depth = depth;
+        if (dentry == root || dentry == parent)
+            break;
+        level->dentry = dentry;
+        TAKE_MEMBER(u32, level, dentry, dentry_length);
+        TAKE_MEMBER(u64, level, dentry, dentry_name);
+        TAKE_MEMBER(u64, level, dentry, dentry_short_name);
+        TAKE_MEMBER(u64, level, dentry, second_word);
+        TAKE_MEMBER(u64, level, dentry, third_word);
+        TAKE_MEMBER(u64, level, dentry, fourth_word);
+        dentry = parent;
+    }
+    FORGET();
+}
+#else
+static __always_inline void climb(struct directory_walk *walk, u64 mount, u64 dentry)
+{
+    walk->mount = mount;
+    walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
+    walk->dentry = dentry;
+    walk->depth = 0;
+}
+#endif
+
 static __always_inline void begin_at_working_folder(struct directory_walk *walk, u64 task)
 {
     u64 folders = MEMBER(u64, task, task_struct_fs);
-    u64 mount = MEMBER(u64, folders, folder_mount);
-    walk->mount = mount;
-    walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
-    walk->dentry = MEMBER(u64, folders, folder_dentry);
+    BEGIN_AT(walk, folders, folder);
 }
 
 /* At an exec it is the file that is executed, as linux_binprm has it; but that would take helpers. */
@@ -61,44 +110,52 @@ static __always_inline void begin_at_executable(struct directory_walk *walk, u64
 {
     u64 memory = MEMBER(u64, task, task_struct_mm);
     u64 file = MEMBER(u64, memory, mm_struct_exe_file);
-    u64 mount = MEMBER(u64, file, file_mount);
-    walk->mount = mount;
-    walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
-    walk->dentry = MEMBER(u64, file, file_dentry);
+    BEGIN_AT(walk, file, file);
 }
+
+_Static_assert(OFFSET_mount_mnt_mountpoint == OFFSET_mount_mnt_parent + sizeof(u64),
+               "where a mount hangs is read at once");
 
 /* Goes up through a mount; 0 if it is that of the root. */
 static __always_inline int leave_mount(struct directory_walk *walk)
 {
+    struct {
+        u64 parent;
+        u64 mountpoint;
+    } place = {};
     u64 mount = walk->mount - OFFSET_mount_mnt;
-    u64 parent = read_u64(mount + OFFSET_mount_mnt_parent);
-    if (parent == mount)
+    read_kernel(&place, sizeof(place), (void *)(mount + OFFSET_mount_mnt_parent));
+    if (place.parent == mount)
         return 0;
-    walk->dentry = read_u64(mount + OFFSET_mount_mnt_mountpoint);
-    walk->mount = parent + OFFSET_mount_mnt;
+    walk->dentry = place.mountpoint;
+    walk->mount = place.parent + OFFSET_mount_mnt;
     walk->mount_root = read_u64(walk->mount + OFFSET_vfsmount_mnt_root);
     return 1;
 }
 
-/* Fills levels up to the root; negative if it was not found. */
+/* Fills levels up to the root, from where the walk is; negative if it was not found. */
 static __always_inline s64 walk_up(struct directory_walk *walk)
 {
-    for (u32 depth = 0; depth < DIRECTORY_DEPTH; depth++) {
-        struct directory_level *level = &walk->levels[depth];
+    for (u32 round = 0; round < DIRECTORY_DEPTH; round++) {
         FORGET();
+        u64 depth = walk->depth;
+        BOUND(depth);
+        if (depth >= DIRECTORY_DEPTH)
+            break;
+        struct directory_level *level = &walk->levels[depth];
         if (walk->dentry == walk->mount_root) {
-            walk->depth = depth;
             if (!leave_mount(walk))
                 return 0;
             level->dentry = 0;
-            continue;
+        } else {
+            read_kernel(level->memory, DENTRY_BYTES, (void *)walk->dentry);
+            u64 parent = IN_DENTRY(u64, level, OFFSET_dentry_d_parent);
+            if (parent == walk->dentry)
+                return UNKNOWN; /* moved out of what is mounted: there is no path */
+            level->dentry = walk->dentry;
+            walk->dentry = parent;
         }
-        read_kernel(level->memory, DENTRY_BYTES, (void *)walk->dentry);
-        u64 parent = IN_DENTRY(u64, level, OFFSET_dentry_d_parent);
-        if (parent == walk->dentry)
-            return UNKNOWN; /* moved out of what is mounted: there is no path */
-        level->dentry = walk->dentry;
-        walk->dentry = parent;
+        walk->depth = depth + 1;
     }
     return -1;
 }
@@ -109,10 +166,10 @@ static __always_inline void write_name(u8 *destination, struct directory_level *
     u64 name = IN_DENTRY(u64, level, OFFSET_dentry_d_name + OFFSET_qstr_name);
     u64 inside = name - level->dentry;
     BOUND(inside);
-    if (inside <= DENTRY_BYTES - SHORT_NAME_BYTES) {
+    if (inside <= DENTRY_BYTES - SHORT_NAME_BYTES && length <= SHORT_NAME_BYTES) {
         u8 *source = level->memory + inside;
 #pragma unroll
-        for (u32 word = 0; word < SHORT_NAME_BYTES / sizeof(u64); word++)
+        for (u32 word = 0; word < SHORT_NAME_WORDS; word++)
             ((u64 *)destination)[word] = ((u64 *)source)[word];
     } else {
         read_kernel(destination, length, (void *)name);
