@@ -23,13 +23,22 @@ struct directory_level {
     u8 memory[DENTRY_BYTES];
 };
 
+/* Where a mount hangs, side by side in struct mount unless somebody has shuffled it. */
+struct mount_place {
+    u64 parent; /* struct mount */
+    u64 mountpoint;
+    u64 root;
+};
+
 /* Where the walk is lives in memory, where the verifier forgets what it knew of it: else it would
  * check everything behind a loop once for each number of rounds.
  */
 struct directory_walk {
+    struct mount_place at;
     u64 mount; /* struct vfsmount */
-    u64 mount_root;
     u64 dentry;
+    u64 left; /* the mount that was left last with no name since */
+    u64 top;  /* the mount whose root is that of all: known once a walk of this program has ended */
     u64 depth;
     u64 length;
     s64 taken; /* of the executable's path */
@@ -52,8 +61,12 @@ BPF_PERCPU_ARRAY(directory_scratch, struct directory_walk, 1);
 #define BEGIN_AT(walk, holder, kind)                                                         \
     climb(walk, MEMBER(u64, holder, kind##_mount), MEMBER(u64, holder, kind##_dentry))
 
-#ifdef TYPED_TASK
 #define OFFSET_dentry_short_name (OFFSET_dentry_d_name + 24)
+#define SHORT_NAME_IS_THERE                                                                  \
+    (OFFSET_dentry_d_iname == OFFSET_dentry_short_name                                       \
+     || OFFSET_dentry_d_shortname == OFFSET_dentry_short_name)
+
+#if defined(TYPED_TASK) && SHORT_NAME_IS_THERE
 #define OFFSET_dentry_name (OFFSET_dentry_d_name + OFFSET_qstr_name)
 #define OFFSET_dentry_length (OFFSET_dentry_d_name + OFFSET_qstr_len)
 #define TAKE_MEMBER(type, level, address, member)                                            \
@@ -69,7 +82,8 @@ static __always_inline void climb(struct directory_walk *walk, u64 mount, u64 de
 {
     u64 root = MEMBER(u64, mount, vfsmount_mnt_root);
     walk->mount = mount;
-    walk->mount_root = root;
+    walk->at.root = root;
+    walk->at.parent = walk->left = 0;
     walk->depth = 0;
     for (u32 depth = 0; depth < DIRECTORY_DEPTH; depth++) {
         struct directory_level *level = &walk->levels[depth];
@@ -93,7 +107,8 @@ static __always_inline void climb(struct directory_walk *walk, u64 mount, u64 de
 static __always_inline void climb(struct directory_walk *walk, u64 mount, u64 dentry)
 {
     walk->mount = mount;
-    walk->mount_root = MEMBER(u64, mount, vfsmount_mnt_root);
+    walk->at.root = MEMBER(u64, mount, vfsmount_mnt_root);
+    walk->at.parent = walk->left = 0;
     walk->dentry = dentry;
     walk->depth = 0;
 }
@@ -113,23 +128,36 @@ static __always_inline void begin_at_executable(struct directory_walk *walk, u64
     BEGIN_AT(walk, file, file);
 }
 
-_Static_assert(OFFSET_mount_mnt_mountpoint == OFFSET_mount_mnt_parent + sizeof(u64),
-               "where a mount hangs is read at once");
+static __always_inline void look_at_mount(struct directory_walk *walk)
+{
+    u64 mount = walk->mount - OFFSET_mount_mnt;
+#if OFFSET_mount_mnt_mountpoint == OFFSET_mount_mnt_parent + 8                               \
+    && OFFSET_mount_mnt + OFFSET_vfsmount_mnt_root == OFFSET_mount_mnt_parent + 16
+    read_kernel(&walk->at, sizeof(walk->at), (void *)(mount + OFFSET_mount_mnt_parent));
+#else
+    walk->at.parent = read_u64(mount + OFFSET_mount_mnt_parent);
+    walk->at.mountpoint = read_u64(mount + OFFSET_mount_mnt_mountpoint);
+    walk->at.root = read_u64(walk->mount + OFFSET_vfsmount_mnt_root);
+#endif
+    FORGET();
+}
 
 /* Goes up through a mount; 0 if it is that of the root. */
 static __always_inline int leave_mount(struct directory_walk *walk)
 {
-    struct {
-        u64 parent;
-        u64 mountpoint;
-    } place = {};
-    u64 mount = walk->mount - OFFSET_mount_mnt;
-    read_kernel(&place, sizeof(place), (void *)(mount + OFFSET_mount_mnt_parent));
-    if (place.parent == mount)
+    if (walk->mount == walk->top)
         return 0;
-    walk->dentry = place.mountpoint;
-    walk->mount = place.parent + OFFSET_mount_mnt;
-    walk->mount_root = read_u64(walk->mount + OFFSET_vfsmount_mnt_root);
+    if (!walk->left)
+        walk->left = walk->mount;
+    if (!walk->at.parent)
+        look_at_mount(walk);
+    if (walk->at.parent == walk->mount - OFFSET_mount_mnt) {
+        walk->top = walk->left;
+        return 0;
+    }
+    walk->dentry = walk->at.mountpoint;
+    walk->mount = walk->at.parent + OFFSET_mount_mnt;
+    look_at_mount(walk);
     return 1;
 }
 
@@ -143,7 +171,7 @@ static __always_inline s64 walk_up(struct directory_walk *walk)
         if (depth >= DIRECTORY_DEPTH)
             break;
         struct directory_level *level = &walk->levels[depth];
-        if (walk->dentry == walk->mount_root) {
+        if (walk->dentry == walk->at.root) {
             if (!leave_mount(walk))
                 return 0;
             level->dentry = 0;
@@ -154,6 +182,7 @@ static __always_inline s64 walk_up(struct directory_walk *walk)
                 return UNKNOWN; /* moved out of what is mounted: there is no path */
             level->dentry = walk->dentry;
             walk->dentry = parent;
+            walk->left = 0;
         }
         walk->depth = depth + 1;
     }
@@ -220,6 +249,7 @@ static __always_inline s64 copy_current_directory(u8 *destination, u64 capacity,
  */
 static __always_inline void find_executable_path(struct directory_walk *walk)
 {
+    walk->top = 0;
     begin_at_executable(walk, current_task());
     walk->taken = walk_up(walk);
     FORGET();

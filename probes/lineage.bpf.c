@@ -74,7 +74,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
     u64 task = current_task();
     u64 leader = MEMBER(u64, task, task_struct_group_leader);
     u64 start_boottime = MEMBER(u64, leader, task_struct_start_boottime);
-    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    u32 pid = pid_and_thread_of(task) >> 32;
     u64 file_name = read_u64(ctx->args[2] + OFFSET_linux_binprm_filename);
     struct arguments arguments = find_arguments(task);
     struct lineage *entry = find_lineage(pid, whole_ticks(start_boottime));

@@ -86,7 +86,7 @@ KERNEL_MEMBERS = tuple(
         ("linux_binprm", "filename argc file per_clear"),
         ("fs_struct", "pwd"),
         ("path", "mnt dentry"),
-        ("dentry", "d_parent d_name"),
+        ("dentry", "d_parent d_name d_iname d_shortname"),
         ("qstr", "name len"),
         ("vfsmount", "mnt_root"),
         ("mount", "mnt mnt_parent mnt_mountpoint"),
@@ -127,6 +127,9 @@ OPTIONAL_MEMBERS = frozenset(
         ("task_struct", "cgroups"),
         ("css_set", "dfl_cgrp"),
         ("cgroup", "kn"),
+        # Named so before and since 6.14.
+        ("dentry", "d_iname"),
+        ("dentry", "d_shortname"),
         # Another machine's registers have other names.
         ("pt_regs", "si"),
         ("pt_regs", "dx"),
