@@ -30,6 +30,14 @@ struct mount_place {
     u64 root;
 };
 
+/* What an exec is asked for: where its file and where its working folder is. */
+enum { EXECUTABLE_PATH, WORKING_FOLDER, DIRECTORY_PATHS };
+
+struct directory_path {
+    s64 taken; /* its length, beyond the capacity if it was cut; negative where there is no path */
+    u8 text[CAPACITY_process_current_directory + DIRECTORY_NAME_BYTES];
+};
+
 /* Where the walk is lives in memory, where the verifier forgets what it knew of it: else it would
  * check everything behind a loop once for each number of rounds.
  */
@@ -40,11 +48,9 @@ struct directory_walk {
     u64 left; /* the mount that was left last with no name since */
     u64 top;  /* the mount whose root is that of all: known once a walk of this program has ended */
     u64 depth;
-    u64 length;
-    s64 taken; /* of the executable's path */
     u64 prevention; /* what came of it */
     struct directory_level levels[DIRECTORY_DEPTH];
-    u8 path[CAPACITY_process_current_directory + DIRECTORY_NAME_BYTES];
+    struct directory_path paths[DIRECTORY_PATHS];
 };
 
 BPF_PERCPU_ARRAY(directory_scratch, struct directory_walk, 1);
@@ -56,10 +62,6 @@ BPF_PERCPU_ARRAY(directory_scratch, struct directory_walk, 1);
 
 #define OFFSET_file_mount (OFFSET_file_f_path + OFFSET_path_mnt)
 #define OFFSET_file_dentry (OFFSET_file_f_path + OFFSET_path_dentry)
-
-/* The walk begins in a struct path, behind a pointer that MEMBER can follow. */
-#define BEGIN_AT(walk, holder, kind)                                                         \
-    climb(walk, MEMBER(u64, holder, kind##_mount), MEMBER(u64, holder, kind##_dentry))
 
 #define OFFSET_dentry_short_name (OFFSET_dentry_d_name + 24)
 #define SHORT_NAME_IS_THERE                                                                  \
@@ -113,20 +115,6 @@ static __always_inline void climb(struct directory_walk *walk, u64 mount, u64 de
     walk->depth = 0;
 }
 #endif
-
-static __always_inline void begin_at_working_folder(struct directory_walk *walk, u64 task)
-{
-    u64 folders = MEMBER(u64, task, task_struct_fs);
-    BEGIN_AT(walk, folders, folder);
-}
-
-/* At an exec it is the file that is executed, as linux_binprm has it; but that would take helpers. */
-static __always_inline void begin_at_executable(struct directory_walk *walk, u64 task)
-{
-    u64 memory = MEMBER(u64, task, task_struct_mm);
-    u64 file = MEMBER(u64, memory, mm_struct_exe_file);
-    BEGIN_AT(walk, file, file);
-}
 
 static __always_inline void look_at_mount(struct directory_walk *walk)
 {
@@ -205,13 +193,13 @@ static __always_inline void write_name(u8 *destination, struct directory_level *
     }
 }
 
-/* Writes the path from the root down; its length is beyond the capacity if it was cut. */
-static __always_inline void write_down(struct directory_walk *walk)
+/* Writes the path from the root down. */
+static __always_inline void write_down(struct directory_walk *walk, struct directory_path *path)
 {
-    walk->length = 0;
+    path->taken = 0;
     for (u32 step = 0; step < DIRECTORY_DEPTH; step++) {
         u64 index = walk->depth - 1 - step;
-        u64 length = walk->length;
+        u64 length = path->taken;
         BOUND(index);
         BOUND(length);
         if (index >= DIRECTORY_DEPTH || length >= CAPACITY_process_current_directory)
@@ -220,49 +208,57 @@ static __always_inline void write_down(struct directory_walk *walk)
         if (!level->dentry)
             continue;
         u64 name_length = IN_DENTRY(u32, level, OFFSET_dentry_d_name + OFFSET_qstr_len) & 0xff;
-        walk->path[length] = '/';
-        write_name(walk->path + length + 1, level, name_length);
-        walk->length = length + name_length + 1;
+        path->text[length] = '/';
+        write_name(path->text + length + 1, level, name_length);
+        path->taken = length + name_length + 1;
     }
-    if (walk->length == 0) {
-        walk->path[0] = '/';
-        walk->length = 1;
+    if (path->taken == 0) {
+        path->text[0] = '/';
+        path->taken = 1;
     }
 }
 
-static __always_inline s64 copy_current_directory(u8 *destination, u64 capacity, u64 task)
-{
-    u32 only = 0;
-    struct directory_walk *walk = directory_scratch.lookup(&only);
-    if (!walk)
-        return -1;
-    begin_at_working_folder(walk, task);
-    s64 found = walk_up(walk);
-    if (found < 0)
-        return found;
-    write_down(walk);
-    return copy_words(destination, capacity, walk->path, walk->length);
-}
-
-/* Leaves the path of the file that is executed in `path` of the walk, where it stays until the next
- * walk, and its length in `taken`, negative where there is no path.
+/* At an exec the file of the current process is the one that is executed, as linux_binprm has it;
+ * but that would take helpers.
  */
-static __always_inline void find_executable_path(struct directory_walk *walk)
+static __always_inline void begin_path(struct directory_walk *walk, u64 task, u32 which)
 {
-    walk->top = 0;
-    begin_at_executable(walk, current_task());
-    walk->taken = walk_up(walk);
-    FORGET();
-    if (walk->taken < 0)
-        return;
-    write_down(walk);
-    walk->taken = walk->length;
-    FORGET();
+    u64 mount, dentry;
+    if (which == EXECUTABLE_PATH) {
+        u64 memory = MEMBER(u64, task, task_struct_mm);
+        u64 file = MEMBER(u64, memory, mm_struct_exe_file);
+        mount = MEMBER(u64, file, file_mount);
+        dentry = MEMBER(u64, file, file_dentry);
+    } else {
+        u64 folders = MEMBER(u64, task, task_struct_fs);
+        mount = MEMBER(u64, folders, folder_mount);
+        dentry = MEMBER(u64, folders, folder_dentry);
+    }
+    climb(walk, mount, dentry);
 }
 
-static __always_inline s64 copy_executable_path(
-    u8 *destination, u64 capacity, struct directory_walk *walk)
+/* Finds both paths with the same instructions, which after an exec lie in no cache yet. */
+static __always_inline void find_paths(struct directory_walk *walk)
 {
-    s64 taken = walk->taken;
-    return taken < 0 ? taken : copy_words(destination, capacity, walk->path, taken);
+    u64 task = current_task();
+    walk->top = 0;
+#pragma clang loop unroll(disable)
+    for (u32 which = 0; which < DIRECTORY_PATHS; which++) {
+        BOUND(which);
+        struct directory_path *path = &walk->paths[which];
+        begin_path(walk, task, which);
+        s64 found = walk_up(walk);
+        FORGET();
+        if (found < 0)
+            path->taken = found;
+        else
+            write_down(walk, path);
+        FORGET();
+    }
+}
+
+static __always_inline s64 copy_path(u8 *destination, u64 capacity, struct directory_path *path)
+{
+    s64 taken = path->taken;
+    return taken < 0 ? taken : copy_words(destination, capacity, path->text, taken);
 }

@@ -74,9 +74,9 @@ int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
     TEXT(process, record, image, copy_program_image, actor.self, program);
     ARGUMENTS(process, record, command_line, copy_program_arguments, actor.self, &arguments);
     NUMBER(process, record, argument_count, read_u32(program + OFFSET_linux_binprm_argc));
-    TEXT(process, record, executable_path, copy_executable_path, walk);
+    TEXT(process, record, executable_path, copy_path, &walk->paths[EXECUTABLE_PATH]);
     NUMBER(process, record, prevention, walk->prevention);
-    TEXT(process, record, current_directory, copy_current_directory, actor.task);
+    TEXT(process, record, current_directory, copy_path, &walk->paths[WORKING_FOLDER]);
     TEXT(process, record, cgroup_name, copy_cgroup_name, actor.task);
     add_login(record, actor.task);
     process_ring.ringbuf_submit(record, WAKE_IDLE_READER);
