@@ -238,9 +238,8 @@ static __always_inline void begin_path(struct directory_walk *walk, u64 task, u3
 }
 
 /* Finds both paths with the same instructions, which after an exec lie in no cache yet. */
-static __always_inline void find_paths(struct directory_walk *walk)
+static __always_inline void find_paths(struct directory_walk *walk, u64 task)
 {
-    u64 task = current_task();
     walk->top = 0;
 #pragma clang loop unroll(disable)
     for (u32 which = 0; which < DIRECTORY_PATHS; which++) {

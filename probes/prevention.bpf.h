@@ -176,12 +176,12 @@ static __always_inline struct prevention_slot *find_slot(struct prevention_heade
  * are left in the walk for the record. This comes before everything else that is done at an exec,
  * so that nothing else has to be checked once for each of the ways through it.
  */
-static __always_inline void prevent(u64 program, struct directory_walk *walk)
+static __always_inline void prevent(u64 program, struct directory_walk *walk, u64 task)
 {
     u32 only = 0;
     struct prevention_header *table = prevention_element(0);
     struct prevention_key *key = prevention_scratch.lookup(&only);
-    find_paths(walk);
+    find_paths(walk, task);
     walk->prevention = process_prevention_none;
     FORGET();
     if (!table || !key)
