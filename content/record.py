@@ -7,9 +7,10 @@ Derived from the Definition alone: `probes.layout` writes the same slots as a C 
     padding to 8 | texts, `capacity` bytes each
 
 in field order within each group, so that no compiler inserts padding; texts with the smallest
-capacity first, so that a record with short texts touches few pages: each costs whoever writes it as
-much as ten fields. Bytes of a text beyond its length are stale memory and must never be looked at. `present` has bit n set when field number n
-was supplied for this event, `truncated` when its value was longer than its capacity.
+capacity first, so that a record with short texts touches few pages: each costs whoever writes it
+as much as ten fields. Bytes of a text beyond its length are stale memory and must never be looked
+at. `present` has bit n set when field number n was supplied for this event, `truncated` when its
+value was longer than its capacity.
 """
 
 from collections.abc import Mapping

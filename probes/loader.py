@@ -37,7 +37,7 @@ from probes.formats import tracepoint_text
 from probes.kernel_source import kernel_source
 from probes.layout import lineage_dtype
 from probes.limits import LIMITS
-from probes.plan import Plan, plan
+from probes.plan import Host, Plan, plan
 from probes.program import Surroundings
 from probes.ring import RingDescription, RingKind, stride
 from probes.seed import Insertion, seed
@@ -95,15 +95,8 @@ def load(
     """
     started = time.monotonic()
     kernel = _known_of_kernel(rung)
-    chosen = plan(
-        template_types,
-        ring_bytes,
-        rung,
-        events_folder(),
-        keeps_lineage=joined is None,
-        reads_registers=kernel.reads_registers,
-        processors=len(os.sched_getaffinity(0)),
-    )
+    host = Host(events_folder(), len(os.sched_getaffinity(0)), kernel.reads_registers)
+    chosen = plan(template_types, ring_bytes, rung, host, keeps_lineage=joined is None)
     counted = slots(kind.number for kind in template_types)
     with contextlib.ExitStack() as undo:
         around = _surroundings(chosen, kernel, template_types, counted, undo, joined)
@@ -160,7 +153,7 @@ def _surroundings(
     undo: contextlib.ExitStack,
     joined: Mapping[str, int] | None,
 ) -> Surroundings:
-    """Everything that a load needs besides: with the maps of a collection that runs, or new ones."""
+    """What a load needs besides, with the maps of a collection that runs, or new ones."""
     rung = chosen.rung
     shapes = shared_maps.shapes(template_types, counted, rung)
     if joined is not None:
@@ -183,7 +176,8 @@ def _known_of_kernel(rung: Rung) -> _Kernel:
         return _Kernel(tracepoint_text(events_folder()) + registers)
     types = KernelTypes.of_kernel()
     offsets = types.offsets(program.KERNEL_MEMBERS, program.OPTIONAL_MEMBERS)
-    has_registers = types.has_name(program.CALL_REGISTERS_HELPER) and bool(offsets["pt_regs", "r10"])
+    has_helper = types.has_name(program.CALL_REGISTERS_HELPER)
+    has_registers = has_helper and bool(offsets["pt_regs", "r10"])
     text = program.offsets_text(
         offsets,
         typed_task=types.has_name(program.TYPED_TASK_HELPER),

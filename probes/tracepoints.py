@@ -166,7 +166,8 @@ def placements(
     served = tuple(dict.fromkeys(call.template_type for call in known))
     forget = [Placement(FORGET, served)] if known else []
     ends = [_placement(call, "sys_exit", spared.get(call.enter, call.exit)) for call in known]
-    begins = [_placement(call, "sys_enter", call.enter) for call in known if call.enter not in spared]
+    entered = [call for call in known if call.enter not in spared]
+    begins = [_placement(call, "sys_enter", call.enter) for call in entered]
     return [*reports, *forget, *ends, *begins]
 
 
