@@ -63,7 +63,7 @@ static __always_inline void read_program(struct program *program, u64 from)
 static __always_inline void remember_program(
     struct lineage *entry, struct program *program, struct arguments *arguments)
 {
-    entry->argument_count = program->argument_count;
+    entry->arguments = program->argument_count;
     entry->image_taken
         = copy_kernel_string(entry->image, LINEAGE_IMAGE_BYTES, program->file_name);
     entry->command_line_taken = copy_user_bytes(entry->command_line, LINEAGE_COMMAND_LINE_BYTES,

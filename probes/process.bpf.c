@@ -56,7 +56,7 @@ static __always_inline s64 copy_program_arguments(
 
 static __always_inline u64 argument_count(struct lineage *entry, u64 program)
 {
-    return entry ? entry->argument_count : read_u32(program + OFFSET_linux_binprm_argc);
+    return entry ? entry->arguments : read_u32(program + OFFSET_linux_binprm_argc);
 }
 
 /* After lineage's own program on the same tracepoint. */
