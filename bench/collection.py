@@ -46,7 +46,7 @@ JOIN = "collector: start to attached, file joining process, median"
 EXEC = ("on_exec", "on_exec_process", "on_exec_privilege", "on_exec_memory")
 END = ("on_exit", "forget_calls", "on_free")
 OPEN = ("enter_openat", "exit_file")
-OPEN_BY_REGISTERS = ("exit_openat",)
+OPEN_BY_REGISTERS = ("exit_file",)
 """Where the exit reads the call's registers, nothing runs at the entry."""
 
 EMPTY = "nothing"
@@ -237,7 +237,7 @@ def _time_in_bpf(
 ) -> list[Figure]:
     """Nanoseconds in programs that run often, as the kernel counts them."""
     opens, execs = OPENS // divisor, EXECS // divisor
-    opening = OPEN_BY_REGISTERS if OPEN_BY_REGISTERS[0] in probes.programs else OPEN
+    opening = OPEN if OPEN[0] in probes.programs else OPEN_BY_REGISTERS
     works: list[tuple[str, Work, int, tuple[str, ...], str | None]] = [
         ("an exec", _execute, execs, EXEC, "<= 1500"),
         ("the end of a process", _execute, execs, END, None),

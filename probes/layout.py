@@ -48,8 +48,8 @@ EXTRA = {
     Rung.BPF_TRACEPOINT: (("parent_pid", "u8"), ("parent_start_time", "u8"), ("threads", "i8")),
 }
 """What a rung remembers besides. start_boottime: the exact moment, 0 where only ticks are known.
-arguments: how many the exec had that was seen, for the record of that exec. threads: how many there are,
-0 where nobody has counted."""
+arguments: how many the exec had that was seen, for the record of that exec. threads: how many there
+are, 0 where nobody has counted."""
 
 IMAGES = ("image", "parent_image")
 COMMAND_LINES = ("command_line", "parent_command_line")

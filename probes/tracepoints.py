@@ -120,9 +120,9 @@ SYSTEM_CALLS = (
 )
 
 
-ENTRY_SPARED: Mapping[str, str] = MappingProxyType({"enter_openat": "exit_openat"})
-"""Programs at the entry that nobody needs where the one at the exit, named beside it, can read the
-registers with which the kernel was entered."""
+ENTRY_SPARED = frozenset({"enter_openat"})
+"""Programs at an entry that nobody needs where the one at the exit can read the registers with
+which the kernel was entered."""
 
 
 def wanted_calls(template_types: Collection[str]) -> Iterator[SystemCall]:
@@ -156,7 +156,7 @@ def placements(
     before entries, so that no exit is missed.
     """
     known = list(calls)
-    spared = ENTRY_SPARED if reads_registers else {}
+    spared = ENTRY_SPARED if reads_registers else frozenset()
     reports = [
         Placement(point, (name,))
         for name, points in REPORTS[rung].items()
@@ -165,7 +165,7 @@ def placements(
     ]
     served = tuple(dict.fromkeys(call.template_type for call in known))
     forget = [Placement(FORGET, served)] if known else []
-    ends = [_placement(call, "sys_exit", spared.get(call.enter, call.exit)) for call in known]
+    ends = [_placement(call, "sys_exit", call.exit) for call in known]
     entered = [call for call in known if call.enter not in spared]
     begins = [_placement(call, "sys_enter", call.enter) for call in entered]
     return [*reports, *forget, *ends, *begins]

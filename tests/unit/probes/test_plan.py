@@ -72,7 +72,7 @@ def test_an_open_has_the_programs_that_the_kernel_allows(
         one.point.event: one.point.function for one in placed if one.point.event.endswith("_openat")
     }
     assert functions == (
-        {"sys_exit_openat": "exit_openat"}
+        {"sys_exit_openat": "exit_file"}
         if reads_registers
         else {"sys_enter_openat": "enter_openat", "sys_exit_openat": "exit_file"}
     )
