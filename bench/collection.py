@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,14 @@ from agent import channel
 from agent.channel import Message, Sender
 from bench.harness import Figure, NotMeasurableError, Peer, from_samples, run
 from content.definitions import TemplateType, load_definitions
+from probes.bcc_programs import ProgramKind, attach, build
 from probes.errors import ProbeError
+from probes.kernel_source import kernel_source
 from probes.limits import LIMITS
 from probes.loader import LoadedProbes, load
 from probes.ring import Ring
 from probes.tracefs import mount_privately
+from probes.tracepoints import Point, RawTracepoint, Tracepoint
 
 STARTS = 10
 ROUNDS = 7
@@ -42,6 +45,16 @@ JOIN = "collector: start to attached, file joining process, median"
 
 EXEC = ("on_exec", "on_exec_process", "on_exec_privilege", "on_exec_memory")
 END = ("on_exit", "forget_calls", "on_free")
+OPEN = ("enter_openat", "exit_file")
+OPEN_BY_REGISTERS = ("exit_file",)
+"""Where the exit reads the call's registers, nothing runs at the entry."""
+
+EMPTY = "nothing"
+EMPTY_AT: Mapping[str, tuple[ProgramKind, Point]] = {
+    "an exec": (ProgramKind.RAW_TRACEPOINT, RawTracepoint("sched_process_exec", EMPTY)),
+    "an open": (ProgramKind.TRACEPOINT, Tracepoint("syscalls", "sys_exit_openat", EMPTY)),
+}
+"""A program that does nothing: what the kernel's own counting takes of each program's time."""
 
 Work = Callable[[int, str], None]
 
@@ -54,10 +67,10 @@ def measure(*, quick: bool) -> list[Figure]:
     divisor = QUICK_DIVISOR if quick else 1
     figures = _starts(max(2, STARTS // divisor))
     with tempfile.TemporaryDirectory() as folder:
-        before = _costs(folder, divisor)
-        with _collection() as (types, probes):
-            during = _costs(folder, divisor)
-            figures += _time_in_bpf(probes, folder, divisor)
+        before = _costs(folder, divisor, lambda: None)
+        with _collection() as (types, probes), _reader(probes, types) as read_all:
+            during = _costs(folder, divisor, read_all)
+            figures += _time_in_bpf(probes, folder, divisor, read_all)
             figures += _read_time(probes, types, folder)
     for name, samples in during.items():
         alone = Peer("without collection", min(before[name]))
@@ -145,7 +158,25 @@ def _collection() -> Iterator[tuple[dict[int, TemplateType], LoadedProbes]]:
         probes.close()
 
 
-def _costs(folder: str, divisor: int) -> dict[str, list[float]]:
+@contextmanager
+def _reader(probes: LoadedProbes, types: dict[int, TemplateType]) -> Iterator[Callable[[], None]]:
+    """What empties all rings: in one that fills up, records cost their share, or are refused."""
+    with ExitStack() as rings:
+        opened = [
+            rings.enter_context(
+                Ring(told.descriptor, told.stride, told.size, told.kind, types[told.template_type])
+            )
+            for told in probes.rings
+        ]
+
+        def read_all() -> None:
+            for ring in opened:
+                ring.commit(ring.producer_position)
+
+        yield read_all
+
+
+def _costs(folder: str, divisor: int, read_all: Callable[[], None]) -> dict[str, list[float]]:
     """Microseconds per operation, one sample per round."""
     works: dict[str, tuple[Work, int]] = {
         "open for writing and close, least": (_open_to_write, OPENS // divisor),
@@ -155,12 +186,13 @@ def _costs(folder: str, divisor: int) -> dict[str, list[float]]:
         "start of /bin/true until it has ended, least": (_execute, EXECS // divisor),
     }
     return {
-        name: [_microseconds(work, count, folder) for _ in range(ROUNDS)]
+        name: [_microseconds(work, count, folder, read_all) for _ in range(ROUNDS)]
         for name, (work, count) in works.items()
     }
 
 
-def _microseconds(work: Work, count: int, folder: str) -> float:
+def _microseconds(work: Work, count: int, folder: str, read_all: Callable[[], None]) -> float:
+    read_all()
     began = time.perf_counter_ns()
     work(count, folder)
     return (time.perf_counter_ns() - began) / count / 1000
@@ -200,40 +232,77 @@ def _execute(count: int, _folder: str) -> None:
         os.waitpid(pid, 0)
 
 
-def _time_in_bpf(probes: LoadedProbes, folder: str, divisor: int) -> list[Figure]:
+def _time_in_bpf(
+    probes: LoadedProbes, folder: str, divisor: int, read_all: Callable[[], None]
+) -> list[Figure]:
     """Nanoseconds in programs that run often, as the kernel counts them."""
     opens, execs = OPENS // divisor, EXECS // divisor
+    opening = OPEN if OPEN[0] in probes.programs else OPEN_BY_REGISTERS
     works: list[tuple[str, Work, int, tuple[str, ...], str | None]] = [
         ("an exec", _execute, execs, EXEC, "<= 1500"),
         ("the end of a process", _execute, execs, END, None),
-        ("an open for writing", _open_to_write, opens, ("enter_openat", "exit_file"), "<= 200"),
-        ("an open for reading", _open_to_read, opens, ("enter_openat", "exit_file"), "<= 200"),
+        ("an open for writing", _open_to_write, opens, opening, "<= 200"),
+        ("an open for reading", _open_to_read, opens, opening, "<= 200"),
         ("a map that is no event", _map_memory, opens, ("enter_mmap", "exit_memory"), None),
         ("a send that is no event", _send, opens, ("enter_sendto", "exit_send"), None),
     ]
     kept = STATISTICS.read_text(encoding="ascii")
     STATISTICS.write_text("1", encoding="ascii")
     try:
-        return [
+        figures = [
             from_samples(
                 f"time in BPF of {what}, median",
-                [_nanoseconds(probes, work, count, folder, names) for _ in range(ROUNDS)],
+                [
+                    _nanoseconds(probes.programs, work, count, folder, names, read_all)
+                    for _ in range(ROUNDS)
+                ],
                 unit="ns",
                 bar=bar,
             )
             for what, work, count, names, bar in works
         ]
+        empty = [
+            _time_of_nothing(what, work, count, folder)
+            for what, work, count in (
+                ("an exec", _execute, execs),
+                ("an open", _open_to_read, opens),
+            )
+        ]
     finally:
         STATISTICS.write_text(kept, encoding="ascii")
+    return figures + empty
+
+
+def _time_of_nothing(what: str, work: Work, count: int, folder: str) -> Figure:
+    kind, point = EMPTY_AT[what]
+    with kernel_source():
+        built = build(f"int {EMPTY}(void *ctx)\n{{\n    return 0;\n}}\n", {EMPTY: kind}, ())
+    attachment = attach(built.programs[EMPTY], point)
+    try:
+        samples = [
+            _nanoseconds(built.programs, work, count, folder, (EMPTY,), lambda: None)
+            for _ in range(ROUNDS)
+        ]
+    finally:
+        os.close(attachment)
+        built.close()
+    return from_samples(f"time in BPF of an empty program at {what}, median", samples, unit="ns")
 
 
 def _nanoseconds(
-    probes: LoadedProbes, work: Work, count: int, folder: str, names: Sequence[str]
+    programs: Mapping[str, int],
+    work: Work,
+    count: int,
+    folder: str,
+    names: Sequence[str],
+    read_all: Callable[[], None],
 ) -> float:
     """Mean time of a run of each of these programs while the work is done, added up."""
-    before = [_runs(probes.programs[name]) for name in names]
+    there = [programs[name] for name in names]
+    read_all()
+    before = [_runs(descriptor) for descriptor in there]
     work(count, folder)
-    after = [_runs(probes.programs[name]) for name in names]
+    after = [_runs(descriptor) for descriptor in there]
     return sum(
         (now[0] - then[0]) / max(1, now[1] - then[1])
         for then, now in zip(before, after, strict=True)

@@ -6,9 +6,11 @@ Derived from the Definition alone: `probes.layout` writes the same slots as a C 
     header | numbers, 8 bytes each | addresses, 16 bytes each | text lengths, 4 bytes each |
     padding to 8 | texts, `capacity` bytes each
 
-in field order within each group, so that no compiler inserts padding. Bytes of a text beyond its
-length are stale memory and must never be looked at. `present` has bit n set when field number n
-was supplied for this event, `truncated` when its value was longer than its capacity.
+in field order within each group, so that no compiler inserts padding; texts with the smallest
+capacity first, so that a record with short texts touches few pages: each costs whoever writes it
+as much as ten fields. Bytes of a text beyond its length are stale memory and must never be looked
+at. `present` has bit n set when field number n was supplied for this event, `truncated` when its
+value was longer than its capacity.
 """
 
 from collections.abc import Mapping
@@ -71,7 +73,8 @@ def slots(template_type: TemplateType) -> tuple[Slot, ...]:
     members += [(f.name + LENGTH_SUFFIX, "u4", 4) for f in texts]
     if len(texts) % 2:
         members.append(("padding_", "padding", 4))
-    members += [(f.name, "text", f.capacity) for f in texts]
+    smallest_first = sorted(texts, key=lambda field: field.capacity)
+    members += [(f.name, "text", f.capacity) for f in smallest_first]
     placed: list[Slot] = []
     offset = 0
     for name, code, size in members:

@@ -43,12 +43,13 @@ static __always_inline struct lineage *find_lineage(u32 pid, u64 start_time)
     return entry && entry->start_time == start_time ? entry : NULL;
 }
 
-static __always_inline void find_actor(struct actor *actor)
+/* The task is the current one. */
+static __always_inline void find_actor_of(struct actor *actor, u64 task)
 {
-    actor->task = current_task();
+    actor->task = task;
     actor->start_time = process_start_time(actor->task);
-    actor->pid_and_thread = bpf_get_current_pid_tgid();
-    actor->user_and_group = bpf_get_current_uid_gid();
+    actor->pid_and_thread = pid_and_thread_of(actor->task);
+    actor->user_and_group = user_and_group_of(actor->task);
     u64 parent = MEMBER(u64, actor->task, task_struct_real_parent);
     u64 credentials = MEMBER(u64, parent, task_struct_real_cred);
     actor->parent_pid = MEMBER(u32, parent, task_struct_tgid);
@@ -58,17 +59,33 @@ static __always_inline void find_actor(struct actor *actor)
     actor->parent = find_lineage(actor->parent_pid, actor->parent_start_time);
 }
 
+static __always_inline void find_actor(struct actor *actor)
+{
+    find_actor_of(actor, current_task());
+}
+
 #define TASK_NAME_BYTES 16 /* of two words, the last byte being a NUL */
 #define OFFSET_rest_of_comm (OFFSET_task_struct_comm + sizeof(u64))
 
+#define EACH_BYTE 0x0101010101010101ULL
+
+/* How many bytes of a word come before its first NUL, if it has one; without a branch, which a
+ * processor would guess wrong for every other name.
+ */
+static __always_inline u64 bytes_before_nul(u64 word)
+{
+    u64 nul = (word - EACH_BYTE & ~word) >> 7 & EACH_BYTE;
+    return ((nul - 1 & ~nul & EACH_BYTE) * EACH_BYTE) >> 56;
+}
+
 static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 task)
 {
-    ((u64 *)destination)[0] = MEMBER(u64, task, task_struct_comm);
-    ((u64 *)destination)[1] = MEMBER(u64, task, rest_of_comm);
-    u64 length = 0;
-    while (length < TASK_NAME_BYTES - 1 && destination[length])
-        length++;
-    return length;
+    u64 first = MEMBER(u64, task, task_struct_comm);
+    u64 rest = MEMBER(u64, task, rest_of_comm);
+    u64 length = bytes_before_nul(first);
+    ((u64 *)destination)[0] = first;
+    ((u64 *)destination)[1] = rest;
+    return length < sizeof(u64) ? length : sizeof(u64) + bytes_before_nul(rest);
 }
 
 /* The fields that say who acted and who the parent is; image and command line come extra. */
@@ -82,7 +99,7 @@ static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 tas
         NUMBER(type, record, user_id, (u32)(actor)->user_and_group);                         \
         NUMBER(type, record, group_id, (actor)->user_and_group >> 32);                       \
         NUMBER(type, record, start_time, (actor)->start_time);                               \
-        NUMBER(type, record, cgroup_id, bpf_get_current_cgroup_id());                        \
+        NUMBER(type, record, cgroup_id, cgroup_id_of((actor)->task));                        \
         NUMBER(type, record, parent_user_id, (actor)->parent_user_id);                       \
         NUMBER(type, record, parent_start_time, (actor)->parent_start_time);                 \
         if ((actor)->parent) {                                                               \

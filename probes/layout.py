@@ -44,11 +44,12 @@ TRUNCATED = 1 << 32
 """What a remembered text's length carries where the text was longer (common.bpf.h has it too)."""
 
 EXTRA = {
-    Rung.BPF_BTF: (("start_boottime", "u8"),),
+    Rung.BPF_BTF: (("start_boottime", "u8"), ("arguments", "u8")),
     Rung.BPF_TRACEPOINT: (("parent_pid", "u8"), ("parent_start_time", "u8"), ("threads", "i8")),
 }
 """What a rung remembers besides. start_boottime: the exact moment, 0 where only ticks are known.
-threads: how many there are, 0 where nobody has counted."""
+arguments: how many the exec had that was seen, for the record of that exec. threads: how many there
+are, 0 where nobody has counted."""
 
 IMAGES = ("image", "parent_image")
 COMMAND_LINES = ("command_line", "parent_command_line")

@@ -43,23 +43,42 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
     return 0;
 }
 
-static __always_inline void remember_program(
-    struct lineage *entry, u64 file_name, struct arguments *arguments)
+/* What struct linux_binprm says of a program, which lies side by side unless somebody has shuffled it. */
+struct program {
+    u32 argument_count;
+    u32 environment_count;
+    u64 file_name;
+};
+
+static __always_inline void read_program(struct program *program, u64 from)
 {
-    entry->image_taken = copy_kernel_string(entry->image, LINEAGE_IMAGE_BYTES, file_name);
+#if OFFSET_linux_binprm_filename == OFFSET_linux_binprm_argc + 8
+    read_kernel(program, sizeof(*program), (void *)(from + OFFSET_linux_binprm_argc));
+#else
+    program->argument_count = read_u32(from + OFFSET_linux_binprm_argc);
+    program->file_name = read_u64(from + OFFSET_linux_binprm_filename);
+#endif
+}
+
+static __always_inline void remember_program(
+    struct lineage *entry, struct program *program, struct arguments *arguments)
+{
+    entry->arguments = program->argument_count;
+    entry->image_taken
+        = copy_kernel_string(entry->image, LINEAGE_IMAGE_BYTES, program->file_name);
     entry->command_line_taken = copy_user_bytes(entry->command_line, LINEAGE_COMMAND_LINE_BYTES,
                                                 arguments->start, arguments->length);
 }
 
 /* A process without an entry: no room was left when it was forked, or it is older than the sensor. */
 static __always_inline void add_lineage(
-    u32 pid, u64 start_boottime, u64 file_name, struct arguments *arguments)
+    u32 pid, u64 start_boottime, struct program *program, struct arguments *arguments)
 {
     u32 only = 0;
     struct lineage *entry = lineage_scratch.lookup(&only);
     if (!entry)
         return;
-    remember_program(entry, file_name, arguments);
+    remember_program(entry, program, arguments);
     begin_lineage(entry, start_boottime);
     if (update_lineage(pid, entry))
         count_loss(COUNTER_LINEAGE_FULL);
@@ -74,14 +93,15 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
     u64 task = current_task();
     u64 leader = MEMBER(u64, task, task_struct_group_leader);
     u64 start_boottime = MEMBER(u64, leader, task_struct_start_boottime);
-    u32 pid = bpf_get_current_pid_tgid() >> 32;
-    u64 file_name = read_u64(ctx->args[2] + OFFSET_linux_binprm_filename);
+    u32 pid = pid_and_thread_of(task) >> 32;
+    struct program program = {};
+    read_program(&program, ctx->args[2]);
     struct arguments arguments = find_arguments(task);
     struct lineage *entry = find_lineage(pid, whole_ticks(start_boottime));
     if (entry)
-        remember_program(entry, file_name, &arguments);
+        remember_program(entry, &program, &arguments);
     else
-        add_lineage(pid, start_boottime, file_name, &arguments);
+        add_lineage(pid, start_boottime, &program, &arguments);
     return 0;
 }
 

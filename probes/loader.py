@@ -37,7 +37,7 @@ from probes.formats import tracepoint_text
 from probes.kernel_source import kernel_source
 from probes.layout import lineage_dtype
 from probes.limits import LIMITS
-from probes.plan import Plan, plan
+from probes.plan import Host, Plan, plan
 from probes.program import Surroundings
 from probes.ring import RingDescription, RingKind, identity, stride
 from probes.seed import Insertion, seed
@@ -94,17 +94,12 @@ def load(
     left attached.
     """
     started = time.monotonic()
-    chosen = plan(
-        template_types,
-        ring_bytes,
-        rung,
-        events_folder(),
-        keeps_lineage=joined is None,
-        processors=len(os.sched_getaffinity(0)),
-    )
+    kernel = _known_of_kernel(rung)
+    host = Host(events_folder(), len(os.sched_getaffinity(0)), kernel.reads_registers)
+    chosen = plan(template_types, ring_bytes, rung, host, keeps_lineage=joined is None)
     counted = slots(kind.number for kind in template_types)
     with contextlib.ExitStack() as undo:
-        around = _surroundings(chosen, template_types, counted, undo, joined)
+        around = _surroundings(chosen, kernel, template_types, counted, undo, joined)
         with kernel_source():
             built = build_all(chosen.orders(around))
         undo.callback(built.close)
@@ -142,19 +137,27 @@ def _attach(
     return attached, seeded
 
 
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    """What is known of this kernel: as C, and whether programs can read a call's registers."""
+
+    text: str
+    reads_registers: bool = False
+
+
 def _surroundings(
     chosen: Plan,
+    kernel: _Kernel,
     template_types: Sequence[TemplateType],
     counted: Sequence[CounterSlot],
     undo: contextlib.ExitStack,
     joined: Mapping[str, int] | None,
 ) -> Surroundings:
-    """What is known of the kernel, and the maps: those of a collection that runs, or new ones."""
+    """What a load needs besides, with the maps of a collection that runs, or new ones."""
     rung = chosen.rung
     shapes = shared_maps.shapes(template_types, counted, rung)
     if joined is not None:
         shared_maps.check(joined, shapes)
-    kernel = _known_of_kernel(rung)
     maps: dict[str, int] = {}
     undo.callback(shared_maps.close, maps)
     for name, shape in shapes.items():
@@ -164,17 +167,23 @@ def _surroundings(
             shared_maps.PENDING, shared_maps.pending_shape()
         )
     ipc = any(kind.name == "ipc" for kind in chosen.chosen)
-    return Surroundings(template_types, counted, kernel, maps, rung, forgets_ipc=ipc)
+    return Surroundings(template_types, counted, kernel.text, maps, rung, forgets_ipc=ipc)
 
 
-def _known_of_kernel(rung: Rung) -> str:
+def _known_of_kernel(rung: Rung) -> _Kernel:
     if rung is Rung.BPF_TRACEPOINT:
-        return tracepoint_text(events_folder()) + program.registers_text(os.uname().machine)
+        registers = program.registers_text(os.uname().machine)
+        return _Kernel(tracepoint_text(events_folder()) + registers)
     types = KernelTypes.of_kernel()
-    return program.offsets_text(
-        types.offsets(program.KERNEL_MEMBERS, program.OPTIONAL_MEMBERS),
+    offsets = types.offsets(program.KERNEL_MEMBERS, program.OPTIONAL_MEMBERS)
+    has_helper = types.has_name(program.CALL_REGISTERS_HELPER)
+    has_registers = has_helper and bool(offsets["pt_regs", "r10"])
+    text = program.offsets_text(
+        offsets,
         typed_task=types.has_name(program.TYPED_TASK_HELPER),
+        call_registers=has_registers,
     )
+    return _Kernel(text, has_registers)
 
 
 def _seed(around: Surroundings) -> int:

@@ -117,7 +117,7 @@ int on_exec_memory(struct bpf_raw_tracepoint_args *ctx)
     u64 memory = MEMBER(u64, current_task(), task_struct_mm);
     u64 file = MEMBER(u64, memory, mm_struct_exe_file);
     u64 inode = MEMBER(u64, file, file_f_inode);
-    if (!inode || read_u32(inode + OFFSET_inode_i_nlink))
+    if (MEMBER(u32, inode, inode_i_nlink) || !inode)
         return 0;
     struct memory_record *record = reserve_memory();
     if (!record)

@@ -55,24 +55,33 @@ class Plan:
         return self.parts[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where it is loaded.
+
+    events: the events folder of tracefs. processors: that may compile at the same time.
+    reads_registers: whether programs can read those of a call (tracepoints.ENTRY_SPARED).
+    """
+
+    events: Path
+    processors: int
+    reads_registers: bool = False
+
+
 def plan(
     template_types: Sequence[TemplateType],
     ring_bytes: Mapping[int, int],
     rung: Rung,
-    events: Path,
+    host: Host,
     *,
     keeps_lineage: bool,
-    processors: int,
 ) -> Plan:
-    """Decide; ProbeError (SUPPLY_MISMATCH) if integration code and Definitions differ.
-
-    events: the events folder of tracefs. processors: that may compile at the same time.
-    """
+    """Decide; ProbeError (SUPPLY_MISMATCH) if integration code and Definitions differ."""
     chosen = tuple(kind for kind in template_types if kind.number in ring_bytes)
     wanted = {kind.name: ring_bytes[kind.number] for kind in chosen}
     calls = list(tracepoints.wanted_calls(wanted))
-    known = [call for call in calls if tracepoints.is_known(events, call)]
-    compilers = min(processors, 1 + len(wanted) // LIMITS.types_per_compiler)
+    known = [call for call in calls if tracepoints.is_known(host.events, call)]
+    compilers = min(host.processors, 1 + len(wanted) // LIMITS.types_per_compiler)
     parts = program.parts(wanted, rung, compilers, keeps_lineage=keeps_lineage)
     check_supply(chosen, [text for part in parts for text in program.sources(part, rung)], rung)
     lineage = tracepoints.LINEAGE[rung] if keeps_lineage else ()
@@ -81,6 +90,8 @@ def plan(
         chosen=chosen,
         parts=parts,
         lineage=tuple(Placement(point, ()) for point in lineage),
-        placements=tuple(tracepoints.placements(wanted, known, rung)),
+        placements=tuple(
+            tracepoints.placements(wanted, known, rung, reads_registers=host.reads_registers)
+        ),
         missing=tuple(dict.fromkeys(call.name for call in calls if call not in known)),
     )

@@ -160,6 +160,7 @@ static __always_inline int is_spared(struct prevention_header *table)
 static __always_inline struct prevention_slot *find_slot(struct prevention_header *table, u64 state,
     struct prevention_key *key, u64 program, struct directory_walk *walk)
 {
+    struct directory_path *path = &walk->paths[EXECUTABLE_PATH];
     u64 seed = state & PREVENTION_BANK ? table->seeds[1] : table->seeds[0];
     key->first = state & PREVENTION_BANK ? 1 + PREVENTION_SLOTS : 1;
     /* Longer by one than what is compared, so that a path that was cut is none. */
@@ -167,7 +168,7 @@ static __always_inline struct prevention_slot *find_slot(struct prevention_heade
                                    (void *)read_u64(program + OFFSET_linux_binprm_filename));
     find_prevented(key, seed, PREVENTION_IMAGE, key->given, taken - 1);
     if (key->slot == NO_SLOT)
-        find_prevented(key, seed, PREVENTION_EXECUTABLE, walk->path, walk->taken);
+        find_prevented(key, seed, PREVENTION_EXECUTABLE, path->text, path->taken);
     return slot_of(key);
 }
 
@@ -175,12 +176,12 @@ static __always_inline struct prevention_slot *find_slot(struct prevention_heade
  * are left in the walk for the record. This comes before everything else that is done at an exec,
  * so that nothing else has to be checked once for each of the ways through it.
  */
-static __always_inline void prevent(u64 program, struct directory_walk *walk)
+static __always_inline void prevent(u64 program, struct directory_walk *walk, u64 task)
 {
     u32 only = 0;
     struct prevention_header *table = prevention_element(0);
     struct prevention_key *key = prevention_scratch.lookup(&only);
-    find_executable_path(walk);
+    find_paths(walk, task);
     walk->prevention = process_prevention_none;
     FORGET();
     if (!table || !key)

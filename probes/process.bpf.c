@@ -54,32 +54,38 @@ static __always_inline s64 copy_program_arguments(
     return copy_lineage_command_line(destination, LINEAGE_COMMAND_LINE_BYTES, entry);
 }
 
+static __always_inline u64 argument_count(struct lineage *entry, u64 program)
+{
+    return entry ? entry->arguments : read_u32(program + OFFSET_linux_binprm_argc);
+}
+
 /* After lineage's own program on the same tracepoint. */
 int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
 {
     u64 program = ctx->args[2];
+    u64 task = current_task();
     u32 only = 0;
     struct directory_walk *walk = directory_scratch.lookup(&only);
     if (!walk)
         return 0;
-    prevent(program, walk);
+    prevent(program, walk, task);
     struct process_record *record = reserve_process();
     if (!record)
         return 0;
     struct actor actor = {};
-    find_actor(&actor);
-    struct arguments arguments = find_arguments(actor.task);
+    find_actor_of(&actor, task);
+    struct arguments arguments = find_arguments(task);
     BEGIN(process, record);
     ACTOR(process, record, &actor);
     TEXT(process, record, image, copy_program_image, actor.self, program);
     ARGUMENTS(process, record, command_line, copy_program_arguments, actor.self, &arguments);
-    NUMBER(process, record, argument_count, read_u32(program + OFFSET_linux_binprm_argc));
-    TEXT(process, record, executable_path, copy_executable_path, walk);
+    NUMBER(process, record, argument_count, argument_count(actor.self, program));
+    TEXT(process, record, executable_path, copy_path, &walk->paths[EXECUTABLE_PATH]);
     NUMBER(process, record, prevention, walk->prevention);
     NUMBER(process, record, observed, process_observed_exec);
-    TEXT(process, record, current_directory, copy_current_directory, actor.task);
-    TEXT(process, record, cgroup_name, copy_cgroup_name, actor.task);
-    add_login(record, actor.task);
+    TEXT(process, record, current_directory, copy_path, &walk->paths[WORKING_FOLDER]);
+    TEXT(process, record, cgroup_name, copy_cgroup_name, task);
+    add_login(record, task);
     process_ring.ringbuf_submit(record, WAKE_IDLE_READER);
     return 0;
 }

@@ -78,7 +78,7 @@ KERNEL_MEMBERS = tuple(
     (structure, member)
     for structure, members in (
         ("task_struct", "pid tgid comm real_parent group_leader start_boottime"),
-        ("task_struct", "mm real_cred files fs signal flags exit_code thread_pid pid_links"),
+        ("task_struct", "mm real_cred cred files fs signal flags exit_code thread_pid pid_links"),
         ("task_struct", "loginuid sessionid cgroups"),
         ("signal_struct", "live nr_threads flags group_exit_code"),
         ("mm_struct", "arg_start arg_end exe_file"),
@@ -86,13 +86,13 @@ KERNEL_MEMBERS = tuple(
         ("linux_binprm", "filename argc file per_clear"),
         ("fs_struct", "pwd"),
         ("path", "mnt dentry"),
-        ("dentry", "d_parent d_name"),
+        ("dentry", "d_parent d_name d_iname d_shortname"),
         ("qstr", "name len"),
         ("vfsmount", "mnt_root"),
         ("mount", "mnt mnt_parent mnt_mountpoint"),
         ("css_set", "dfl_cgrp"),
         ("cgroup", "kn"),
-        ("kernfs_node", "name"),
+        ("kernfs_node", "name id"),
         ("files_struct", "fdt"),
         ("fdtable", "fd max_fds"),
         ("file", "f_mode private_data f_inode f_path f_cred"),
@@ -105,6 +105,7 @@ KERNEL_MEMBERS = tuple(
         ("xa_node", "shift slots"),
         ("socket", "sk"),
         ("sock", "sk_type"),
+        ("pt_regs", "si dx r10"),
         (
             "sock_common",
             "skc_family skc_dport skc_num skc_daddr skc_rcv_saddr skc_v6_daddr skc_v6_rcv_saddr",
@@ -126,12 +127,22 @@ OPTIONAL_MEMBERS = frozenset(
         ("task_struct", "cgroups"),
         ("css_set", "dfl_cgrp"),
         ("cgroup", "kn"),
+        # Named so before and since 6.14.
+        ("dentry", "d_iname"),
+        ("dentry", "d_shortname"),
+        # Another machine's registers have other names.
+        ("pt_regs", "si"),
+        ("pt_regs", "dx"),
+        ("pt_regs", "r10"),
     }
 )
 """What a kernel may have been built without: its offset is 0, which no such member really has."""
 
 TYPED_TASK_HELPER = "BPF_FUNC_get_current_task_btf"
 """Since kernel 5.11: the current task as a pointer whose type the verifier knows."""
+
+CALL_REGISTERS_HELPER = "BPF_FUNC_task_pt_regs"
+"""Since kernel 5.15: the registers with which a task entered the kernel, of known type as well."""
 
 
 def watches_calls(wanted: Collection[str]) -> bool:
@@ -184,7 +195,7 @@ def source_names(part: Part, rung: Rung = Rung.BPF_BTF) -> tuple[str, ...]:
     pending = PENDING if watches_calls(part.ring_bytes) or part.forgets else ()
     lineage = LINEAGE[rung] if part.keeps_lineage else ()
     ring = (SHARE, RING) if part.ring_bytes else ()
-    names = dict.fromkeys((*BEFORE[rung], *pending, *ACTOR, *lineage, *ring))
+    names = dict.fromkeys((*BEFORE[rung], *ACTOR, *pending, *lineage, *ring))
     for name, files in SOURCES[rung].items():
         if name in part.ring_bytes:
             names |= dict.fromkeys(files)
@@ -203,10 +214,13 @@ def sources(part: Part, rung: Rung = Rung.BPF_BTF) -> list[str]:
     return found
 
 
-def offsets_text(offsets: Mapping[tuple[str, str], int], *, typed_task: bool) -> str:
+def offsets_text(
+    offsets: Mapping[tuple[str, str], int], *, typed_task: bool, call_registers: bool = False
+) -> str:
     """What rung bpf_btf knows of the kernel.
 
     offsets: of KERNEL_MEMBERS. typed_task: whether the kernel has TYPED_TASK_HELPER.
+    call_registers: whether it has CALL_REGISTERS_HELPER too, on a machine whose registers we know.
     """
     lines = [
         f"#define OFFSET_{structure}_{member} {offset}\n"
@@ -214,6 +228,8 @@ def offsets_text(offsets: Mapping[tuple[str, str], int], *, typed_task: bool) ->
     ]
     if typed_task:
         lines.append("#define TYPED_TASK 1\n")
+    if call_registers:
+        lines.append("#define CALL_REGISTERS 1\n")
     return "".join(lines)
 
 

@@ -120,6 +120,11 @@ SYSTEM_CALLS = (
 )
 
 
+ENTRY_SPARED = frozenset({"enter_openat"})
+"""Programs at an entry that nobody needs where the one at the exit can read the registers with
+which the kernel was entered."""
+
+
 def wanted_calls(template_types: Collection[str]) -> Iterator[SystemCall]:
     """The system calls that supply any of these Template Types."""
     return (call for call in SYSTEM_CALLS if call.template_type in template_types)
@@ -138,12 +143,20 @@ class Placement:
     serves: tuple[str, ...]
 
 
-def placements(wanted: Collection[str], calls: Iterable[SystemCall], rung: Rung) -> list[Placement]:
+def placements(
+    wanted: Collection[str],
+    calls: Iterable[SystemCall],
+    rung: Rung,
+    *,
+    reads_registers: bool = False,
+) -> list[Placement]:
     """Everything but lineage for these Template Types, in the order in which it is attached.
 
-    calls: those that this kernel has. Exits come before entries, so that no exit is missed.
+    calls: those that this kernel has. reads_registers: whether ENTRY_SPARED holds here. Exits come
+    before entries, so that no exit is missed.
     """
     known = list(calls)
+    spared = ENTRY_SPARED if reads_registers else frozenset()
     reports = [
         Placement(point, (name,))
         for name, points in REPORTS[rung].items()
@@ -153,7 +166,8 @@ def placements(wanted: Collection[str], calls: Iterable[SystemCall], rung: Rung)
     served = tuple(dict.fromkeys(call.template_type for call in known))
     forget = [Placement(FORGET, served)] if known else []
     ends = [_placement(call, "sys_exit", call.exit) for call in known]
-    begins = [_placement(call, "sys_enter", call.enter) for call in known]
+    entered = [call for call in known if call.enter not in spared]
+    begins = [_placement(call, "sys_enter", call.enter) for call in entered]
     return [*reports, *forget, *ends, *begins]
 
 

@@ -68,7 +68,7 @@ def test_calls_that_find_no_room_are_counted() -> None:
         f" for _ in range({waiting})]\n"
         "[thread.start() for thread in threads]\n"
         "time.sleep(0.5)\n"
-        "file = os.open('/dev/null', os.O_WRONLY)\n"
+        "os.rename('/dev/null', '/dev/null')\n"
         "client = socket.socket(socket.AF_UNIX)\n"
         "client.connect_ex('/nonexistent')\n"
         "other = socket.socket()\n"

@@ -7,7 +7,7 @@ import pytest
 
 from probes.btf import HEADER, KERNEL_BTF, MAGIC, KernelTypes
 from probes.errors import ProbeError, ProbeReason
-from probes.program import KERNEL_MEMBERS
+from probes.program import KERNEL_MEMBERS, OPTIONAL_MEMBERS
 from tests.needs import skip_unavoidable
 
 INT, ARRAY, STRUCT, UNION, ENUM, FUNCTION_PROTOTYPE, DATA_SECTION = 1, 3, 4, 5, 6, 13, 15
@@ -118,7 +118,7 @@ def test_running_kernel_has_all_members_soon() -> None:
     if not KERNEL_BTF.exists():
         skip_unavoidable(f"the kernel has no {KERNEL_BTF}")
     started = time.monotonic()
-    offsets = KernelTypes.of_kernel().offsets(KERNEL_MEMBERS)
+    offsets = KernelTypes.of_kernel().offsets(KERNEL_MEMBERS, OPTIONAL_MEMBERS)
     assert time.monotonic() - started < LARGEST_SECONDS
     assert offsets[("task_struct", "tgid")] == offsets[("task_struct", "pid")] + 4
     assert offsets[("mm_struct", "arg_end")] == offsets[("mm_struct", "arg_start")] + 8

@@ -82,7 +82,7 @@ def test_constants_of_a_field() -> None:
 def test_lineage_value_is_the_same_for_both_sides(tmp_path: Path) -> None:
     """If it failed, seeded processes would have garbage for a name."""
     value = lineage_dtype([SMALL])
-    assert value.itemsize == 32 + 16 + 24
+    assert value.itemsize == 40 + 16 + 24
     narrower = lineage_text([SMALL]).replace("    u64 start_boottime;\n", "")
     assert f"{MARKER} size of lineage" in compiles(narrower, tmp_path)
     assert compiles(lineage_text([SMALL]), tmp_path) == ""

@@ -8,7 +8,7 @@ from content.definitions import Rung, load_definitions
 from probes import tracepoints
 from probes.errors import ProbeError, ProbeReason
 from probes.limits import LIMITS
-from probes.plan import Plan, plan
+from probes.plan import Host, Plan, plan
 from probes.program import Surroundings
 from probes.shared_maps import COUNTERS, LINEAGE, PENDING, PREVENTION, named
 
@@ -28,16 +28,21 @@ def events(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def planned(events: Path, *names: str, lineage: bool = True, processors: int = 2) -> Plan:
+def planned(
+    events: Path,
+    *names: str,
+    lineage: bool = True,
+    processors: int = 2,
+    reads_registers: bool = False,
+) -> Plan:
     """A plan for these Template Types on rung bpf_btf."""
     sizes = {NAMES[name]: LIMITS.other_ring_bytes for name in names}
     return plan(
         tuple(TYPES.values()),
         sizes,
         Rung.BPF_BTF,
-        events,
+        Host(events, processors, reads_registers),
         keeps_lineage=lineage,
-        processors=processors,
     )
 
 
@@ -54,6 +59,22 @@ def test_every_program_is_ordered_once(events: Path) -> None:
         assert all(f"int {name}(" in order.text for name in order.functions)
     assert sorted(name for order in orders for name in order.maps) == sorted(
         f"{name}_ring" for name in NAMES
+    )
+
+
+@pytest.mark.parametrize("reads_registers", [True, False])
+def test_an_open_has_the_programs_that_the_kernel_allows(
+    events: Path, *, reads_registers: bool
+) -> None:
+    """If it failed, opens would be reported twice, not at all, or by a program that is refused."""
+    placed = planned(events, "file", reads_registers=reads_registers).placements
+    functions = {
+        one.point.event: one.point.function for one in placed if one.point.event.endswith("_openat")
+    }
+    assert functions == (
+        {"sys_exit_openat": "exit_file"}
+        if reads_registers
+        else {"sys_enter_openat": "enter_openat", "sys_exit_openat": "exit_file"}
     )
 
 
