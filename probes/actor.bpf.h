@@ -11,6 +11,7 @@ struct actor {
     u64 start_time;
     u64 pid_and_thread;
     u64 user_and_group;
+    u64 cgroup;
     u64 parent_start_time;
     u32 parent_pid;
     u32 parent_user_id;
@@ -43,13 +44,9 @@ static __always_inline struct lineage *find_lineage(u32 pid, u64 start_time)
     return entry && entry->start_time == start_time ? entry : NULL;
 }
 
-/* The task is the current one. */
-static __always_inline void find_actor_of(struct actor *actor, u64 task)
+static __always_inline void find_start_and_parent(struct actor *actor)
 {
-    actor->task = task;
     actor->start_time = process_start_time(actor->task);
-    actor->pid_and_thread = pid_and_thread_of(actor->task);
-    actor->user_and_group = user_and_group_of(actor->task);
     u64 parent = MEMBER(u64, actor->task, task_struct_real_parent);
     u64 credentials = MEMBER(u64, parent, task_struct_real_cred);
     actor->parent_pid = MEMBER(u32, parent, task_struct_tgid);
@@ -59,9 +56,26 @@ static __always_inline void find_actor_of(struct actor *actor, u64 task)
     actor->parent = find_lineage(actor->parent_pid, actor->parent_start_time);
 }
 
+/* For programs that run often. The task is the current one. */
+static __always_inline void find_actor_of(struct actor *actor, u64 task)
+{
+    actor->task = task;
+    actor->pid_and_thread = pid_and_thread_of(task);
+    actor->user_and_group = user_and_group_of(task);
+    actor->cgroup = cgroup_id_of(task);
+    find_start_and_parent(actor);
+}
+
+/* For the many programs that run rarely: typed loads would take longer to compile and to verify,
+ * and a sensor longer to start, than they ever save.
+ */
 static __always_inline void find_actor(struct actor *actor)
 {
-    find_actor_of(actor, current_task());
+    actor->task = current_task();
+    actor->pid_and_thread = bpf_get_current_pid_tgid();
+    actor->user_and_group = bpf_get_current_uid_gid();
+    actor->cgroup = bpf_get_current_cgroup_id();
+    find_start_and_parent(actor);
 }
 
 #define TASK_NAME_BYTES 16 /* of two words, the last byte being a NUL */
@@ -99,7 +113,7 @@ static __always_inline s64 copy_task_name(u8 *destination, u64 capacity, u64 tas
         NUMBER(type, record, user_id, (u32)(actor)->user_and_group);                         \
         NUMBER(type, record, group_id, (actor)->user_and_group >> 32);                       \
         NUMBER(type, record, start_time, (actor)->start_time);                               \
-        NUMBER(type, record, cgroup_id, cgroup_id_of((actor)->task));                        \
+        NUMBER(type, record, cgroup_id, (actor)->cgroup);                                    \
         NUMBER(type, record, parent_user_id, (actor)->parent_user_id);                       \
         NUMBER(type, record, parent_start_time, (actor)->parent_start_time);                 \
         if ((actor)->parent) {                                                               \
