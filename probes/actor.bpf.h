@@ -56,7 +56,7 @@ static __always_inline void find_start_and_parent(struct actor *actor)
     actor->parent = find_lineage(actor->parent_pid, actor->parent_start_time);
 }
 
-/* For programs that run often. The task is the current one. */
+/* The task is the current one. */
 static __always_inline void find_actor_of(struct actor *actor, u64 task)
 {
     actor->task = task;
@@ -64,6 +64,12 @@ static __always_inline void find_actor_of(struct actor *actor, u64 task)
     actor->user_and_group = user_and_group_of(task);
     actor->cgroup = cgroup_id_of(task);
     find_start_and_parent(actor);
+}
+
+/* For programs that run often. */
+static __always_inline void find_actor_often(struct actor *actor)
+{
+    find_actor_of(actor, current_task());
 }
 
 /* For the many programs that run rarely: typed loads would take longer to compile and to verify,

@@ -205,7 +205,7 @@ int exit_file(struct syscall_exit *ctx)
     struct file_record *record = reserve_file();
     if (!record)
         return 0;
-    find_actor_of(&actor, current_task());
+    find_actor_often(&actor);
     BEGIN(file, record);
     ACTOR(file, record, &actor);
     ACTOR_IMAGE(file, record, &actor);
