@@ -7,7 +7,7 @@ exec that happened after the supervisor knew of the death is in the detection lo
 exec has to be there exactly once, and each event that killed has to be counted, once.
 
 What crashes is dead from the moment in which its event is caused: up to 25 ms more than it is. What
-hangs, or fills memory, is dead when the supervisor knows of its end, which takes two seconds of
+hangs, or fills memory, is dead when the supervisor knows of its end, which takes 1.5 seconds of
 silence; from the event to protection is a figure of its own there. The full form takes about five
 hours.
 """

@@ -16,12 +16,13 @@ class ProbeLimits:
 
     # Bytes of ring per Template Type (number); a power of two for the kernel. A ring must hold
     # what happens while an evaluator is replaced, and between two looks of an idle one what a busy
-    # loop can do: 700,000 connects a second.
+    # loop can do: 700,000 connects a second; and files opened at 10,000 a second until an evaluator
+    # that hangs is known to hang.
     ring_bytes: Mapping[int, int] = field(
         default_factory=lambda: MappingProxyType(
             {
                 1: 32 * MEBIBYTE,
-                2: 32 * MEBIBYTE,
+                2: 64 * MEBIBYTE,
                 3: 32 * MEBIBYTE,
                 4: 8 * MEBIBYTE,
                 5: 8 * MEBIBYTE,

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from agent import channel
@@ -49,6 +50,7 @@ OUTPUT_FLOOD = "OUTPUT_FLOOD"
 MEMORY_LIMIT = "MEMORY_LIMIT"
 
 KIB = 1024
+NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,14 @@ class Child:
         if self.closed:
             return False
         return bool(select.select([self.channel], [], [], 0)[0])
+
+    def waited_seconds(self) -> float:
+        """How long its first thread was ready and got no processor; 0 where nobody knows."""
+        try:
+            _, waited, _ = Path(f"/proc/{self.pid}/schedstat").read_text(encoding="ascii").split()
+            return int(waited) / NANOSECONDS
+        except (OSError, ValueError):
+            return 0.0
 
     def kill(self) -> None:
         """End it now; its end is noticed through the pidfd."""

@@ -67,26 +67,42 @@ class Evaluator:
     prevents: bool = True
     # Ring → what it has said of events that it has not accounted for.
     held: dict[int, Held] = field(default_factory=dict)
+    # How long it had waited for a processor in all, and when that was asked for.
+    _waited: float = 0.0
+    _looked: float = 0.0
 
     def enter(self, stage: Stage, now: float) -> None:
         """Move on to another stage."""
-        self.stage, self.since, self.heard = stage, now, now
+        self.stage, self.since = stage, now
+        self.hear(now)
 
     def tell_policy(self, *, prevents: bool) -> None:
         """Tell it whether verdicts are acted upon, unless it knows."""
         if self.prevents != prevents and self.child.send("prevention", prevention=int(prevents)):
             self.prevents = prevents
 
+    def hear(self, now: float) -> None:
+        """It has said something."""
+        self.heard = now
+        if now - self._looked >= LIMITS.starvation_look_seconds:
+            self._looked, self._waited = now, self.child.waited_seconds()
+
     def overdue(self, now: float) -> Cause | None:
         """Why it should be ended now, if so."""
         if self.stage is Stage.LOADING:
             limit = LIMITS.trial_seconds if self.candidate else LIMITS.load_seconds
             return Cause.DEADLINE_EXCEEDED if now - self.since > limit else None
-        if self.stage is Stage.RUNNING and now - self.heard > LIMITS.heartbeat_seconds:
+        if self.stage is Stage.RUNNING and self._hangs(now):
             return Cause.HEARTBEAT_MISSED
         if self.stage is Stage.DRAINING and now - self.since > LIMITS.drain_seconds:
             return Cause.HEARTBEAT_MISSED
         return None
+
+    def _hangs(self, now: float) -> bool:
+        silence = now - self.heard
+        if silence <= LIMITS.heartbeat_seconds:
+            return False
+        return silence - (self.child.waited_seconds() - self._waited) > LIMITS.heartbeat_seconds
 
     def progress(self) -> Progress:
         """What it was doing last, from the memory that outlives it, as far as it can be true."""

@@ -82,7 +82,7 @@ class Judging:
         one = self.evaluators.by_child(child)
         if one is None or one.finished:
             return  # Its rings, or its place, may be somebody else's by now.
-        one.heard = self.evaluators.clock()
+        one.hear(self.evaluators.clock())
         permitted: Mapping[str, tuple[tuple[Stage, ...], Callable[[Evaluator, Message], None]]] = {
             "ready": ((Stage.LOADING,), self._ready),
             "rejected": ((Stage.LOADING,), self._rejected),

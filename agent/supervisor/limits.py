@@ -15,7 +15,10 @@ class SupervisorLimits:
     # Evaluators: how long each phase may last, and how long a silence means death.
     load_seconds: float = 30.0
     trial_seconds: float = 20.0
-    heartbeat_seconds: float = 2.0
+    # Not counted is what it was ready for and waited for a processor: who is starved does not hang.
+    heartbeat_seconds: float = 1.5
+    # How often at most that waiting is asked for while there is news.
+    starvation_look_seconds: float = 0.25
     drain_seconds: float = 1.0
     stop_seconds: float = 2.0
     # How long all content stays switched off once nothing else has helped.

@@ -62,6 +62,14 @@ def descriptors(channel: socket.socket) -> None:
     time.sleep(LONG_SECONDS)
 
 
+def spin(channel: socket.socket) -> None:
+    """Say that this process is there, and compute until it is killed, on the first processor."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    send(channel, "heartbeat", facts={})
+    while True:
+        pass
+
+
 def linger(channel: socket.socket) -> None:
     """Send a datagram without anything in it, which reads like an end, and live on."""
     channel.send(b"")
@@ -120,6 +128,7 @@ PLAYS: dict[str, Callable[[socket.socket], None]] = {
         hostile,
         rubbish,
         descriptors,
+        spin,
         linger,
         false_listener,
         no_listener,

@@ -79,6 +79,20 @@ def test_kill_is_known_to_be_ours(play: Starter) -> None:
     assert ours.reap() == End(signal.SIGKILL, 0)
 
 
+def test_waiting_for_a_processor_is_no_silence(play: Starter) -> None:
+    """A role that is starved would be taken for one that hangs, and its work for the reason."""
+    both = [play("spin") for _ in range(2)]
+    for child in both:
+        heard(child)
+    until(lambda: all(child.waited_seconds() > 0.1 for child in both))
+    idle = play("wait")
+    heard(idle)
+    before = idle.waited_seconds()
+    os.kill(idle.pid, signal.SIGSTOP)
+    until(lambda: all(child.waited_seconds() > 0.3 for child in both))
+    assert idle.waited_seconds() - before < 0.1
+
+
 def test_all_that_it_said_can_be_read_after_its_end(play: Starter) -> None:
     """The last frames of an evaluator would be lost, and their events evaluated twice."""
     child, count = play("stuff"), 0

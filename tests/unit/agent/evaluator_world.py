@@ -41,6 +41,7 @@ class Played(Child):
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.descriptors = 0
         self.room = True
+        self.waited = 0.0
 
     @property
     def pid(self) -> int:
@@ -58,6 +59,10 @@ class Played(Child):
             self.sent.append((kind, fields))
             self.descriptors += len(descriptors)
         return self.room
+
+    def waited_seconds(self) -> float:
+        """As long as the test says."""
+        return self.waited
 
     def kill(self) -> None:
         """End by the supervisor's signal."""

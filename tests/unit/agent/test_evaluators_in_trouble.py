@@ -110,6 +110,23 @@ def test_heartbeat_keeps_a_worker(theatre: Theatre) -> None:
     assert not worker.child.killed_by_us
 
 
+def test_a_starved_worker_does_not_hang(theatre: Theatre) -> None:
+    """A busy host would lose its evaluators one after the other, and blame what they work on."""
+    worker, _ = theatre.working()
+    child = theatre.children[theatre.pool.members.index(worker)]
+    assert child is worker.child
+    child.waited = 7.0  # before it was heard last
+    theatre.now += LIMITS.starvation_look_seconds
+    worker.hear(theatre.now)
+    child.waited += 3.0
+    killed = []
+    for seconds in (3.0 + LIMITS.heartbeat_seconds, 0.01):
+        theatre.turn(seconds)
+        killed.append(child.killed_by_us)
+    assert killed == [False, True]
+    assert worker.cause is Cause.HEARTBEAT_MISSED
+
+
 def test_evaluator_that_can_not_be_told_is_ended(theatre: Theatre) -> None:
     """An evaluator that never got its orders would be taken for the worker."""
     theatre.turn()
