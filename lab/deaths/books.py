@@ -207,9 +207,14 @@ class _Trial:
                 self._bury(child)
 
     def _hear(self, child: Child) -> None:
+        if child.look():
+            child.kill()
         try:
             for message in child.messages():
-                self.judging.message(child, message)
+                if message.kind == "locked":
+                    child.locked(message)
+                else:
+                    self.judging.message(child, message)
         except ProtocolViolationError as error:
             raise AssertionError(f"the product's own evaluator: {error}") from error
 
@@ -311,4 +316,7 @@ def _filled(load: Load) -> Collection:
 
 
 def _descriptors(child: Child) -> Sequence[int]:
-    return [child.pidfd] if child.closed else [child.pidfd, child.channel.fileno()]
+    if child.closed:
+        return [child.pidfd]
+    also = [] if child.listener is None else [child.listener]
+    return [child.pidfd, child.channel.fileno(), *also]
