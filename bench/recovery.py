@@ -31,8 +31,9 @@ from lab.demo.world import World
 DEATHS, QUICK_DEATHS = 300, 2
 QUICK_KINDS = tuple(KINDS)[::4]
 FROM_OUTSIDE = "SIGKILL from outside"
-PAUSE_SECONDS = 1.05
-"""An evaluator that has worked for a second is in no crash loop, which would be slowed down."""
+PAUSE_SECONDS = 1.25
+"""After a death. A successor that has worked for a second is in no crash loop, which would be slowed
+down; it was put to work within a fraction of one."""
 EXEC_PAUSE_SECONDS = 0.001
 LAST_SECONDS = 15.0
 
@@ -61,7 +62,7 @@ def measure(*, quick: bool) -> list[Figure]:
                 for kind, ends in deaths.items():
                     before = _lost(world)
                     for _ in range(QUICK_DEATHS if quick else DEATHS):
-                        ends.append(_die(demo, kind))
+                        ends.append(_die(demo, kind, ends))
                     time.sleep(PAUSE_SECONDS)
                     lost[_found(kind)] += _lost(world) - before
                     _say(kind, ends, watcher.seen)
@@ -98,9 +99,10 @@ def _lost(world: World) -> int:
     return int(found["events"]["lost"]) - aside
 
 
-def _die(demo: Demonstration, kind: str) -> End:
+def _die(demo: Demonstration, kind: str, earlier: Sequence[End]) -> End:
     found = wait_ready(demo.world)
-    time.sleep(PAUSE_SECONDS)
+    worked = (time.time_ns() - earlier[-1].known) / 1e9 if earlier else 0.0
+    time.sleep(max(PAUSE_SECONDS - worked, 0.0))
     caused = time.time_ns()
     if kind in KINDS:
         return End(caused, die(demo, kind)["time_unix_ns"])

@@ -52,12 +52,15 @@ def test_in_force_it_is_named_and_the_others_go_on() -> None:
     with evaluator(SHIPPED, payload, trial=False, events=EVENTS) as supervised:
         assert supervised.next().kind == "ready"
         supervised.go()
-        undecided, frame, fault = (supervised.next() for _ in range(3))
+        undecided, frame, moved, fault = (supervised.next() for _ in range(4))
     assert (undecided.kind, undecided["ring"], undecided["rows"]) == ("undecided", 4, 299)
     batch = report_pb2.DetectionBatch.FromString(frame.payload)
     found = [(one.sequence, one.instance_id) for one in batch.detections]
     assert [row for row, name in found if name == "test-word"] == list(range(300))
     assert [row for row, name in found if name == "test-costly"] == [7]
+    # All of it counts at once, with the position.
+    assert (frame["position"], frame["evaluated"]) == (0, 0)
+    assert (moved["evaluated"], moved["detections"]) == (len(EVENTS), 0)
     assert fault.kind == "fault"
     assert (fault["instance"], fault["reason"]) == ("test-costly", "WORK_BUDGET_EXCEEDED")
     assert fault["hash"] == content_hash(payload).hex()
