@@ -32,8 +32,8 @@ DEATHS, QUICK_DEATHS = 300, 2
 QUICK_KINDS = tuple(KINDS)[::4]
 FROM_OUTSIDE = "SIGKILL from outside"
 PAUSE_SECONDS = 1.25
-"""After a death. A successor that has worked for a second is in no crash loop, which would be slowed
-down; it was put to work within a fraction of one."""
+"""After a death. A successor that has worked for a second is in no crash loop, which would be
+slowed down; it was put to work within a fraction of one."""
 EXEC_PAUSE_SECONDS = 0.001
 LAST_SECONDS = 15.0
 

@@ -36,6 +36,18 @@ def protected(sensor: Demonstration, seconds: float = 10.0) -> None:
     wait_for("detection of a canary", seen, seconds, 0.02)
 
 
+def settled(sensor: Demonstration) -> None:
+    """No evaluator is about to hand over: a stand-by waits with the worker's content."""
+
+    def at_rest(now: Mapping[str, Any]) -> bool:
+        worker, standby = now["roles"]["evaluator"], now["roles"]["standby"]
+        return bool(worker) and [(one["stage"], one["files"]) for one in standby] == [
+            ("ready", worker["files"])
+        ]
+
+    sensor.world.wait("stand-by", at_rest, 20.0)
+
+
 def role(sensor: Demonstration, name: str) -> int:
     """Process id of a role that runs."""
     found = sensor.world.wait(name, lambda now: bool(now["roles"][name]), 10.0)

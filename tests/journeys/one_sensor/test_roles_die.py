@@ -10,7 +10,7 @@ import pytest
 from lab.demo import leftovers
 from lab.demo.processes import alive, wait_for
 from lab.demo.steps import Demonstration
-from tests.journeys.helpers import in_force, protected, role, status
+from tests.journeys.helpers import in_force, protected, role, settled, status
 
 
 @pytest.mark.parametrize("name", ["evaluator", "link"])
@@ -43,6 +43,7 @@ def test_a_killed_stand_by_is_replaced(sensor: Demonstration) -> None:
 
 def test_a_stopped_evaluator_is_a_dead_one(sensor: Demonstration) -> None:
     """A hung evaluator would leave the host unprotected for ever."""
+    settled(sensor)
     before, pid = status(sensor), role(sensor, "evaluator")
     os.kill(pid, signal.SIGSTOP)
     sensor.world.wait("successor", lambda now: _another(now, "evaluator", pid), 10.0)
