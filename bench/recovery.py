@@ -29,7 +29,7 @@ from lab.demo.steps import Demonstration
 from lab.demo.world import World
 
 DEATHS, QUICK_DEATHS = 300, 2
-QUICK_KINDS = tuple(KINDS)[::4]
+QUICK_KINDS = tuple(KINDS)[::8]
 FROM_OUTSIDE = "SIGKILL from outside"
 PAUSE_SECONDS = 1.25
 """After a death. A successor that has worked for a second is in no crash loop, which would be
