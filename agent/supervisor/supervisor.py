@@ -18,14 +18,14 @@ from typing import Any
 
 from agent.backoff import Backoff
 from agent.channel import Message, ProtocolViolationError
-from agent.deaths import Cause
 from agent.privileges import supervisor_capabilities
 from agent.supervisor.child import Child, start
 from agent.supervisor.collecting import Collecting
-from agent.supervisor.content_flow import ContentFlow, active_documents
+from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.control import ControlSocket
 from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.flooding import words
+from agent.supervisor.introduction import identity, state
 from agent.supervisor.joining import Joining
 from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
@@ -35,6 +35,7 @@ from agent.supervisor.linking import Linking
 from agent.supervisor.log import Log
 from agent.supervisor.needs import Needs
 from agent.supervisor.own_processes import OwnProcesses
+from agent.supervisor.owners import Owners
 from agent.supervisor.pace import LossWatch, pause
 from agent.supervisor.prevention import Policy, Prevention
 from agent.supervisor.quarantine import Quarantine
@@ -47,7 +48,6 @@ from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.status import StatusSources, reduced, snapshot
 from agent.supervisor.store import Store
-from agent.supervisor.verdicts import Outcome
 
 Handler = Callable[[], None]
 
@@ -88,8 +88,8 @@ class Supervisor:
         self.losses = LossWatch(self.ledger)
         self.linking = Linking(
             self._start_link,
-            self._identity,
-            self._state,
+            lambda: identity(self._sources()),
+            lambda: state(self._sources()),
             self.own,
             self.reports,
             self.log,
@@ -123,6 +123,15 @@ class Supervisor:
             self.ledger,
             self.log,
             self._protected,
+        )
+        self.owners = Owners(
+            self.flow,
+            self.evaluators,
+            self.judging,
+            self.collecting,
+            self.joining,
+            self.seeding,
+            self.linking,
         )
         self.prevention = Prevention(self.store, self.log, os.getpid())
         quarantine = Quarantine(self.flow, self.judging.history, self.log)
@@ -304,59 +313,15 @@ class Supervisor:
                 reason=error.violation,
                 error=error,
             )
-            self._blame_protocol(child, error)
+            self.owners.violation(child, error)
         if child.closed and child.channel.fileno() in self.selector.get_map():
             self.selector.unregister(child.channel.fileno())
 
     def _dispatch(self, child: Child, message: Message) -> None:
         if message.kind == "locked":
             self._watch(child.locked(message), lambda: self._look(child))
-        elif child.role is Role.EVALUATOR:
-            self.judging.message(child, message)
-        elif child.role is Role.LINK:
-            self.linking.message(message, self.flow)
-        elif message.kind in ("seeding", "seeded"):
-            self._of_seeding(child, message)
-        elif child is self.joining.child:
-            self.joining.message(message)
-        elif child is self.collecting.child:
-            self._of_first_collector(child, message)
         else:
-            raise ProtocolViolationError(f"{message.kind} of a collector that has handed over")
-
-    def _of_first_collector(self, child: Child, message: Message) -> None:
-        if message.kind == "attached":
-            self.collecting.attached(child, message)
-        elif message.kind == "attachments":
-            self.collecting.attachments(child, message)
-        elif message.kind == "failed":
-            self.collecting.failed(message)
-        elif message.kind == "late":
-            self.collecting.late(message)
-        elif message.kind == "heartbeat":
-            self.collecting.heard()
-
-    def _of_seeding(self, child: Child, message: Message) -> None:
-        if message.kind == "seeded":
-            self.seeding.message(child, message)
-            return
-        if child is self.joining.child:
-            self.joining.let_go(child)
-            ours = True
-        elif child is self.collecting.child:
-            ours = not self.collecting.let_go(child)
-        else:
-            raise ProtocolViolationError("seeding offered twice")
-        if self.collecting.collection is not None:
-            self.seeding.offered(child, message, self.collecting.collection, ours=ours)
-
-    def _blame_protocol(self, child: Child, error: ProtocolViolationError) -> None:
-        if child is self.joining.child:
-            self.joining.blamed(error)
-        one = self.evaluators.by_child(child)
-        if one is not None:
-            self.evaluators.blame_protocol(one)
-        child.kill()
+            self.owners.message(child, message)
 
     def _look(self, child: Child) -> None:
         """A locked-down role has made a system call that it may not make, and waits."""
@@ -364,10 +329,7 @@ class Supervisor:
         if not call:  # It has ended; nobody of ours has killed it.
             return
         self.log.say("forbidden system call", role=child.role, pid=child.pid, call=call)
-        one = self.evaluators.by_child(child)
-        if one is not None:
-            one.cause = one.cause or Cause.FORBIDDEN_CALL
-        child.kill()
+        self.owners.forbidden_call(child)
 
     def _read_output(self, child: Child) -> None:
         for line in child.output(time.monotonic()).splitlines():
@@ -385,19 +347,8 @@ class Supervisor:
                 self.selector.unregister(descriptor)
         del self.children[child.pidfd]
         child.reap()
-        self.seeding.gone(child)
         self.attempts.update(child.attempts)
-        one = self.evaluators.by_child(child)
-        if one is not None:
-            self.judging.ended(one)
-        elif self.judging.inquests.child is child:
-            self.judging.inquests.ended()
-        elif child is self.collecting.child:
-            self.collecting.ended(child)
-        elif child is self.joining.child:
-            self.joining.ended(child)
-        elif child is self.linking.child:
-            self.linking.ended(child)
+        self.owners.ended(child)
         child.close()
 
     def _shut_down(self) -> None:
@@ -476,32 +427,6 @@ class Supervisor:
         self.evaluators.change_some_rings()
         self.judging.history.rings_changed()
         self.flow.supply_changed()
-
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "agent": self.settings.agent_id,
-            "run": self.run_id,
-            "rung": self.collecting.rung,
-            "refused": list(self.collecting.refused),
-            "not_collected": sorted(self.needs.given_up()),
-            "boot_id": self.boot_id,
-            "active": active_documents(self.flow.manifest),
-        }
-
-    def _state(self) -> dict[str, Any]:
-        facts = {
-            "events_evaluated": self.judging.evaluated,
-            "events_lost": self.ledger.events,
-            "evaluator_deaths": self.judging.deaths,
-            "reduced_functionality": int(bool(reduced(self._sources()))),
-            "uptime_ms": int((time.monotonic() - self.started) * 1000),
-            "prevention_off": int(self.prevention.policy is Policy.OFF),
-            "programs_stopped": self._stopped(),
-        }
-        return {"facts": facts, "active": active_documents(self.flow.manifest)}
-
-    def _stopped(self) -> int:
-        return self.prevention.stopped + self.judging.verdicts[Outcome.STOPPED]
 
     def _protected(self) -> frozenset[int]:
         return frozenset({os.getpid(), os.getppid(), *(c.pid for c in self.children.values())})
