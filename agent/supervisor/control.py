@@ -4,7 +4,7 @@ A peer of the same user (or root) sends one line, a JSON object `{"command": NAM
 the descriptor of one JSON document in memory; then the connection is closed. However long the
 document is, it takes no buffer and none of our time: a peer that stalls holds up nobody. Who says
 nothing within a moment, or only hangs up its sending side, gets the status; where too many wait,
-the one that has waited longest gets nothing. Who was not served is counted, by reason.
+the one that has waited longest is told to come again. Who was not served is counted, by reason.
 
     status                      how the sensor is (agent.supervisor.status)
     quarantine                  files and instances in quarantine
@@ -35,6 +35,8 @@ from agent.own_files import require_folder
 from agent.supervisor.limits import LIMITS
 
 _CREDENTIALS = struct.Struct("3i")
+_CROWDED = b"!"
+"""What somebody gets who has to make room; else a newline comes, with the document."""
 
 
 class ControlError(Exception):
@@ -132,14 +134,22 @@ class ControlSocket:
             return True
         connection.setblocking(False)
         if len(self._peers) >= LIMITS.control_peers:
-            # Whoever connects and says what it wants is answered at once, however many wait.
-            self.refused["CONTROL_CROWDED"] += 1
-            self._leave(next(iter(self._peers.values())))
+            self._make_room()
         peer = _Peer(connection, time.monotonic() + LIMITS.control_seconds)
         self._peers[connection.fileno()] = peer
         self._poll.register(connection.fileno(), select.EPOLLIN)
         self._listen(peer)
         return True
+
+    def _make_room(self) -> None:
+        """The one that has waited longest goes: with its answer, or told that it may come again."""
+        oldest = next(iter(self._peers.values()))
+        self._listen(oldest)
+        if self._peers.get(oldest.connection.fileno()) is oldest:
+            self.refused["CONTROL_CROWDED"] += 1
+            with contextlib.suppress(OSError):
+                oldest.connection.send(_CROWDED)
+            self._leave(oldest)
 
     def _listen(self, peer: _Peer) -> None:
         """Take what a peer has said; answer once that is a line, too long for one, or the end."""
@@ -188,6 +198,23 @@ def ask(
     timeout_seconds: for connecting, and for the answer.
     """
     request = json.dumps({"command": command, **details}).encode() + b"\n"
+    deadline = time.monotonic() + timeout_seconds
+    said, descriptors = _ask_once(path, timeout_seconds, request)
+    while said == _CROWDED and time.monotonic() < deadline:
+        said, descriptors = _ask_once(path, timeout_seconds, request)
+    if said == _CROWDED:
+        raise TimeoutError(errno.ETIMEDOUT, "too many others are asking")
+    if not descriptors:
+        raise PermissionError(f"{path}: no answer; expected to be the agent's user, or root")
+    with os.fdopen(descriptors[0], "rb") as file:
+        document = json.loads(file.read(LIMITS.status_bytes))
+    if not isinstance(document, dict):
+        raise ValueError("the answer is not an object")  # noqa: TRY004 — it is outside data
+    return document
+
+
+def _ask_once(path: Path, timeout_seconds: float, request: bytes) -> tuple[bytes, list[int]]:
+    """The byte and the descriptor that come back; neither from an agent that hangs up at once."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         # Python's own time limit would end at once where the queue is full; this one waits in it.
         seconds, rest = divmod(timeout_seconds, 1)
@@ -199,16 +226,10 @@ def ask(
         with contextlib.suppress(BrokenPipeError):
             connection.sendall(request)
         try:
-            _, descriptors, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
+            said, descriptors, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
-            descriptors = []
-    if not descriptors:
-        raise PermissionError(f"{path}: no answer; expected to be the agent's user, or root")
-    with os.fdopen(descriptors[0], "rb") as file:
-        document = json.loads(file.read(LIMITS.status_bytes))
-    if not isinstance(document, dict):
-        raise ValueError("the answer is not an object")  # noqa: TRY004 — it is outside data
-    return document
+            return b"", []
+    return said, descriptors
 
 
 def _connect(connection: socket.socket, path: Path) -> None:
