@@ -192,6 +192,9 @@ def _await_ready(started: Child) -> None:
         for message in started.messages():
             if message.kind == "ready":
                 return
+            if message.kind == "locked":
+                started.locked(message)
+                continue
             raise RuntimeError(f"the evaluator said {message.kind}: {dict(message.fields)}")
         if started.closed:
             raise RuntimeError(f"the evaluator ended: {started.output(time.monotonic())}")
