@@ -1,5 +1,6 @@
 """For all tests: avoidable skips fail in CI, no files are left, slow machines get more time."""
 
+import os
 from collections.abc import Generator
 from typing import Any
 
@@ -8,6 +9,10 @@ from hypothesis import settings
 
 from tests.needs import UNAVOIDABLE, skips_are_forbidden
 from tests.patience import FACTOR, patient
+
+# Some tests fork, as the supervisor does. gRPC, once a test has used it in this process, would
+# start its threads anew in each child, on descriptors that are closed there.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
 # No database (it would lie in the checkout), and no deadline: pytest's time limit is the one limit.
 # In CI the examples are the same in every run, so that a failure there is a change's own.

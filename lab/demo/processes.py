@@ -1,8 +1,6 @@
 """Processes of the demonstration: started by us, ended by us, by pidfd, whatever happens."""
 
-import ctypes
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,8 +14,10 @@ from lab.demo.claims import ClaimError
 
 Found = TypeVar("Found")
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
+DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--")
+"""A command (util-linux) that sets that and becomes another. Not Python in a forked child: whoever
+starts services may have threads, gRPC's for example, which don't survive that."""
+
 COMMAND_SECONDS = 60.0
 """A command of ours that takes longer hangs."""
 
@@ -56,13 +56,13 @@ def start_service(
     """Start one of our commands with some descriptors; what it prints goes to a file."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            bulkhead(*arguments),
+            [*DIES_WITH_PARENT, *bulkhead(*arguments)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             pass_fds=descriptors,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 — the demonstration has one thread
             start_new_session=True,
+            umask=0o022,
         )
     return Service(name, process, log)
 
@@ -105,8 +105,3 @@ def alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat[stat.rindex(b")") + 2 :][:1] not in b"ZX"
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    os.umask(0o022)
