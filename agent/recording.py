@@ -149,8 +149,6 @@ class _Collector:
             for message in self.child.messages():
                 if message.kind == "failed":
                     raise RecordingError(f"{message['reason']}: {message['detail']}")
-                if message.kind == "locked":
-                    self.child.locked(message)
                 if message.kind == "attached" and arriving is None:
                     arriving = from_message(message)
                 elif message.kind == "attachments" and arriving is not None:

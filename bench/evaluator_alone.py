@@ -96,9 +96,7 @@ class EvaluatorAlone:
         """Take what it has sent, waiting at most so long for the first message."""
         select.select([self.child.channel], [], [], seconds)
         for message in self.child.messages():
-            if message.kind == "locked":
-                self.child.locked(message)
-            elif message.kind == "frame":
+            if message.kind == "frame":
                 self.evaluated += message["evaluated"]
                 self.detections += message["detections"]
             elif message.kind == "progress":
@@ -192,9 +190,6 @@ def _await_ready(started: Child) -> None:
         for message in started.messages():
             if message.kind == "ready":
                 return
-            if message.kind == "locked":
-                started.locked(message)
-                continue
             raise RuntimeError(f"the evaluator said {message.kind}: {dict(message.fields)}")
         if started.closed:
             raise RuntimeError(f"the evaluator ended: {started.output(time.monotonic())}")

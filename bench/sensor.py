@@ -18,14 +18,12 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, Self
 
-from rich.console import Console
-
 from bench.harness import NotMeasurableError
 from content.channel_file import Envelope, content_hash, pack, pack_envelope
 from content.model import ChannelFile
-from lab.demo.claims import ClaimError, Claims
+from lab.demo.claims import ClaimError
 from lab.demo.processes import run_json
-from lab.demo.steps import Demonstration, deliver, start
+from lab.demo.steps import deliver, demonstration, start
 from lab.demo.world import World, unix_ns
 
 CANARY_INSTANCE = "bulkhead-exec-canary"
@@ -133,15 +131,12 @@ def sensor() -> Iterator[World]:
     if os.geteuid() != 0:
         raise NotMeasurableError("needs root, for BPF")
     output = Path(tempfile.mkdtemp(prefix="bulkhead-bench-"))
-    world = World(output)
-    demo = Demonstration(world, Claims(Console(quiet=True)))
     try:
-        start(demo)
-        deliver(demo)
-        yield world
+        with demonstration(output) as demo:
+            start(demo)
+            deliver(demo)
+            yield demo.world
     finally:
-        world.stop()
-        world.remove()
         shutil.rmtree(output, ignore_errors=True)
 
 

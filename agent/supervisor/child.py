@@ -103,7 +103,10 @@ class Child:
         return True
 
     def messages(self) -> Iterator[Message]:
-        """What it has sent, up to a turn's worth; ProtocolViolationError if it isn't a message."""
+        """What it has sent, up to a turn's worth; ProtocolViolationError if it isn't a message.
+
+        That it has locked itself down, which every role says once, is taken note of: `listener`.
+        """
         for _ in range(LIMITS.messages_per_turn):
             try:
                 message = channel.receive(self.channel, _SENDERS[self.role])
@@ -118,7 +121,10 @@ class Child:
                 raise ProtocolViolationError(
                     f"{message.kind} with descriptors", Violation.STRAY_DESCRIPTORS
                 )
-            yield message
+            if message.kind == "locked":
+                self._locked(message)
+            else:
+                yield message
 
     def due(self, _now: float) -> float:
         """When it has lingered for too long; never, while its channel is open."""
@@ -161,14 +167,12 @@ class Child:
             self._count_at_end(peak_bytes)
         return self.end
 
-    def locked(self, message: Message) -> int:
-        """It has locked itself down; returns the listener. ProtocolViolationError if it lies."""
+    def _locked(self, message: Message) -> None:
         if self.listener is not None:
             for descriptor in message.descriptors:
                 os.close(descriptor)
             raise ProtocolViolationError("locked twice", Violation.OUT_OF_TURN)
         self.listener = listener.of_message(message)
-        return self.listener
 
     def look(self) -> str:
         """A system call that it has just tried and may not make, counted; "" if there is none."""

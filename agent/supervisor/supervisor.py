@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.backoff import Backoff
-from agent.channel import Message, ProtocolViolationError
+from agent.channel import ProtocolViolationError
 from agent.privileges import supervisor_capabilities
 from agent.supervisor.child import Child, start
 from agent.supervisor.collecting import Collecting
@@ -303,7 +303,7 @@ class Supervisor:
     def _read(self, child: Child) -> None:
         try:
             for message in child.messages():
-                self._dispatch(child, message)
+                self.owners.message(child, message)
         except ProtocolViolationError as error:
             child.attempts[error.violation] += 1
             self.log.say(
@@ -314,14 +314,11 @@ class Supervisor:
                 error=error,
             )
             self.owners.violation(child, error)
-        if child.closed and child.channel.fileno() in self.selector.get_map():
+        watched = self.selector.get_map()
+        if child.listener is not None and child.listener not in watched:
+            self._watch(child.listener, lambda: self._look(child))
+        if child.closed and child.channel.fileno() in watched:
             self.selector.unregister(child.channel.fileno())
-
-    def _dispatch(self, child: Child, message: Message) -> None:
-        if message.kind == "locked":
-            self._watch(child.locked(message), lambda: self._look(child))
-        else:
-            self.owners.message(child, message)
 
     def _look(self, child: Child) -> None:
         """A locked-down role has made a system call that it may not make, and waits."""

@@ -211,10 +211,7 @@ class _Trial:
             child.kill()
         try:
             for message in child.messages():
-                if message.kind == "locked":
-                    child.locked(message)
-                else:
-                    self.judging.message(child, message)
+                self.judging.message(child, message)
         except ProtocolViolationError as error:
             raise AssertionError(f"the product's own evaluator: {error}") from error
 

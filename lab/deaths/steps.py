@@ -91,7 +91,10 @@ def die_at(step: Step, ending: Ending, doom: Doom) -> None:
         owner, attribute = _CALLS[step.name]
         _wrap(owner, attribute, step, lambda: doom.reach(ending), lambda *_: True)
     elif step.name in MESSAGES:
-        fits = lambda _, kind, **said: step.name == _named(kind, said)  # noqa: E731
+
+        def fits(_: object, kind: str, **said: Any) -> bool:
+            return step.name == _named(kind, said)
+
         _wrap(loop, "send", step, lambda: doom.reach(ending), fits)
     else:
         raise ValueError(f"{step.name} is none of {', '.join(STEPS)}")

@@ -2,10 +2,13 @@
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 import content
 from content.definitions import load_definitions
@@ -41,6 +44,17 @@ class Demonstration:
         roles = status["roles"]
         entries = [roles["supervisor"], roles["collector"], roles["evaluator"], roles["link"]]
         self.pids |= {one["pid"] for one in [*entries, *roles["standby"]] if one and one["pid"]}
+
+
+@contextmanager
+def demonstration(output: Path) -> Iterator[Demonstration]:
+    """A world of its own, silent; its services are ended and its folder is removed afterwards."""
+    world = World(output)
+    try:
+        yield Demonstration(world, Claims(Console(quiet=True)))
+    finally:
+        world.stop()
+        world.remove()
 
 
 def start(demo: Demonstration) -> None:

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from lab.demo import scenario
-from lab.demo.claims import Claims
 from lab.demo.processes import run_json, wait_for
-from lab.demo.steps import SHIPPED_CONTENT, Demonstration, start
-from lab.demo.world import World
+from lab.demo.steps import SHIPPED_CONTENT, Demonstration, demonstration, start
 from tests.journeys.helpers import status
 from tests.needs import require_btf, require_sandbox_users
 from tests.patience import patient
@@ -50,18 +47,14 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     """Cloud and agent without any content; probes leave a second after they are needed."""
     require_btf()
     require_sandbox_users()
-    world = World(tmp_path_factory.mktemp("bare"))
-    demonstration = Demonstration(world, Claims(Console(quiet=True)))
-    try:
-        start(demonstration)
+    with demonstration(tmp_path_factory.mktemp("bare")) as demo:
+        start(demo)
+        world = demo.world
         assert world.agent is not None
         world.agent.stop()
         world.start_agent("--detach-after-seconds", str(GRACE_SECONDS))
         world.wait("evaluator", lambda now: bool(now["protecting"]), patient(30.0))
-        yield demonstration
-    finally:
-        world.stop()
-        world.remove()
+        yield demo
 
 
 def attached(sensor: Demonstration) -> tuple[list[str], int]:

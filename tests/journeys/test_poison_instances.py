@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from lab.demo.claims import Claims
 from lab.demo.processes import run_json, wait_for
-from lab.demo.steps import Demonstration
+from lab.demo.steps import Demonstration, demonstration
 from lab.demo.world import World
 from lab.poisoned import scenario
 from lab.poisoned.content import BULK_POISON, CANARY, HARMLESS, LOAD_POISON, ROW_POISON
@@ -27,14 +25,9 @@ def sensor(tmp_path: Any) -> Iterator[Demonstration]:
     """A sensor whose evaluator dies of poison instances; ended and removed afterwards."""
     require_btf()
     require_sandbox_users()
-    world = World(tmp_path)
-    demonstration = Demonstration(world, Claims(Console(quiet=True)))
-    try:
-        scenario.start(demonstration)
-        yield demonstration
-    finally:
-        world.stop()
-        world.remove()
+    with demonstration(tmp_path) as demo:
+        scenario.start(demo)
+        yield demo
 
 
 @pytest.mark.parametrize("kind", [ROW_POISON, BULK_POISON])

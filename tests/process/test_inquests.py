@@ -93,10 +93,7 @@ def _turn(inquests: Inquests, child: Child) -> None:
         child.kill()
     try:
         for message in child.messages():
-            if message.kind == "locked":
-                child.locked(message)
-            else:
-                inquests.message(message)
+            inquests.message(message)
     except ProtocolViolationError:
         child.kill()
     if select.select([child.pidfd], [], [], 0)[0] and not child.pending():

@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from lab.demo.claims import Claims
-from lab.demo.steps import Demonstration, deliver, start
-from lab.demo.world import World
+from lab.demo.steps import Demonstration, deliver, demonstration, start
 from tests.needs import require_btf, require_sandbox_users
 
 FOLDER = Path(__file__).parent
@@ -31,12 +28,7 @@ def sensor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstration]:
     """The shipped sensor at work; ended and removed afterwards."""
     require_btf()
     require_sandbox_users()
-    world = World(tmp_path_factory.mktemp("sensor"))
-    demonstration = Demonstration(world, Claims(Console(quiet=True)))
-    try:
-        start(demonstration)
-        deliver(demonstration)
-        yield demonstration
-    finally:
-        world.stop()
-        world.remove()
+    with demonstration(tmp_path_factory.mktemp("sensor")) as demo:
+        start(demo)
+        deliver(demo)
+        yield demo
