@@ -36,6 +36,6 @@ int on_order(void *ctx)
     record->time_ns = bpf_ktime_get_boot_ns();
     if (prepared->truncated_fields)
         count_losses(COUNTER_FIELD_TRUNCATED_process, prepared->truncated_fields);
-    submit(record, BPF_RB_NO_WAKEUP);
+    submit(record, WAKE_IDLE_READER);
     return WRITTEN;
 }
