@@ -82,8 +82,9 @@ def ready(found: Mapping[str, Any]) -> bool:
 def die(demo: Demonstration, kind: str) -> Mapping[str, Any]:
     """Let the worker die in that way; the supervisor's report of the death."""
     world = demo.world
-    before = {one["id"] for one in (world.status() or {"deaths": []})["deaths"]}
-    trigger.pull(demo.scratch, kind)
+    found = world.status() or {"deaths": [], "roles": wait_ready(world)["roles"]}
+    before = {one["id"] for one in found["deaths"]}
+    trigger.pull(demo.scratch, kind, found["roles"]["supervisor"]["pid"])
 
     def reported(now: Mapping[str, Any]) -> bool:
         return any(one["id"] not in before for one in now["deaths"])

@@ -8,10 +8,14 @@ exec has to be there exactly once, and each event that killed has to be counted,
 
 What crashes is dead from the moment in which its event is caused: up to 25 ms more than it is. What
 hangs, or fills memory, is dead when the supervisor knows of its end, which takes 1.5 seconds of
-silence; from the event to protection is a figure of its own there. The full form takes about five
-hours.
+silence; from the event to protection is a figure of its own there. Two sensors share the kinds and
+run side by side, each with loads of its own and seeing those of the other: that takes half of the
+time, an hour and a half, in which each one is mostly waiting for a successor to have worked long
+enough.
 """
 
+import functools
+import multiprocessing
 import os
 import signal
 import statistics
@@ -19,7 +23,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 
 from bench.dying_sensor import die, dying_sensor, opens, wait_ready
 from bench.harness import Figure, from_samples, run
@@ -31,10 +36,11 @@ from lab.demo.world import World
 DEATHS, QUICK_DEATHS = 300, 2
 QUICK_KINDS = tuple(KINDS)[::8]
 FROM_OUTSIDE = "SIGKILL from outside"
+SENSORS = 2
 PAUSE_SECONDS = 1.25
 """After a death. A successor that has worked for a second is in no crash loop, which would be
 slowed down; it was put to work within a fraction of one."""
-EXEC_PAUSE_SECONDS = 0.001
+EXEC_PAUSE_SECONDS = 0.002
 LAST_SECONDS = 15.0
 
 
@@ -46,46 +52,103 @@ class End:
     known: int
 
 
+@dataclass(slots=True)
+class Part:
+    """What one sensor showed. Milliseconds by kind: from death, and from its cause, to protection.
+
+    lost: events beside those that killed, by when the deaths came.
+    """
+
+    restored: dict[str, list[float]] = field(default_factory=dict)
+    whole: dict[str, list[float]] = field(default_factory=dict)
+    lost: Counter[Found] = field(default_factory=Counter)
+    undetected: int = 0
+    twice: int = 0
+    counted: int = 0
+    execs_per_second: float = 0.0
+    events_per_second: float = 0.0
+
+    def deaths(self, kinds: Sequence[str]) -> int:
+        """How many deaths there were of these kinds."""
+        return sum(len(self.restored.get(kind, ())) for kind in kinds)
+
+
 def measure(*, quick: bool) -> list[Figure]:
     """Milliseconds from each kind of death to protection; events lost and doubled over all."""
-    deaths: dict[str, list[End]] = {
-        kind: [] for kind in (FROM_OUTSIDE, *(QUICK_KINDS if quick else KINDS))
-    }
-    lost = dict.fromkeys(Found, 0)
+    kinds = (FROM_OUTSIDE, *(QUICK_KINDS if quick else KINDS))
+    sensors = 1 if quick else SENSORS
+    shares = [kinds[number::sensors] for number in range(sensors)]
+    share = functools.partial(_part, deaths=QUICK_DEATHS if quick else DEATHS)
+    # Spawned: threads that watch a log don't survive a fork.
+    with ProcessPoolExecutor(sensors, multiprocessing.get_context("spawn")) as processes:
+        parts = list(processes.map(share, shares))
+    restored = {kind: times for part in parts for kind, times in part.restored.items()}
+    whole = {kind: times for part in parts for kind, times in part.whole.items()}
+    killing = sum(part.deaths(tuple(KINDS)) for part in parts)
+    counted = sum(part.counted for part in parts)
+    return [
+        *(each for kind in kinds for each in _figures(kind, restored[kind], whole.get(kind))),
+        Figure("deaths", sum(part.deaths(kinds) for part in parts), "deaths"),
+        Figure("execs without a detection", sum(one.undetected for one in parts), "events", "= 0"),
+        Figure("execs detected twice", sum(one.twice for one in parts), "events", "= 0"),
+        Figure("events that killed, not counted", killing - counted, "", "= 0"),
+        *(
+            Figure(
+                f"other events lost, deaths that come {found}",
+                sum(part.lost[found] for part in parts),
+                "events",
+                "= 0",
+            )
+            for found in Found
+        ),
+        Figure("exec load", min(part.execs_per_second for part in parts), "execs/s"),
+        Figure("events of all types", min(part.events_per_second for part in parts), "events/s"),
+    ]
+
+
+def _part(kinds: Sequence[str], deaths: int) -> Part:
+    """All deaths of some kinds, on a sensor for them alone."""
+    part = Part()
     with dying_sensor() as demo:
         world = demo.world
-        watcher = Watcher(world.state / "link" / "detections.jsonl")
-        load = ExecLoad(canary(world), EXEC_PAUSE_SECONDS)
-        began = time.monotonic()
+        program = canary(world)
+        watcher = Watcher(world.state / "link" / "detections.jsonl", program)
+        load = ExecLoad(program, EXEC_PAUSE_SECONDS)
+        began, produced = time.monotonic(), status(world)["events"]["produced"]
         with watcher, opens():
             with load:
-                for kind, ends in deaths.items():
-                    before = _lost(world)
-                    for _ in range(QUICK_DEATHS if quick else DEATHS):
-                        ends.append(_die(demo, kind, ends))
-                    time.sleep(PAUSE_SECONDS)
-                    lost[_found(kind)] += _lost(world) - before
-                    _say(kind, ends, watcher.seen)
-            produced = status(world)["events"]["produced"]
+                for kind in kinds:
+                    _kill_often(demo, kind, deaths, watcher.seen, part)
             seconds = time.monotonic() - began
+            part.events_per_second = (status(world)["events"]["produced"] - produced) / seconds
             watcher.wait(load.started, LAST_SECONDS)
-        counted = Counter({one["cause"]: one["count"] for one in status(world)["losses"]})
+        losses = Counter({one["cause"]: one["count"] for one in status(world)["losses"]})
     times = Counter(one.argument for one in watcher.seen)
-    killing = sum(len(ends) for kind, ends in deaths.items() if kind in KINDS)
-    figures = [each for kind, ends in deaths.items() for each in _figures(kind, ends, watcher.seen)]
-    return [
-        *figures,
-        Figure("deaths", killing + len(deaths[FROM_OUTSIDE]), "deaths"),
-        Figure("execs without a detection", load.started - len(times), "events", "= 0"),
-        Figure("execs detected twice", sum(n - 1 for n in times.values()), "events", "= 0"),
-        Figure("events that killed, not counted", killing - counted["SUSPECT_EVENT"], "", "= 0"),
-        *(
-            Figure(f"other events lost, deaths that come {found}", count, "events", "= 0")
-            for found, count in lost.items()
-        ),
-        Figure("exec load", load.started / seconds, "execs/s"),
-        Figure("events of all types", produced / seconds, "events/s"),
-    ]
+    part.undetected = load.started - len(times)
+    part.twice = sum(n - 1 for n in times.values())
+    part.counted, part.execs_per_second = losses["SUSPECT_EVENT"], load.started / seconds
+    return part
+
+
+def _kill_often(
+    demo: Demonstration, kind: str, deaths: int, seen: Sequence[Seen], part: Part
+) -> None:
+    before, ends, first = _lost(demo.world), list[End](), len(seen)
+    for _ in range(deaths):
+        ends.append(_die(demo, kind, ends))
+    time.sleep(PAUSE_SECONDS)
+    later = _found(kind) is Found.LATER
+    since = seen[first:]
+    part.lost[_found(kind)] += _lost(demo.world) - before
+    part.restored[kind] = _times([(e.known if later else e.caused, e.known) for e in ends], since)
+    if later:
+        part.whole[kind] = _times([(one.caused, one.known) for one in ends], since)
+    median = statistics.median(part.restored[kind])
+    print(f"recovery: {kind}: {len(ends)} deaths, median {median:.0f} ms", flush=True)
+
+
+def _times(ends: Sequence[tuple[int, int]], seen: Sequence[Seen]) -> list[float]:
+    return [_after(since, known, seen) for since, known in ends]
 
 
 def _found(kind: str) -> Found:
@@ -120,34 +183,22 @@ def _wait_for_another(world: World, pid: int) -> None:
     )
 
 
-def _figures(kind: str, ends: Sequence[End], seen: Sequence[Seen]) -> list[Figure]:
-    restored = _restored(kind, ends, seen)
+def _figures(kind: str, restored: Sequence[float], whole: Sequence[float] | None) -> list[Figure]:
     name = f"{kind}, death to protection"
     figures = [
         from_samples(f"{name}, p50", restored, unit="ms", percent=50, bar="<= 100"),
         from_samples(f"{name}, p99", restored, unit="ms", percent=99, bar="<= 500"),
     ]
-    if _found(kind) is Found.LATER:
-        whole = [_after(one.caused, one.known, seen) for one in ends]
+    if whole is not None:
         name = f"{kind}, its cause to protection, p99"
         figures.append(from_samples(name, whole, unit="ms", percent=99))
     return figures
-
-
-def _restored(kind: str, ends: Sequence[End], seen: Sequence[Seen]) -> list[float]:
-    later = _found(kind) is Found.LATER
-    return [_after(one.known if later else one.caused, one.known, seen) for one in ends]
 
 
 def _after(since_ns: int, known_ns: int, seen: Sequence[Seen]) -> float:
     """Milliseconds from `since` until an exec that happened after `known` was detected."""
     after = [one.logged_ns for one in seen if one.happened_ns > known_ns]
     return (min(after) - since_ns) / 1e6 if after else float("inf")
-
-
-def _say(kind: str, ends: Sequence[End], seen: Sequence[Seen]) -> None:
-    median = statistics.median(_restored(kind, ends, seen))
-    print(f"recovery: {kind}: {len(ends)} deaths, median {median:.0f} ms", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,13 @@ class Seen:
 
 @dataclass(slots=True)
 class Watcher:
-    """Follows the detection log and notes when each canary's detection arrived."""
+    """Follows the detection log and notes when each canary's detection arrived.
+
+    program: only canaries of that program; every sensor on a host sees those of the others.
+    """
 
     path: Path
+    program: Path | None = None
     seen: list[Seen] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -78,8 +82,18 @@ class Watcher:
                 continue
             now = time.time_ns()
             *lines, rest = (rest + data).split(b"\n")
-            self.seen += [one for line in lines if (one := _seen(line, now)) is not None]
+            self.seen += [one for line in lines if (one := self._seen(line, now)) is not None]
         log.close()
+
+    def _seen(self, line: bytes, now: int) -> Seen | None:
+        detection = json.loads(line)
+        if detection["instance"] != CANARY_INSTANCE:
+            return None
+        command_line = str(detection["inputs"].get("command_line", ""))
+        program, _, argument = command_line.rpartition(" ")
+        if self.program is not None and program != str(self.program):
+            return None
+        return Seen(argument, unix_ns(detection["time"]), now)
 
     def _rotated(self, log: BufferedReader) -> BufferedReader:
         """The log's successor where there is one and nothing more has come to this one."""
@@ -187,11 +201,3 @@ def status(world: World) -> Mapping[str, Any]:
     if found is None:
         raise RuntimeError("the sensor doesn't answer")
     return found
-
-
-def _seen(line: bytes, now: int) -> Seen | None:
-    detection = json.loads(line)
-    if detection["instance"] != CANARY_INSTANCE:
-        return None
-    command_line = str(detection["inputs"].get("command_line", ""))
-    return Seen(command_line.rpartition(" ")[2], unix_ns(detection["time"]), now)

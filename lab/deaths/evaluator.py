@@ -4,6 +4,7 @@ Same process, same sandbox, same channel, same interpreter; in front of it, a lo
 ask for a death (lab.deaths.trigger). It is put in through the supervisor's role table.
 """
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -31,17 +32,21 @@ class DyingEngine:
         self, files: Sequence[ChannelFile], types: Mapping[int, TemplateType], note: Note
     ) -> None:
         self._note = note
+        self._supervisor = os.getppid()
         self._real = Interpreter(files, types, note=note)
 
     def evaluate(self, template_type: TemplateType, records: Records) -> Evaluation:
         """Evaluate records, shape (n,); the first one that asks for a death gets it."""
         if template_type.name == TYPE and WORD in records.tobytes():
             for row in range(len(records)):
-                kind = KINDS.get(kind_in(records[row : row + 1].tobytes()))
+                kind = KINDS.get(self._asked_for(records[row : row + 1]))
                 if kind is not None:
                     self._note(row, NONE)
                     kind.happen()
         return self._real.evaluate(template_type, records)
+
+    def _asked_for(self, record: Records) -> str:
+        return kind_in(record.tobytes(), self._supervisor)
 
 
 if __name__ == "__main__":

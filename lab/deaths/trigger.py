@@ -5,27 +5,33 @@ set aside and counted, and everything goes on as before, as often as one likes.
 """
 
 import os
+import re
 import secrets
 from pathlib import Path
 
 TYPE = "ipc"
 WORD = b"lab-die-of-"
-_END = b"."
+_NAME = re.compile(re.escape(WORD) + rb"([a-zA-Z_-]+)\.([0-9]+)\.")
 
 
-def name(kind: str) -> str:
-    """A name that nobody has used; deaths are told by it."""
-    return f"{WORD.decode()}{kind.replace(' ', '_')}{_END.decode()}{secrets.token_hex(6)}"
+def name(kind: str, supervisor: int) -> str:
+    """A name that nobody has used; deaths are told by it.
+
+    supervisor: pid of the one whose evaluator is meant. Every sensor on a host sees every event.
+    """
+    return f"{WORD.decode()}{kind.replace(' ', '_')}.{supervisor}.{secrets.token_hex(6)}"
 
 
-def pull(folder: Path, kind: str) -> None:
+def pull(folder: Path, kind: str, supervisor: int) -> None:
     """Cause the event."""
-    path = folder / name(kind)
+    path = folder / name(kind, supervisor)
     os.mkfifo(path)
     path.unlink()
 
 
-def kind_in(record: bytes) -> str:
-    """Which kind of death a record asks for, from its bytes; empty for none."""
-    _, found, rest = record.partition(WORD)
-    return rest.partition(_END)[0].decode("ascii", "replace").replace("_", " ") if found else ""
+def kind_in(record: bytes, supervisor: int) -> str:
+    """Which kind of death a record asks for, of an evaluator of that supervisor; empty for none."""
+    found = _NAME.search(record)
+    if found is None or int(found[2]) != supervisor:
+        return ""
+    return found[1].decode("ascii").replace("_", " ")
