@@ -40,7 +40,7 @@ SENSORS = 2
 PAUSE_SECONDS = 1.25
 """After a death. A successor that has worked for a second is in no crash loop, which would be
 slowed down; it was put to work within a fraction of one."""
-EXEC_PAUSE_SECONDS = 0.002
+EXEC_PAUSE_SECONDS = 0.004
 LAST_SECONDS = 15.0
 
 

@@ -46,16 +46,19 @@ def channel_file(
     *,
     harmless: int = 3,
     fixed: Sequence[str] = (),
+    below: str = "",
 ) -> bytes:
     """A serialised Channel File for process.
 
     poison: ids of the poison instances that it has. harmless: how many others, besides the canary.
     fixed: ids among poison that were corrected; another title stands for the correction.
+    below: the folder of its canaries: it sees those of other sensors, too.
     """
     kind = next(one for one in types.values() if one.name == PROCESS)
     reference = TemplateTypeReference(kind.number, kind.version, kind.fingerprint, kind.arity)
     ids = [f"{HARMLESS}-{number}" for number in range(harmless)]
-    instances = [_instance(CANARY, CANARY_WORD, "Canary"), *(_instance(one, one) for one in ids)]
+    canary = _instance(CANARY, CANARY_WORD, "Canary", below)
+    instances = [canary, *(_instance(one, one) for one in ids)]
     for name in poison:
         title = "Fixed" if name in fixed else "Of the laboratory"
         # Amid the others, so that nothing depends on being the first or the last one.
@@ -68,8 +71,13 @@ def unsigned(payload: bytes) -> bytes:
     return pack_envelope(Envelope(payload))
 
 
-def _instance(name: str, word: str, title: str = "Of the laboratory") -> TemplateInstance:
-    criterion = Criterion(IMAGE, Operator.CONTAINS, (word.encode(),))
+def _instance(
+    name: str, word: str, title: str = "Of the laboratory", below: str = ""
+) -> TemplateInstance:
+    criteria = [Criterion(IMAGE, Operator.CONTAINS, (word.encode(),))]
+    if below:
+        criteria.append(Criterion(IMAGE, Operator.STARTS_WITH, (f"{below}/".encode(),)))
+    own = f"{below}/srv/{word}-1"
     return TemplateInstance(
         id=name,
         disposition=Disposition.DETECT,
@@ -78,9 +86,9 @@ def _instance(name: str, word: str, title: str = "Of the laboratory") -> Templat
         description="A program of the laboratory was executed; it says nothing about an attack.",
         attack_techniques=("T1059",),
         false_positives=("Tests of this sensor.",),
-        clauses=(Clause((criterion,)),),
+        clauses=(Clause(tuple(criteria)),),
         samples=(
-            Sample("its own program", must_match=True, inputs={IMAGE: f"/srv/{word}-1".encode()}),
+            Sample("its own program", must_match=True, inputs={IMAGE: own.encode()}),
             Sample("another one", must_match=False, inputs={IMAGE: b"/usr/bin/true"}),
         ),
     )

@@ -55,7 +55,12 @@ def push(
 ) -> str:
     """Bring a Channel File into force and wait until it is past its probation; its hash."""
     payload = content.channel_file(
-        load_definitions(), version, poison, harmless=harmless, fixed=fixed
+        load_definitions(),
+        version,
+        poison,
+        harmless=harmless,
+        fixed=fixed,
+        below=str(world.folder),
     )
     path = world.folder / f"poisoned-{version}.channel"
     path.write_bytes(content.unsigned(payload))
