@@ -27,7 +27,7 @@ def measure(*, quick: bool) -> list[Figure]:
 def _alone(world: World, count: int) -> list[Figure]:
     """One exec after the other, each when the one before has ended."""
     load = ExecLoad(canary(world))
-    with Watcher(world.state / "link" / "detections.jsonl") as watcher:
+    with Watcher(world, load.program) as watcher:
         load.run(1)
         watcher.wait(1, 5.0)
         load.run(count)
@@ -40,7 +40,7 @@ def _among_others(world: World, seconds: float) -> list[Figure]:
     load = ExecLoad(canary(world), pause_seconds=BUSY_PAUSE_SECONDS)
     with (
         loads() as others,
-        Watcher(world.state / "link" / "detections.jsonl") as watcher,
+        Watcher(world, load.program) as watcher,
         ThreadPoolExecutor(1) as pool,
     ):
         outcome = pool.submit(others.run, Kind.EXEC, seconds=seconds, rate=BUSY_RATE)

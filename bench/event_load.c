@@ -15,9 +15,11 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -96,6 +98,8 @@ static void (*prepare(const char *kind))(long) {
 int main(int argc, char **argv) {
     if (argc != 6)
         errx(1, "expected KIND ARGUMENT COUNT SECONDS RATE");
+    /* A load goes on without an end, and is not to outlive whoever measures. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     argument = argv[2];
     void (*one)(long) = prepare(argv[1]);
     long count = atol(argv[3]), done = 0;

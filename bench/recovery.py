@@ -112,7 +112,7 @@ def _part(kinds: Sequence[str], deaths: int) -> Part:
     with dying_sensor() as demo:
         world = demo.world
         program = canary(world)
-        watcher = Watcher(world.state / "link" / "detections.jsonl", program)
+        watcher = Watcher(world, program)
         load = ExecLoad(program, EXEC_PAUSE_SECONDS)
         began, produced = time.monotonic(), status(world)["events"]["produced"]
         with watcher, opens():

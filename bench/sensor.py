@@ -44,14 +44,19 @@ class Seen:
 class Watcher:
     """Follows the detection log and notes when each canary's detection arrived.
 
-    program: only canaries of that program; every sensor on a host sees those of the others.
+    program: the canary of this sensor; every sensor on a host sees those of the others.
     """
 
-    path: Path
-    program: Path | None = None
+    world: World
+    program: Path
     seen: list[Seen] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+
+    @property
+    def path(self) -> Path:
+        """The sensor's detection log."""
+        return self.world.state / "link" / "detections.jsonl"
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -91,7 +96,7 @@ class Watcher:
             return None
         command_line = str(detection["inputs"].get("command_line", ""))
         program, _, argument = command_line.rpartition(" ")
-        if self.program is not None and program != str(self.program):
+        if program != str(self.program):
             return None
         return Seen(argument, unix_ns(detection["time"]), now)
 

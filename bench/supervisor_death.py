@@ -33,7 +33,7 @@ def measure(*, quick: bool) -> list[Figure]:
         settle(world)
         load = ExecLoad(canary(world), pause_seconds=PAUSE_SECONDS)
         restored, told = [], 0
-        with Watcher(world.state / "link" / "detections.jsonl") as watcher, load:
+        with Watcher(world, load.program) as watcher, load:
             for _ in range(QUICK_KILLS if quick else KILLS):
                 restored.append(_kill(world, watcher))
                 told += "BEFORE_SENSOR" in {one["cause"] for one in status(world)["losses"]}
