@@ -12,7 +12,7 @@ from agent.attribution import NONE
 from agent.evaluator.role import run
 from content.channel_file import ChannelFile
 from content.interpreter import Engine, Evaluation, Interpreter, Note
-from content.record import Records
+from content.record import Records, decode
 from content.template_type import TemplateType
 from lab.deaths.kinds import KINDS
 from lab.deaths.trigger import TYPE, WORD, kind_in
@@ -39,14 +39,12 @@ class DyingEngine:
         """Evaluate records, shape (n,); the first one that asks for a death gets it."""
         if template_type.name == TYPE and WORD in records.tobytes():
             for row in range(len(records)):
-                kind = KINDS.get(self._asked_for(records[row : row + 1]))
+                inputs = decode(template_type, records[row : row + 1])
+                kind = KINDS.get(kind_in(inputs.values(), self._supervisor))
                 if kind is not None:
                     self._note(row, NONE)
                     kind.happen()
         return self._real.evaluate(template_type, records)
-
-    def _asked_for(self, record: Records) -> str:
-        return kind_in(record.tobytes(), self._supervisor)
 
 
 if __name__ == "__main__":

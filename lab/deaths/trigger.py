@@ -7,6 +7,7 @@ set aside and counted, and everything goes on as before, as often as one likes.
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 TYPE = "ipc"
@@ -29,9 +30,14 @@ def pull(folder: Path, kind: str, supervisor: int) -> None:
     path.unlink()
 
 
-def kind_in(record: bytes, supervisor: int) -> str:
-    """Which kind of death a record asks for, of an evaluator of that supervisor; empty for none."""
-    found = _NAME.search(record)
-    if found is None or int(found[2]) != supervisor:
-        return ""
-    return found[1].decode("ascii").replace("_", " ")
+def kind_in(inputs: Iterable[bytes | int], supervisor: int) -> str:
+    """Which kind of death an event asks for, of an evaluator of that supervisor; empty for none.
+
+    inputs: those of the event. Not the bytes of its record: behind the end of a text there is what
+    another event has left, and who dies of that dies again each time that the ring has gone round.
+    """
+    for text in inputs:
+        found = _NAME.search(text) if isinstance(text, bytes) else None
+        if found is not None and int(found[2]) == supervisor:
+            return found[1].decode("ascii").replace("_", " ")
+    return ""
