@@ -11,7 +11,6 @@ an hour and a half.
 """
 
 import functools
-import multiprocessing
 import os
 import random
 import signal
@@ -19,13 +18,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.dying_sensor import WAIT_SECONDS, die, dying_sensor, opens, ready
 from bench.harness import Figure, Note, from_samples, run
+from bench.side_by_side import side_by_side
 from lab.deaths.kinds import KINDS
 from lab.demo.claims import ClaimError
 from lab.demo.processes import wait_for
@@ -78,10 +77,8 @@ def measure(
     print(f"fault_trials: {count} trials, seed {seed}", flush=True)
     began = time.monotonic()
     chosen = _chosen(random.Random(seed), count)  # noqa: S311 - to be repeated, not to be secret
-    sensors = 1 if quick else SENSORS
-    shares = [chosen[number::sensors] for number in range(sensors)]
-    with ProcessPoolExecutor(sensors, multiprocessing.get_context("spawn")) as processes:
-        tally = functools.reduce(_together, processes.map(_trials, shares))
+    tallies = side_by_side(_trials, chosen, 1 if quick else SENSORS)
+    tally = functools.reduce(_together, tallies)
     kinds = ", ".join(f"{name} {times}" for name, times in sorted(tally.trials.items()))
     return [
         Figure("fault trials", tally.trials.total(), "trials", f">= {count}"),

@@ -15,7 +15,6 @@ enough.
 """
 
 import functools
-import multiprocessing
 import os
 import signal
 import statistics
@@ -23,12 +22,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from bench.dying_sensor import die, dying_sensor, opens, wait_ready
 from bench.harness import Figure, from_samples, run
 from bench.sensor import ExecLoad, Seen, Watcher, canary, status
+from bench.side_by_side import side_by_side
 from lab.deaths.kinds import KINDS, Found
 from lab.demo.steps import Demonstration
 from lab.demo.world import World
@@ -76,12 +75,8 @@ class Part:
 def measure(*, quick: bool) -> list[Figure]:
     """Milliseconds from each kind of death to protection; events lost and doubled over all."""
     kinds = (FROM_OUTSIDE, *(QUICK_KINDS if quick else KINDS))
-    sensors = 1 if quick else SENSORS
-    shares = [kinds[number::sensors] for number in range(sensors)]
     share = functools.partial(_part, deaths=QUICK_DEATHS if quick else DEATHS)
-    # Spawned: threads that watch a log don't survive a fork.
-    with ProcessPoolExecutor(sensors, multiprocessing.get_context("spawn")) as processes:
-        parts = list(processes.map(share, shares))
+    parts = side_by_side(share, kinds, 1 if quick else SENSORS)
     restored = {kind: times for part in parts for kind, times in part.restored.items()}
     whole = {kind: times for part in parts for kind, times in part.whole.items()}
     killing = sum(part.deaths(tuple(KINDS)) for part in parts)
