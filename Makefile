@@ -26,7 +26,7 @@ demo: setup ## Show and verify what Bulkhead exists for, on real kernel events
 	@scripts/as-root $(BIN)/bulkhead demo
 
 test: setup ## Run all tests: unit, process, kernel and journeys
-	@scripts/as-root $(BIN)/pytest $(PYTEST_ARGUMENTS)
+	@scripts/test $(PYTEST_ARGUMENTS)
 
 kernel-test: setup ## Run the tests of the probes on this kernel
 	@scripts/as-root $(BIN)/pytest tests/kernel $(PYTEST_ARGUMENTS)
