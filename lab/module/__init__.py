@@ -1,1 +1,1 @@
-"""The unchecked interpreter as a kernel module: built and loaded in guests of the laboratory only."""
+"""The unchecked interpreter as a kernel module: built and loaded only in guests of the lab."""
