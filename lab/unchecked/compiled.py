@@ -14,6 +14,10 @@ from enum import IntEnum
 from lab.unchecked import build
 
 
+TEXT = 1
+"""BULKHEAD_TEXT in interpreter.h."""
+
+
 class ReadReason(IntEnum):
     """Why the C reader gave up (reader.h)."""
 
@@ -139,22 +143,13 @@ class Compiled:
         """The first clause of an instance that matches the input block at an address, or -1."""
         return self._evaluate(ctypes.byref(self._content), instance, inputs)
 
-    def criteria(self) -> list[tuple[int, int, bool, bool, list[int]]]:
-        """Field, operator, negated, case-sensitive and lengths of the values, for each criterion."""
+    def first_text(self) -> tuple[int, bytes]:
+        """Field and text of the first criterion; (0, b"") where that has no text."""
         _, _, criteria, values = self._arrays
-        return [
-            (
-                one.field,
-                one.operator_number,
-                bool(one.negated),
-                bool(one.case_sensitive),
-                [
-                    int(value.length)
-                    for value in values[one.first_value : one.first_value + one.value_count]
-                ],
-            )
-            for one in criteria
-        ]
+        if not criteria or not criteria[0].value_count or criteria[0].kind != TEXT:
+            return 0, b""
+        value = values[criteria[0].first_value]
+        return int(criteria[0].field), ctypes.string_at(value.number, value.length)
 
     def _read(self, length: int, room: _Room | None, file: _File) -> None:
         given = None if room is None else ctypes.byref(room)
