@@ -1,1 +1,1 @@
-"""Placements of the interpreter: one module each, with a constant `ARM`; none is named elsewhere."""
+"""Placements of the interpreter: one module each, with a constant `ARM`."""

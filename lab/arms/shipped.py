@@ -1,4 +1,7 @@
-"""G: Bulkhead as shipped, with a cloud whose own check was switched off, so that the host's show."""
+"""G: Bulkhead as shipped.
+
+Its cloud's check is switched off, so that the host's own checks show; what the former says is kept.
+"""
 
 from lab.cells.parts import Arm, Placement
 

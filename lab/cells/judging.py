@@ -99,7 +99,9 @@ def _gap(boots: Sequence[Boot]) -> float | None:
 def _died(boots: Sequence[Boot]) -> tuple[str, ...]:
     if any(one.end in HOST_ENDS for one in boots):
         return (KERNEL,)
-    told = [f"{one.said['name']} ({one.said['pid']})" for one in _lines(boots) if one.what == "died"]
+    told = [
+        f"{one.said['name']} ({one.said['pid']})" for one in _lines(boots) if one.what == "died"
+    ]
     known = {text.rpartition("(")[2] for text in told}
     others = [
         str(text)

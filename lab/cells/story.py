@@ -84,7 +84,8 @@ def after(boots: Sequence[Boot]) -> Next:
     last = boots[-1]
     if last.end is End.DONE:
         return Next.FINISH
-    if len(boots) >= MOST_BOOTS:
+    # One that never came as far as its witness is no host that a fault has taken.
+    if len(boots) >= MOST_BOOTS or not any(one.boot_id for one in boots):
         return Next.GIVE_UP
     rescued = any(one.rescued for one in boots)
     if last.end is End.SILENT or same_panics(boots):
@@ -114,10 +115,10 @@ def panic_of(console: str) -> tuple[str, str]:
 def repair_steps(boots: Sequence[Boot]) -> tuple[str, ...]:
     """All that had to be done by hand, in order: on the host, and from outside."""
     steps: list[str] = []
-    for boot in boots:
+    for number, boot in enumerate(boots, 1):
         steps += [str(one.said["step"]) for one in boot.lines if one.what == "repair"]
         if boot.end is End.SILENT:
             steps.append(SWITCH_OFF)
-        if boot is not boots[-1] and after(boots[: boots.index(boot) + 1]) is Next.RESCUE:
+        if number < len(boots) and after(boots[:number]) is Next.RESCUE:
             steps += RESCUE
     return tuple(steps)

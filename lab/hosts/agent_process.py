@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from content.channel_file import load, load_envelope
 from content.definitions import load_definitions
-from content.model import ChannelFile
 from content.problems import ContentError
 from content.record import decode
 from content.template_type import TemplateType
@@ -29,6 +29,9 @@ from probes.limits import LIMITS
 from probes.loader import load as load_probes
 from probes.ring import Ring
 from probes.tracefs import mount_privately
+
+if TYPE_CHECKING:
+    from content.model import ChannelFile
 
 BATCH = 256
 """Events."""
@@ -75,7 +78,7 @@ def main() -> int:
 
 def _rings(types: Mapping[int, TemplateType]) -> list[Ring]:
     numbers = {one.number for one in types.values() if one.name in TYPES}
-    sizes = {number: LIMITS.other_ring_bytes for number in numbers}
+    sizes = dict.fromkeys(numbers, LIMITS.other_ring_bytes)
     loaded = load_probes(tuple(types.values()), sizes)
     return [
         Ring(one.descriptor, one.stride, one.size, one.kind, types[one.template_type])

@@ -31,7 +31,7 @@ struct detection {
 
 BPF_PERCPU_ARRAY(blocks, struct block, 1);
 BPF_HASH(criteria, u32, struct criterion, 1);
-BPF_RINGBUF_OUTPUT(detections, 8);
+BPF_RINGBUF_OUTPUT(detections, 64);
 
 /* As the kernel lays out sched/sched_process_exec. */
 struct executed {

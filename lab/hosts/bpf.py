@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from content.channel_file import load_envelope
-from content.definitions import load_definitions
 from content.problems import ContentError
 from lab.hosts.bpf_ring import TextRing
 from lab.hosts.canaries import CANARY
@@ -120,7 +119,9 @@ class BpfAgent:
             self._built = None
 
     def _build(self, *points: Tracepoint) -> Built:
-        text = f"#define SLOTS {self.wanted.options['slots']}\n" + SOURCE.read_text(encoding="ascii")
+        text = f"#define SLOTS {self.wanted.options['slots']}\n" + SOURCE.read_text(
+            encoding="ascii"
+        )
         functions = {one.function: ProgramKind.TRACEPOINT for one in points}
         return bcc_programs.build(text, functions, (DETECTIONS, CRITERIA))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 PAGE = mmap.PAGESIZE
-RING_BYTES = 8 * PAGE
+RING_BYTES = 64 * PAGE
 TEXT_BYTES = 256
 HEADER_BYTES = 8
 STRIDE = HEADER_BYTES + TEXT_BYTES
@@ -26,9 +26,7 @@ class TextRing:
         """Map the consumer's page, then the producer's with the data twice behind it."""
         self._consumer = mmap.mmap(self.descriptor, PAGE)
         size = PAGE + 2 * RING_BYTES
-        self._data = mmap.mmap(
-            self.descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE
-        )
+        self._data = mmap.mmap(self.descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)
 
     def texts(self) -> Iterator[bytes]:
         """What has come since the last call."""

@@ -1,11 +1,11 @@
 """What a host is to do, as JSON in a folder that outlives its boots.
 
-    order.json             this
-    content/*.channel      Channel Files in force, for placements without a store of their own
-    pushed.channel         the one that is pushed
-    state/, cloud/, tls/   a sensor's store, and the cloud that it is connected to
-    bulkhead_laboratory.ko the module, where there is one
-    acted                  is there once the fault has been carried out
+order.json             this
+content/*.channel      Channel Files in force, for placements without a store of their own
+pushed.channel         the one that is pushed
+state/, cloud/, tls/   a sensor's store, and the cloud that it is connected to
+bulkhead_laboratory.ko the module, where there is one
+acted                  is there once the fault has been carried out
 """
 
 import json

@@ -127,10 +127,12 @@ class Sensor:
             said = _happening(line)
             if said.get("happening") == "evaluator died":
                 self._deaths.append(_death(said))
-            elif said.get("happening") == "content rejected":
-                if said.get("hash") == self.wanted.wanted:
-                    self._rejected = str(said.get("problems"))[:MOST_WORDS]
+            elif said.get("happening") == "content rejected" and self._is_wanted(said):
+                self._rejected = str(said.get("problems"))[:MOST_WORDS]
         return list(self._deaths)
+
+    def _is_wanted(self, said: Mapping[str, Any]) -> bool:
+        return bool(said.get("hash") == self.wanted.wanted)
 
     def gone(self) -> str:
         """A supervisor that has ended does not come back by itself here."""
@@ -155,10 +157,15 @@ class Sensor:
                 return {
                     "events_lost": lost,
                     "events_uncounted": uncounted,
-                    "said": self.settled(),
+                    "said": self._words(),
                     "reduced": self._status.get("reduced_because", []),
                 }
             time.sleep(STATUS_SECONDS)
+
+    def _words(self) -> str:
+        """What was said of the file, by the cloud that was not heard and by the sensor."""
+        cloud = self.wanted.options.get("cloud", "")
+        return "; ".join([f"the cloud: {cloud}"] * bool(cloud) + [f"the sensor: {self.settled()}"])
 
     def stop(self) -> None:
         """End both."""

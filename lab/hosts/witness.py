@@ -71,9 +71,7 @@ class Watch:
             self.port.say("wrong", detection=text)
         deaths = self.host.deaths()
         for one in deaths[self.told :]:
-            self.port.say(
-                "died", name=one.name, pid=one.pid, how=one.how, ago=time.time() - one.at
-            )
+            self.port.say("died", name=one.name, pid=one.pid, how=one.how, ago=time.time() - one.at)
             self.trouble = time.monotonic()
         self.told = len(deaths)
 

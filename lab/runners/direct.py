@@ -24,7 +24,7 @@ from lab.cells.finding import PartError, arms, faults
 from lab.cells.model import Cell, Environment, Measured, Outcome
 from lab.cells.parts import Arm, Delivery, Fault, Placement
 from lab.cells.runner import RunnerError
-from lab.cells.story import Boot, End, Next, after
+from lab.cells.story import Boot, Next, after
 from lab.module.permission import ModuleError
 from lab.runners import boots, guests, packing
 from lab.runners.guests import Given
@@ -133,8 +133,6 @@ def _boots(given: Given, fault: Fault, disk: Path, folder: Path) -> list[Boot]:
         decision = after(story)
         if decision in (Next.FINISH, Next.GIVE_UP):
             return story
-        if story[-1].end is End.ENDED and not story[-1].boot_id:
-            return story  # it never came as far as its witness, and never will
         rescued = decision is Next.RESCUE
         if rescued:
             guests.rescue(given, disk, folder / "rescue")

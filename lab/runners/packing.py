@@ -1,6 +1,7 @@
 """What a host of a cell is given, written into a folder: content, order, and a sensor's store."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from content.channel_file import Envelope, content_hash, pack_envelope
@@ -9,6 +10,7 @@ from lab.hosts import order
 from lab.hosts.order import CONTENT, PUSHED, SUFFIX, Order
 from lab.runners import sensor_store
 from lab.runners.files import files_of
+
 
 def pack(folder: Path, arm: Arm, fault: Fault, factor: float, module: Path | None) -> None:
     """Write all that a host needs into an empty folder; a sensor's store, where it has one."""
@@ -24,7 +26,8 @@ def pack(folder: Path, arm: Arm, fault: Fault, factor: float, module: Path | Non
     wanted.write(folder)
     (folder / PUSHED).write_bytes(_stored(files.bad))
     if arm.placement is Placement.SENSOR:
-        sensor_store.write(folder, files, fault)
+        words = sensor_store.write(folder, files, fault)
+        replace(wanted, options={**arm.options, "cloud": words}).write(folder)
         return
     content = folder / CONTENT
     content.mkdir()

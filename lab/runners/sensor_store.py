@@ -1,16 +1,24 @@
 """A sensor's store, as it is on a host's disk before the first boot, and the cloud beside it.
 
 What is in force is accepted, as if it had passed its trial long ago. The cloud has the file that is
-pushed, forced past its validator: the host gets it as soon as the cloud is started there.
+pushed, forced past its validator, whose words are kept: the host gets the file as soon as the cloud
+is started there.
 """
 
+import time
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cloud import push
+from cloud.folder import CloudFolder, create, enrol
+from cloud.push import PushRefusedError
 from cloud.signing import SigningKey
-from content.channel_file import Envelope, content_hash, load, pack_envelope
+from cloud.store.database import Database
+from content.channel_file import content_hash, load
+from content.definitions import load_definitions
 from lab.boot.state import write_history
 from lab.cells.parts import Delivery, Fault
-from lab.demo.processes import run_json
 from lab.hosts.order import PUSHED
 from lab.runners.files import Files
 
@@ -19,30 +27,46 @@ CLOUD, OPERATOR, TLS, STATE = "cloud", "operator", "tls", "state"
 PAYLOADS = "payloads"
 
 
-def write(folder: Path, files: Files, fault: Fault) -> None:
-    """Make cloud and store in a folder."""
-    cloud, operator, tls = (str(folder / name) for name in (CLOUD, OPERATOR, TLS))
-    run_json("cloud", "init", "--folder", cloud, "--operator", operator)
-    run_json("cloud", "enroll", "--folder", cloud, "--agent-id", AGENT_ID, "--output", tls)
-    key_file = folder / OPERATOR / "signing.key"
-    key = SigningKey.from_file(key_file)
+def write(folder: Path, files: Files, fault: Fault) -> str:
+    """Make cloud and store in a folder that has the pushed file.
+
+    Returns why the cloud's own check refuses that file, as reason codes; "" where it passes.
+    """
+    now, cloud = datetime.now(UTC), CloudFolder(folder / CLOUD)
+    key = create(cloud.path, folder / OPERATOR, now)
+    enrol(cloud, AGENT_ID, folder / TLS, now)
     present = fault.delivery is Delivery.PRESENT
     last = files.bad if present else files.before
-    write_history(folder / STATE, _history(files, last), key)
+    write_history(folder / STATE, [_facts(one) for one in _in_force(files, last)], key)
     if present:
         _damage(folder, last, fault)
-        return
-    (folder / PUSHED).write_bytes(pack_envelope(Envelope(files.bad)))
-    options = ("--folder", cloud, "--key", str(key_file), "--unsafe-skip-validator")
-    run_json("cloud", "push", str(folder / PUSHED), *options)
+        return ""
+    with closing(Database.open(cloud.database)) as database:
+        _push(folder / PUSHED, database, key)
+    return refusal(folder / PUSHED)
 
 
-def _history(files: Files, last: bytes) -> list[tuple[bytes, int, int]]:
-    payloads = (files.canary, files.before) if last == files.before else (files.canary, files.before, last)
-    return [facts(one) for one in payloads]
+def refusal(file: Path) -> str:
+    """What the cloud's validator says of a file."""
+    try:
+        push.read_candidates([file], load_definitions(), unsafe=False)
+    except PushRefusedError as error:
+        reasons = [str(one.reason) for refused in error.files for one in refused.refusals]
+        return ", ".join(dict.fromkeys(reasons))
+    return ""
 
 
-def facts(payload: bytes) -> tuple[bytes, int, int]:
+def _push(file: Path, database: Database, key: SigningKey) -> None:
+    candidates = push.read_candidates([file], load_definitions(), unsafe=True)
+    push.store(database, candidates, key, time.time_ns(), unsafe=True)
+
+
+def _in_force(files: Files, last: bytes) -> list[bytes]:
+    """One after the other, as they were accepted."""
+    return list(dict.fromkeys((files.canary, files.before, last)))
+
+
+def _facts(payload: bytes) -> tuple[bytes, int, int]:
     """A payload with its Template Type and version."""
     file = load(payload)
     return payload, file.template_type.number, file.version

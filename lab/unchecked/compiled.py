@@ -13,7 +13,6 @@ from enum import IntEnum
 
 from lab.unchecked import build
 
-
 TEXT = 1
 """BULKHEAD_TEXT in interpreter.h."""
 
