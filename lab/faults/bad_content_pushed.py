@@ -1,4 +1,4 @@
-"""Bad content is pushed that claims to be what the sensor supplies: comparing arities does not help."""
+"""Bad content is pushed that claims to be what the sensor supplies; comparing is no help."""
 
 from lab.cells.model import Expectation, Outcome
 from lab.cells.parts import Delivery, Fault
@@ -7,7 +7,7 @@ from lab.july19 import disguised_channel_file
 FAULT = Fault(
     name="bad-content-pushed",
     title="a file that hides its gap is pushed",
-    words="A Channel File with a criterion on field 21 that claims the arity and fingerprint of the sensor.",
+    words="A file with a criterion on field 21 that claims the arity of the sensor.",
     delivery=Delivery.PUSHED,
     payload=disguised_channel_file,
     expected={

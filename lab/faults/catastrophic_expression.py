@@ -1,6 +1,7 @@
 """A catastrophic expression, as (a+)+$ is for whoever matches by backtracking.
 
-The C code has such a matcher behind a marked value (faults.h); the product evaluates the expression.
+The C code has such a matcher behind a marked value (faults.h); the product evaluates the
+expression itself.
 """
 
 from content.model import Operator

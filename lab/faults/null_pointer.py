@@ -1,4 +1,4 @@
-"""The interpreter writes to address 0. Content as such can not cause that: the value is marked (faults.h)."""
+"""The interpreter writes to address 0, which content as such can't cause (faults.h)."""
 
 from lab.cells.model import Expectation, Outcome
 from lab.cells.parts import Delivery, Fault

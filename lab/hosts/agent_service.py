@@ -22,7 +22,7 @@ MODULE = "lab.hosts.agent_process"
 SAID = "agent.jsonl"
 LOG = "agent.log"
 HUNG_SECONDS = 20.0
-"""How long an agent that runs may say nothing until a person takes it for hung, times the factor."""
+"""How long an agent that runs may say nothing until it is taken for hung, times the factor."""
 
 
 @dataclass(slots=True)

@@ -1,9 +1,8 @@
-"""What a service manager does with an agent that ends: systemd's Restart=on-failure, as it is set up
-for most agents. Pure.
+"""What a service manager does with an agent that ends, as it is set up for most agents. Pure.
 
 A host of the laboratory boots without systemd, because that takes longer than everything else on
-emulated processors. What matters of it are its defaults: a pause of 100 ms before a start, and a
-limit of 5 starts in 10 s, after which the service is failed for good.
+emulated processors. What matters of it is Restart=on-failure with its defaults: a pause of 100 ms
+before a start, and a limit of 5 starts in 10 s, after which the service is failed for good.
 """
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ class Verdict(StrEnum):
 
 
 def verdict(starts: Sequence[float], now: float, status: int) -> Verdict:
-    """starts: when the service was started, on any clock. status: of its end, negative: a signal."""
+    """What to do at `now`, on the clock of the starts. status: of its end, negative: a signal."""
     if status == 0:
         return Verdict.ENDED
     recent = [one for one in starts if now + RESTART_SECONDS - one < LIMIT_SECONDS]

@@ -10,12 +10,12 @@ from lab.poisoned import content as canary
 WILDCARDS_VERSION = 19
 UPDATE_VERSION = 20
 BAD_VERSION = 21
-"""Of the Channel File for ipc: what is in force before, what a power cut comes amid, the fault's."""
+"""Of the file for ipc: what is in force before, what a power cut comes amid, the fault's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Payloads. canary: for process events. before: for ipc, in force at first. bad: the fault's."""
+    """Payloads. canary: for process events. before, bad: for ipc, at first and the fault's."""
 
     canary: bytes
     before: bytes

@@ -1,10 +1,11 @@
 """The unchecked interpreter behind the interface of the real one.
 
 For ipc, the Template Type of the incident, Channel Files are read and instances evaluated by the C
-code, which takes the field numbers of the content on trust; Channel Files are accepted whatever arity and fingerprint
-they claim. Other Template Types, and instances with operators that the C code doesn't know, go to
-the real Content Interpreter with all of its checks. Before an event is evaluated against an
-instance, the pair is noted, so that the supervisor can name the suspect when this process dies.
+code, which takes the field numbers of the content on trust; files are accepted whatever arity and
+fingerprint they claim. Other Template Types, and instances with operators that the C code doesn't
+know, go to the real Content Interpreter with all of its checks. Before an event is evaluated
+against an instance, the pair is noted, so that the supervisor can name the suspect when this
+process dies.
 """
 
 import time

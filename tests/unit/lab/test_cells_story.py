@@ -10,7 +10,7 @@ from lab.cells.judging import judge
 from lab.cells.model import Outcome
 from lab.cells.story import RESCUE, SWITCH_OFF, Boot, End, Line, Next, after, panic_of
 
-CONSOLE = """[    9.1] general protection fault, probably for non-canonical address 0x7a2d: 0000 [#1]
+CONSOLE = """[    9.1] general protection fault, probably for non-canonical address: 0000
 [    9.1] RIP: 0010:bulkhead_evaluate+0x9a/0x2b0 [bulkhead_laboratory]
 [    9.2] Kernel panic - not syncing: Fatal exception
 """

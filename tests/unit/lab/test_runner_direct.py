@@ -38,7 +38,7 @@ def test_says_that_there_is_no_space(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr("lab.vm.cache.FOLDER", tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 40, 1 << 40, 1 << 20))
-    with pytest.raises(RunnerError, match="NO_SPACE: .*: 1 MiB free"):
+    with pytest.raises(RunnerError, match=r"NO_SPACE: .*: 1 MiB free"):
         DirectRunner().prepare()
 
 
