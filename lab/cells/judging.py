@@ -1,7 +1,8 @@
 """A cell's measurement, from what happened in it. Pure.
 
 The fault took effect when the host panicked, else when the first process died of it, else when it
-was carried out. Protection is back when a canary was detected that ran after that.
+was carried out. Protection is back when a canary was detected that ran after the last death or
+panic, and nobody had to help.
 """
 
 from collections.abc import Iterator, Sequence
@@ -74,14 +75,18 @@ def _last_ran(boot: Boot) -> float:
 
 
 def _restored(boots: Sequence[Boot], effect: float) -> float | None:
-    """When a canary was detected that ran after the effect; None if a person had to help."""
+    """When a canary was detected that ran after the last trouble; None if a person had to help."""
+    lines = list(_lines(boots))
+    if any(one.what == "gone" for one in lines):
+        return None
+    ends = [one.ended for one in boots if one.end is not End.DONE]
+    deaths = [one.at - float(one.said["ago"]) for one in lines if one.what == "died"]
+    effect = max([effect, *ends, *deaths])
     for boot in boots:
         if boot.rescued:
             return None
         ran = {one.said["number"]: one.at for one in boot.lines if one.what == "ran"}
         for line in boot.lines:
-            if line.what == "repair":
-                return None
             if line.what == "detected" and ran.get(line.said["number"], 0.0) > effect:
                 return line.at
     return None

@@ -63,7 +63,8 @@ class Fault:
 
     words: what it does, in a sentence. payload: the Channel File for ipc that goes wrong.
     damage: what becomes of the stored file's bytes. pipe: the name of the FIFO that is made again
-    and again; it is the event that the content is evaluated on.
+    and again; it is the event that the content is evaluated on. hangs: whether who evaluates
+    it never comes back, so that a lost host is only silent.
     """
 
     name: str
@@ -74,3 +75,4 @@ class Fault:
     expected: Mapping[str, Expectation]
     damage: Callable[[bytes], bytes] = undamaged
     pipe: str = ORDINARY_PIPE
+    hangs: bool = False

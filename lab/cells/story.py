@@ -78,12 +78,19 @@ class Boot:
         """The kernel's id of this boot; "" where the witness was never started."""
         return next((str(one.said.get("id")) for one in self.lines if one.what == "boot"), "")
 
+    @property
+    def failure(self) -> str:
+        """Why the witness could not do its work; "" where it could."""
+        return next((str(one.said.get("why")) for one in self.lines if one.what == "failed"), "")
+
 
 def after(boots: Sequence[Boot]) -> Next:
     """What to do after the last of these boots."""
     last = boots[-1]
     if last.end is End.DONE:
         return Next.FINISH
+    if last.failure:
+        return Next.GIVE_UP
     # One that never came as far as its witness is no host that a fault has taken.
     if len(boots) >= MOST_BOOTS or not any(one.boot_id for one in boots):
         return Next.GIVE_UP

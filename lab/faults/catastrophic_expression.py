@@ -22,6 +22,7 @@ FAULT = Fault(
     delivery=Delivery.PUSHED,
     payload=_payload,
     pipe="a" * 56 + "!",
+    hangs=True,
     expected={
         "K": Expectation(
             Outcome.HOST_LOST,

@@ -10,6 +10,7 @@ FAULT = Fault(
     words="The interpreter never comes back from an event.",
     delivery=Delivery.PUSHED,
     payload=marked("endless-loop"),
+    hangs=True,
     expected={
         "K": Expectation(
             Outcome.HOST_LOST,

@@ -21,6 +21,9 @@ from lab.hosts.tailing import Tail
 MODULE = "lab.hosts.agent_process"
 SAID = "agent.jsonl"
 LOG = "agent.log"
+STABLE_SECONDS = 5.0
+"""How long an agent has to have worked for its next death not to be in a row with the last."""
+
 HUNG_SECONDS = 20.0
 """How long an agent that runs may say nothing until it is taken for hung, times the factor."""
 
@@ -36,6 +39,7 @@ class AgentService:
     _starts: list[float] = field(default_factory=list)
     _deaths: list[Death] = field(default_factory=list)
     _in_a_row: int = 0
+    _ready: float | None = None
     _gone: str = ""
     _settled: str = ""
     _heard: float = field(default_factory=time.monotonic)
@@ -48,7 +52,7 @@ class AgentService:
     def start(self) -> None:
         """Start the agent."""
         self._starts.append(time.monotonic())
-        self._heard = time.monotonic()
+        self._heard, self._ready = time.monotonic(), None
         with (self.folder / LOG).open("ab") as log:
             self._agent = subprocess.Popen(
                 [sys.executable, "-I", "-m", self.module, str(self.folder)],
@@ -72,8 +76,11 @@ class AgentService:
         for line in self._said.lines():
             one = json.loads(line)
             self._heard = time.monotonic()
+            self._ready = self._ready or self._heard
             if "instance" in one:
-                self._in_a_row = 0
+                # What it sees between its start and its next death is no protection.
+                if self._heard - self._ready > STABLE_SECONDS:
+                    self._in_a_row = 0
                 yield Detected(one["instance"], one["what"])
             elif "content" in one:
                 self._settled = one["content"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.hosts.placement import Detected
 
 CANARY = "bulkhead-exec-canary"
+ORDINARY = "beacon-light"
 _PROGRAM = re.compile(r"bulkhead-canary-(\d+)$")
 
 
@@ -44,10 +45,22 @@ class Canaries:
         return number
 
     def pipe(self, name: str) -> None:
-        """Make a FIFO, which is an event of inter-process communication."""
-        path = self.folder / name
+        """Make a FIFO, which is an event of inter-process communication.
+
+        Just before it an ordinary program runs on the same processor, whose name begins as a word
+        of the content of July 2024: it is what a stale input may be mistaken for.
+        """
+        path, program = self.folder / name, self.folder / ORDINARY
+        if not program.exists():
+            shutil.copy("/bin/true", program)
         path.unlink(missing_ok=True)
-        os.mkfifo(path)
+        processors = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(processors)})
+        try:
+            os.waitpid(os.posix_spawn(program, [str(program)], {}), 0)
+            os.mkfifo(path)
+        finally:
+            os.sched_setaffinity(0, processors)
 
     def look(self, found: Iterable[Detected]) -> list[int]:
         """Note detections; numbers of the runs that were not known to be detected."""

@@ -82,7 +82,10 @@ class Sensor:
         )
 
     def push(self) -> None:
-        """The cloud is there, and has it."""
+        """The cloud is there, and has it; once is enough."""
+        if len(self._services) > 1:
+            time.sleep(STATUS_SECONDS)
+            return
         self._serve(
             *("cli.main", "cloud", "run", "--folder", str(self.folder / "cloud")),
             *("--listen", ADDRESS, "--unsafe-skip-validator"),
@@ -110,8 +113,10 @@ class Sensor:
             return ""
         if self.wanted.wanted in worker["files"]:
             return "in force"
+        if self.wanted.delivery is Delivery.POWER_CUT:
+            return "in force as before"
         # What was in the store and is not in force any more was found damaged there.
-        present = self.wanted.delivery is not Delivery.PUSHED
+        present = self.wanted.delivery is Delivery.PRESENT
         return "refused: left out" if present and self.wanted.wanted not in active else ""
 
     def detections(self) -> Iterator[Detected]:

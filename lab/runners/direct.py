@@ -24,7 +24,7 @@ from lab.cells.finding import PartError, arms, faults
 from lab.cells.model import Cell, Environment, Measured, Outcome
 from lab.cells.parts import Arm, Delivery, Fault, Placement
 from lab.cells.runner import RunnerError
-from lab.cells.story import Boot, Next, after
+from lab.cells.story import SILENCE_SECONDS, Boot, End, Next, after
 from lab.module.permission import ModuleError
 from lab.runners import boots, guests, packing
 from lab.runners.guests import Given
@@ -45,8 +45,6 @@ BOOT_SECONDS = 60.0
 
 SECONDS = {Placement.MODULE: 40, Placement.AGENT: 90, Placement.SENSOR: 90, Placement.BPF: 60}
 """About how long a cell takes on emulated processors of an idle machine."""
-
-LOST_SECONDS = 300.0
 
 
 @dataclass(slots=True)
@@ -94,15 +92,15 @@ class DirectRunner:
             raise RunnerError(str(error)) from error
         if not any(one.boot_id for one in story):
             raise RunnerError(f"HOST_NOT_BOOTED: {_last_words(folder)}")
+        if story[-1].failure and story[-1].end is not End.DONE:
+            raise RunnerError(story[-1].failure)
         return judging.judge(story, time.monotonic() - began)
 
     def estimate_seconds(self, cell: Cell) -> float:
         """About how long a cell takes."""
         arm, fault = arms()[cell.arm], faults()[cell.fault]
-        hangs = fault.expected[arm.name].outcome is Outcome.HOST_LOST and "nobody" in (
-            fault.expected[arm.name].why
-        )
-        return SECONDS[arm.placement] + (LOST_SECONDS if hangs else 0.0)
+        silent = fault.hangs and fault.expected[arm.name].outcome is Outcome.HOST_LOST
+        return SECONDS[arm.placement] + (SILENCE_SECONDS if silent else 0.0)
 
 
 def carry_out(given: Given, arm: Arm, fault: Fault, folder: Path) -> list[Boot]:
