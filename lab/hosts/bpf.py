@@ -55,16 +55,16 @@ class BpfAgent:
         """Compile, load and attach; without the program that is refused, if it is."""
         mount_privately()
         hide_symbols()
+        points: tuple[Tracepoint, ...] = (EXEC, MAKE)
         with kernel_source():
             try:
-                self._built = self._build(EXEC, MAKE)
-                points = (EXEC, MAKE)
+                self._built = self._build(*points)
             except ProbeError as error:
                 if error.reason is not ProbeReason.VERIFIER_REFUSED:
                     raise PlacementError(str(error)) from error
                 self._refused = verifier_words(error.detail)
-                self._built = self._build(EXEC)
                 points = (EXEC,)
+                self._built = self._build(*points)
         self._ring = TextRing(self._built.maps[DETECTIONS])
         self._load()
         self._attached = [

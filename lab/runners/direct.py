@@ -149,6 +149,9 @@ def main() -> int:
     try:
         cell = Cell(*sys.argv[1:])
         expected = faults()[cell.fault].expected[cell.arm]
+    except PartError as error:
+        sys.stderr.write(f"error: {safe(str(error))}\n")
+        return NO_HOST
     except (KeyError, TypeError):
         known = f"arms {', '.join(arms())}; faults {', '.join(faults())}"
         sys.stderr.write(f"usage: python -m lab.runners.direct ARM FAULT\n{known}\n")
@@ -157,7 +160,7 @@ def main() -> int:
         runner = DirectRunner()
         environment = runner.prepare()
         measured = runner.run(cell, FOLDER / cell.arm / cell.fault)
-    except (RunnerError, PartError) as error:
+    except RunnerError as error:
         sys.stderr.write(f"error: {safe(str(error))}\n")
         return NO_HOST
     except KeyboardInterrupt:
