@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class Sensor:
         if content.get("quarantined_instances"):
             return "instance in quarantine"
         if self.wanted.wanted in content.get("unserved", {}):
-            return f"refused: {', '.join(content['unserved'][self.wanted.wanted])}"
+            return f"refused: {reasons(content['unserved'][self.wanted.wanted])}"
         return self._in_force(content)
 
     def _in_force(self, content: Mapping[str, Any]) -> str:
@@ -133,7 +133,7 @@ class Sensor:
             if said.get("happening") == "evaluator died":
                 self._deaths.append(_death(said))
             elif said.get("happening") == "content rejected" and self._is_wanted(said):
-                self._rejected = str(said.get("problems"))[:MOST_WORDS]
+                self._rejected = reasons(said.get("problems", ()))
         return list(self._deaths)
 
     def _is_wanted(self, said: Mapping[str, Any]) -> bool:
@@ -204,6 +204,12 @@ class Sensor:
             self._status = ask(CONTROL)
         except (OSError, ValueError):
             return
+
+
+def reasons(problems: Iterable[Mapping[str, str]]) -> str:
+    """The reason codes among problems, each once."""
+    codes = [str(one.get("reason", "")) for one in problems]
+    return ", ".join(dict.fromkeys(codes))[:MOST_WORDS]
 
 
 def books(status: Mapping[str, Any]) -> tuple[int | None, int | None]:

@@ -94,8 +94,8 @@ def test_deaths_and_rejections_are_read_from_the_log(tmp_path: Path) -> None:
     """A death in the sandbox would not be noticed, or another file's refusal taken for ours."""
     subject = sensor.Sensor(tmp_path, Order(Placement.SENSOR, Delivery.PUSHED, "p", "ab"))
     died = {"happening": "evaluator died", "pid": 9, "signal": 11, "cause": "SIGNAL", "time": 1.0}
-    other = {"happening": "content rejected", "hash": "cd", "problems": "X"}
-    ours = {**other, "hash": "ab", "problems": "ARITY_MISMATCH"}
+    other = {"happening": "content rejected", "hash": "cd", "problems": [{"reason": "X"}]}
+    ours = {**other, "hash": "ab", "problems": [{"reason": "ARITY_MISMATCH"}] * 2}
     lines = [json.dumps(died), "not JSON", json.dumps(other), json.dumps(ours)]
     (tmp_path / sensor.LOG).write_text("\n".join(lines) + "\n")
     (death,) = subject.deaths()
