@@ -15,7 +15,7 @@ from typing import Any
 from content.channel_file import load_envelope
 from content.problems import ContentError
 from lab.hosts.bpf_ring import TextRing
-from lab.hosts.canaries import CANARY
+from lab.hosts.canaries import CANARY, CANARY_WORD
 from lab.hosts.order import CONTENT, Order
 from lab.hosts.placement import Death, Detected, PlacementError
 from lab.hosts.stored import IPC_FILE, delete_bad, take_pushed
@@ -31,7 +31,6 @@ SOURCE = Path(__file__).with_name("bpf.c")
 EXEC = Tracepoint("sched", "sched_process_exec", "on_exec")
 MAKE = Tracepoint("syscalls", "sys_enter_mknodat", "on_make")
 DETECTIONS, CRITERIA = "detections", "criteria"
-CANARY_WORD = b"bulkhead-canary-"
 CRITERION = struct.Struct("II16s")
 TEXT_BYTES = 16
 MOST_WORDS = 400
@@ -85,7 +84,7 @@ class BpfAgent:
         """From the ring."""
         for text in self._ring.texts() if self._ring else ():
             kind, what = text[:1], text[1:].decode("utf-8", "replace")
-            if kind == b"x" and CANARY_WORD in text:
+            if kind == b"x" and CANARY_WORD in what:
                 yield Detected(CANARY, what)
             elif kind == b"p":
                 yield Detected(self._instance, what)

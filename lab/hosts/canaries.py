@@ -1,7 +1,7 @@
 """Canaries: programs that are run again and again, and looked for among the detections.
 
 Each run has a number in its name, so that a detection says which run it is of. A detection of
-anything else is a wrong answer: nothing else that content knows happens on this host.
+anything but a canary is a wrong answer: nothing else that content knows happens on this host.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.hosts.placement import Detected
 
 CANARY = "bulkhead-exec-canary"
+CANARY_WORD = "bulkhead-canary-"
 ORDINARY = "beacon-light"
 _PROGRAM = re.compile(r"bulkhead-canary-(\d+)$")
 
@@ -66,10 +67,13 @@ class Canaries:
         """Note detections; numbers of the runs that were not known to be detected."""
         fresh = []
         for one in found:
-            run = _PROGRAM.search(one.what)
-            if one.instance != CANARY or run is None:
+            if one.instance != CANARY or CANARY_WORD not in one.what:
                 self.wrong.append(f"{one.instance} on {one.what}")
-            elif int(run[1]) not in self.detected:
+                continue
+            run = _PROGRAM.search(one.what)
+            # Somebody else's canary is a right answer as well.
+            ours = run is not None and one.what.startswith(str(self.folder))
+            if run and ours and int(run[1]) not in self.detected:
                 self.detected.add(int(run[1]))
                 fresh.append(int(run[1]))
         return fresh

@@ -69,8 +69,9 @@ def test_only_canaries_are_right(tmp_path: Path) -> None:
     """A detection of an ordinary pipe would count as an answer that is right."""
     canaries = Canaries(tmp_path)
     found = [
-        Detected(CANARY, "/run/x/bulkhead-canary-3"),
-        Detected(CANARY, "/run/x/bulkhead-canary-3"),
+        Detected(CANARY, f"{tmp_path}/bulkhead-canary-3"),
+        Detected(CANARY, f"{tmp_path}/bulkhead-canary-3"),
+        Detected(CANARY, "/run/another/bulkhead-canary-4"),
         Detected("pipe-of-a-framework", "/run/x/ordinary.fifo"),
     ]
     assert canaries.look(found) == [3]

@@ -100,7 +100,8 @@ def _built(folder: Path) -> Path:
     program = folder / "reader"
     units = [one for one in SHARED if one.suffix == ".c"]
     flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = ["cc", *flags, f"-I{SHARED[0].parent}", "-o", program, DRIVER, *units]
+    sources = map(str, (DRIVER, *units))
+    command = ["cc", *flags, f"-I{SHARED[0].parent}", "-o", str(program), *sources]
     ended = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
     )
