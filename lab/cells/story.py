@@ -2,7 +2,8 @@
 
 Each line that a host's witness said has the time at which it reached the runner, so that times go
 across boots. A host that does not come back is repaired under one of two rules: it panicked at the
-same point in three boots in a row, or nothing was heard of it for five minutes.
+same point in three boots in a row (or ended otherwise before its witness did), or nothing was heard
+of it for five minutes.
 """
 
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-SAME_PANICS = 3
+SAME_ENDS = 3
 SILENCE_SECONDS = 300.0
 """Of the clock on the wall, however slow the host is: a person would not wait longer either."""
 
@@ -95,18 +96,18 @@ def after(boots: Sequence[Boot]) -> Next:
     if len(boots) >= MOST_BOOTS or not any(one.boot_id for one in boots):
         return Next.GIVE_UP
     rescued = any(one.rescued for one in boots)
-    if last.end is End.SILENT or same_panics(boots):
+    if last.end is End.SILENT or same_ends(boots):
         return Next.GIVE_UP if rescued else Next.RESCUE
     return Next.START_AGAIN
 
 
-def same_panics(boots: Sequence[Boot]) -> bool:
-    """Whether the last boots panicked in a row, all at one point."""
-    latest = boots[-SAME_PANICS:]
+def same_ends(boots: Sequence[Boot]) -> bool:
+    """Whether the last boots ended badly in a row, all at one point."""
+    latest = boots[-SAME_ENDS:]
     return (
-        len(latest) == SAME_PANICS
-        and all(one.end is End.PANICKED for one in latest)
-        and len({one.point for one in latest}) == 1
+        len(latest) == SAME_ENDS
+        and all(one.end in (End.PANICKED, End.ENDED) for one in latest)
+        and len({(one.end, one.point) for one in latest}) == 1
     )
 
 

@@ -50,6 +50,19 @@ def test_three_panics_at_the_same_point_want_a_rescue() -> None:
     assert after([_panicked(), _panicked("elsewhere"), _panicked()]) is Next.START_AGAIN
 
 
+def test_a_host_whose_witness_is_killed_at_each_boot_wants_a_rescue() -> None:
+    """A kernel that has eaten all memory would be started again without end."""
+    ended = _boot([_line(2.0, "fault")], End.ENDED)
+    assert after([ended, ended]) is Next.START_AGAIN
+    assert after([ended, ended, ended]) is Next.RESCUE
+
+
+def test_a_placement_that_can_not_start_is_given_up() -> None:
+    """A host without BPF would be started a dozen times for nothing."""
+    failed = _boot([_line(2.0, "failed", why="NOT_LOADED: no")], End.ENDED)
+    assert (after([failed]), failed.failure) == (Next.GIVE_UP, "NOT_LOADED: no")
+
+
 def test_a_silent_host_wants_a_rescue_and_only_one() -> None:
     """A host that hangs would be waited for without end."""
     silent = _boot([_line(2.0, "fault")], End.SILENT)
