@@ -25,6 +25,7 @@ from lab.cells.model import Cell, Environment, Measured, Outcome
 from lab.cells.parts import Arm, Delivery, Fault, Placement
 from lab.cells.runner import RunnerError
 from lab.cells.story import SILENCE_SECONDS, Boot, End, Next, after
+from lab.kernel_matrix.guest import CHECKOUT
 from lab.module.permission import ModuleError
 from lab.runners import boots, guests, packing
 from lab.runners.guests import Given
@@ -32,8 +33,9 @@ from lab.vm import cache
 from lab.vm.errors import VmError
 from lab.vm.image import kept_image
 from lab.vm.limits import LIMITS, MEBIBYTE
+from lab.vm.machine import CONSOLE
 
-FOLDER = guests.CHECKOUT / "build" / "lab" / "direct"
+FOLDER = CHECKOUT / "build" / "lab" / "direct"
 AS_EXPECTED, DIFFERS, WRONG_USE, NO_HOST, INTERRUPTED = 0, 1, 2, 3, 130
 FREE_MEBIBYTES = 4096
 """Images of all guests together take about so much."""
@@ -137,7 +139,7 @@ def _boots(given: Given, fault: Fault, disk: Path, folder: Path) -> list[Boot]:
 
 
 def _last_words(folder: Path) -> str:
-    consoles = sorted(folder.glob(f"boot-*/{boots.CONSOLE}"))
+    consoles = sorted(folder.glob(f"boot-*/{CONSOLE}"))
     lines = boots.console(consoles[-1].parent).strip().splitlines() if consoles else []
     return safe(lines[-1]) if lines else "its console shows nothing"
 
