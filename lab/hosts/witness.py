@@ -31,6 +31,9 @@ from lab.hosts.placement import Host, PlacementError
 
 CANARY_SECONDS = 0.25
 LOOK_SECONDS = 0.02
+MOST_WRONG = 10
+"""Wrong answers that are said."""
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 FAILED = 1
 
@@ -67,7 +70,7 @@ class Watch:
         for number in self.canaries.look(self.host.detections()):
             self.latest = max(self.latest, self.running_at[number])
             self.port.say("detected", number=number)
-        for text in self.canaries.wrong[wrong:]:
+        for text in self.canaries.wrong[wrong:MOST_WRONG]:
             self.port.say("wrong", detection=text)
         deaths = self.host.deaths()
         for one in deaths[self.told :]:
@@ -126,7 +129,9 @@ def _witness(watch: Watch) -> None:
         if not watch.until(lambda: watch.calm):
             _repair(watch)
         port.say("after", died=processes.died(before, processes.alive()))
-        port.say("facts", **host.facts(), settled=host.settled(), wrong=watch.canaries.wrong[:10])
+        port.say(
+            "facts", **host.facts(), settled=host.settled(), wrong=watch.canaries.wrong[:MOST_WRONG]
+        )
     finally:
         host.stop()
 
