@@ -72,7 +72,7 @@ def host(given: Given, disk: Path) -> Guest:
 def rescue(given: Given, disk: Path, folder: Path) -> None:
     """Start another medium, mount the host's disk there, and delete the file."""
     bad = shlex.quote(f"{RESCUE_PLACE}/{CONTENT}/{IPC_FILE}")
-    plan = Plan((given.disks[0], Disk(disk, RESCUE_PLACE, kept=True)), f"rm {bad} && sync\n")
+    plan = Plan((given.disks[0], Disk(disk, RESCUE_PLACE, kept=True)), f"rm -f {bad} && sync\n")
     guest = Guest(given.kernel, plan, given.accelerator)
     outcome = machine.run(guest, folder, RESCUE_SECONDS)
     if outcome.ending is not Ending.FINISHED or outcome.status != 0:
