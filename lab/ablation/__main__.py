@@ -5,16 +5,16 @@ build/lab/ablation.json.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from lab.ablation.replay import Outcome, alone, redundant, replay_all
+from content.files import replace_file
+from lab.ablation import document
+from lab.ablation.replay import Outcome, alone, replay_all
 from lab.ablation.safeguards import Safeguard
 from lab.unchecked.build import FOLDER, BuildError, load
 
@@ -32,29 +32,10 @@ def main() -> int:
         sys.stderr.write(f"lab.ablation: {error}\n")
         return 3
     outcomes = replay_all(hosts)
-    path = FOLDER / "ablation.json"
-    path.write_text(json.dumps(document(outcomes), indent=1), encoding="utf-8")
+    path = FOLDER / document.FILE
+    replace_file(path, document.text_of(outcomes, document.inputs(hosts)).encode("ascii"))
     _show(Console(), outcomes, path)
     return 0
-
-
-def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """All outcomes, ready for JSON."""
-    return {
-        "hosts": outcomes[0].hosts,
-        "outcomes": [
-            {
-                "safeguards": [str(one) for one in Safeguard if one in outcome.safeguards],
-                "reached": outcome.reached,
-                "crashed": outcome.crashed,
-                "stopped_by": str(outcome.stopped_by or ""),
-                "stopped_on": outcome.stopped_on.isoformat() if outcome.stopped_on else "",
-                "reason": outcome.reason,
-            }
-            for outcome in outcomes
-        ],
-        "redundant": [[str(one), str(other)] for one, other in redundant(outcomes)],
-    }
 
 
 def _show(screen: Console, outcomes: Sequence[Outcome], path: Path) -> None:

@@ -33,9 +33,12 @@ def write(folder: Path, checkout: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, str]:
-    """What was written, by name; ResultsError where it can't be used."""
+    """What was written, by name; nothing if it wasn't, ResultsError where it can't be used."""
     file = folder / ENVIRONMENT
-    found = fields.parse(file.read_text(encoding="ascii"), ENVIRONMENT, VERSION)
+    if not file.exists():
+        return {}
+    text = file.read_text(encoding="utf-8", errors="replace")
+    found = fields.parse(text, ENVIRONMENT, VERSION)
     return found.named_texts("machine")
 
 
