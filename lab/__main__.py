@@ -9,21 +9,19 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
 from content.escape import safe
 from lab.campaign.campaign import NOT_CARRIED_OUT
 from lab.campaign.catalogue import load
-from lab.campaign.laboratory import CHECKOUT, Laboratory, Wanted
+from lab.campaign.laboratory import FOLDER, Laboratory, Wanted
 from lab.campaign.plan import QUICK, PlanError, choose
 from lab.campaign.runners import RUNNERS
 from lab.campaign.screen import Screen
 from lab.cells.runner import RunnerError
 from lab.vm.errors import VmError
 
-FOLDER: Path = CHECKOUT / "build" / "lab"
 INTERRUPTED = 130
 HOSTS, QUICK_HOSTS = 1_000, 100
 """Of the ablation's fleet."""

@@ -25,6 +25,7 @@ from lab.vm.alone import alone
 from lab.vm.limits import MEBIBYTE
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+FOLDER = CHECKOUT / "build" / "lab"
 FREE_MEBIBYTES = 3072
 """Room for images, disks of hosts and what is kept of them."""
 

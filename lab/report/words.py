@@ -1,7 +1,6 @@
 """What a measurement says, in sentences. Pure; every figure in them is the measurement's own."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from lab.cells.model import Measured, Outcome
 from lab.cells.words import duration
@@ -64,6 +63,8 @@ def _went_down(measured: Measured) -> str:
 def _protection(measured: Measured) -> str:
     if measured.outcome in PROTECTION_WENT_ON:
         return ""
+    if measured.outcome is Outcome.HOST_LOST and measured.restored_seconds is None:
+        return ""  # said already
     if measured.restored_seconds is None:
         return "protection did not come back by itself"
     return f"protection was back after {duration(measured.restored_seconds)}"
@@ -71,7 +72,8 @@ def _protection(measured: Measured) -> str:
 
 def _by_hand(measured: Measured) -> str:
     if measured.manual_steps:
-        return f"somebody had to {_listed(measured.manual_steps)}"
+        steps = things(len(measured.manual_steps), "step")
+        return f"{steps} by hand brought protection back ({', '.join(measured.manual_steps)})"
     if measured.outcome in (Outcome.AGENT_GONE, Outcome.HOST_LOST):
         return "it was not repaired"
     return "nobody had to do anything"
@@ -86,7 +88,3 @@ def _losses(measured: Measured) -> str:
     if measured.events_uncounted is None:
         return lost
     return f"{lost}, {measured.events_uncounted or 'none'} of them uncounted"
-
-
-def _listed(steps: Sequence[str]) -> str:
-    return steps[0] if len(steps) == 1 else f"{', '.join(steps[:-1])} and {steps[-1]}"
