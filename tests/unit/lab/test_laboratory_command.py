@@ -9,7 +9,7 @@ import pytest
 
 from lab.__main__ import HOSTS, QUICK_HOSTS, main
 from lab.ablation import document as ablation
-from lab.campaign import laboratory as campaign
+from lab.campaign import ablation as replaying
 from lab.cells.model import Cell, Outcome
 from lab.results.store import RESULT, Store
 from lab.vm.alone import alone
@@ -102,7 +102,7 @@ def test_fresh_runs_them_again(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         replayed.append(fresh)
         return True
 
-    monkeypatch.setattr(campaign.ablation, "ensure", ensure)
+    monkeypatch.setattr(replaying, "ensure", ensure)
     runner = PlayedRunner()
     run(folder, runner, "--cells", "K/arity-gap")
     run(folder, runner, "--cells", "K/arity-gap", "--fresh")
@@ -172,7 +172,7 @@ def test_quick_runs_its_cells_and_a_smaller_fleet(
         fleets.append(hosts)
         return True
 
-    monkeypatch.setattr(campaign.ablation, "ensure", ensure)
+    monkeypatch.setattr(replaying, "ensure", ensure)
     runner = PlayedRunner()
     assert run(folder, runner, "--quick") == 0
     assert len(runner.ran) == 8
@@ -183,5 +183,5 @@ def test_an_ablation_that_can_not_be_ends_with_3(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a compiler the report would lack a part, and nobody be told."""
-    monkeypatch.setattr(campaign.ablation, "ensure", lambda *_, **__: False)
+    monkeypatch.setattr(replaying, "ensure", lambda *_, **__: False)
     assert run(folder, PlayedRunner(), "--cells", "K/arity-gap") == 3
