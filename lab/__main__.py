@@ -19,6 +19,7 @@ from lab.campaign.laboratory import FOLDER, Laboratory, Wanted
 from lab.campaign.plan import QUICK, PlanError, choose
 from lab.campaign.runners import RUNNERS
 from lab.campaign.screen import Screen
+from lab.cells.finding import PartError
 from lab.cells.runner import RunnerError
 from lab.vm.errors import VmError
 
@@ -44,6 +45,16 @@ def main(laboratory: Laboratory, words: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def found() -> int:
+    """The command with all arms and faults that there are; 3 where one of them can't be used."""
+    try:
+        catalogue = load()
+    except PartError as error:
+        sys.stderr.write(f"lab: error: {error}\n")
+        return NOT_CARRIED_OUT
+    return main(Laboratory(FOLDER, catalogue, RUNNERS))
+
+
 def arguments(laboratory: Laboratory, words: Sequence[str] | None) -> Wanted:
     """What was asked for; ends the command with status 2 where that can't be."""
     parser = argparse.ArgumentParser(prog="make lab", description=__doc__, allow_abbrev=False)
@@ -62,4 +73,4 @@ def arguments(laboratory: Laboratory, words: Sequence[str] | None) -> Wanted:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Laboratory(FOLDER, load(), RUNNERS)))
+    sys.exit(found())

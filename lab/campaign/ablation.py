@@ -17,7 +17,7 @@ def ensure(folder: Path, hosts: int, screen: Screen, *, fresh: bool) -> bool:
     if not fresh and _is_there(folder / document.FILE, hosts, screen):
         return True
     screen.say(f"ablation: July 2024 under all combinations of safeguards, {hosts:,} hosts")
-    command = [sys.executable, "-m", "lab.ablation", "--hosts", str(hosts)]
+    command = [sys.executable, "-m", "lab.ablation", "--hosts", str(hosts), "--folder", str(folder)]
     # It ends with this process, however that ends.
     with subprocess.Popen([*bound_to(os.getpid()), *command], stdout=subprocess.DEVNULL) as replay:
         try:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from content.escape import safe
 from lab.ablation.replay import Outcome as Replay
 from lab.ablation.replay import alone
+from lab.campaign.catalogue import FIRST_FAULT
 from lab.campaign.plan import Catalogue
 from lab.cells.model import Cell, Environment, Outcome, Result
 from lab.cells.words import duration
@@ -23,8 +24,6 @@ from lab.report import ablation_figures, cell_figures, consoles, looks, words
 from lab.report.looks import LOOKS
 
 TEMPLATES = Path(__file__).with_name("templates")
-HEADLINE_FAULT = "arity-gap"
-"""The fault of July 2024, with which the report begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Host:
     @property
     def headline(self) -> list[Result]:
         """The same fault under each arm."""
-        return [one for cell, one in self.results.items() if cell.fault == HEADLINE_FAULT]
+        return [one for cell, one in self.results.items() if cell.fault == FIRST_FAULT]
 
     @property
     def differences(self) -> list[Result]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.campaign.catalogue import load
 from lab.campaign.inputs import digest
 from lab.campaign.plan import QUICK, PlanError, choose, plan
 from lab.cells.model import Cell
@@ -23,6 +24,15 @@ def test_all_cells_are_wanted_without_a_pattern() -> None:
     assert len(choose(CATALOGUE, ())) == len(ARMS) * len(FAULTS)
 
 
+def test_the_real_catalogue_has_an_expectation_for_each_cell_in_a_readers_order() -> None:
+    """A cell would end with a traceback, or the report begin with what matters least."""
+    found = load()
+    assert list(found.arms) == ["K", "P", "W", "B1", "B2", "G"]
+    assert next(iter(found.faults)) == "arity-gap"
+    assert set(choose(found, ())) == set(found.expectations)
+    assert len(choose(found, QUICK)) == len(QUICK)
+
+
 def test_patterns_choose_cells_once_and_in_order() -> None:
     """A cell that two patterns fit would run twice, or an arm be another one's."""
     chosen = choose(CATALOGUE, ("B1/*", "B?/arity-gap"))
@@ -33,11 +43,6 @@ def test_a_pattern_that_fits_nothing_is_an_error() -> None:
     """A slip in --cells would end as a success in which nothing was measured."""
     with pytest.raises(PlanError, match=r"CELLS_UNKNOWN.*'k/\*'.*K, P, W.*arity-gap"):
         choose(CATALOGUE, ("K/*", "k/*"))
-
-
-def test_quick_names_cells_that_there_are() -> None:
-    """`make lab-quick` would end with an error."""
-    assert len(choose(CATALOGUE, QUICK)) == len(QUICK)
 
 
 def test_a_cell_measured_from_the_same_inputs_is_done() -> None:

@@ -19,8 +19,8 @@ LOST = BY_ARM["K"]
             LOST,
             (
                 "The kernel panicked 3 times in 3 boots, and the host did not come back by itself; "
-                "4 steps by hand brought protection back (boot another medium, mount the disk, delete "
-                "the file, reboot); no account of lost events is kept."
+                "4 steps by hand brought protection back (boot another medium, mount the disk, "
+                "delete the file, reboot); no account of lost events is kept."
             ),
         ),
         (
@@ -28,15 +28,16 @@ LOST = BY_ARM["K"]
             (
                 "The kernel panicked once in 3 boots, and the host came back by itself; protection "
                 "was back after 2 min 5 s; 4 steps by hand brought protection back (boot another "
-                "medium, mount the disk, delete the file, reboot); no account of lost events is kept."
+                "medium, mount the disk, delete the file, reboot); no account of lost events is "
+                "kept."
             ),
         ),
         (
             BY_ARM["P"],
             (
-                "Agent ended twice and stayed away; the host ran on; protection did not come back by "
-                "itself; 2 steps by hand brought protection back (delete the file, start the agent); "
-                "412 events lost."
+                "Agent ended twice and stayed away; the host ran on; protection did not come back "
+                "by itself; 2 steps by hand brought protection back (delete the file, start the "
+                "agent); 412 events lost."
             ),
         ),
         (
@@ -49,8 +50,8 @@ LOST = BY_ARM["K"]
         (
             replace(BY_ARM["W"], died=("evaluator (1)", "evaluator (2)", "link (3)")),
             (
-                "3 processes ended (evaluator twice, link), and the host ran on; protection was back "
-                "after 0.8 s; nobody had to do anything; no event was lost."
+                "3 processes ended (evaluator twice, link), and the host ran on; protection was "
+                "back after 0.8 s; nobody had to do anything; no event was lost."
             ),
         ),
         (
