@@ -33,7 +33,7 @@ class Screen:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("cells", total=0)
+        self._task = self._progress.add_task("cells", start=False, total=0)
         self._begun = 0
         self._count = 0
 
@@ -47,6 +47,7 @@ class Screen:
         """While so many cells are carried out."""
         self._count = count
         self._progress.update(self._task, total=count)
+        self._progress.start_task(self._task)
         with self._progress:
             yield
 

@@ -1,7 +1,6 @@
 """`make lab` from the outside: what it says, what it ends with, and where it goes on."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,18 +70,6 @@ def test_where_there_can_be_no_host_it_ends_with_3(
     """Without root or QEMU there would be a traceback."""
     assert run(folder, PlayedRunner(impossible="NO_ROOT: run it as root")) == 3
     assert "lab: error: NO_ROOT: run it as root" in capsys.readouterr().out
-
-
-def test_without_room_nothing_is_begun(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The disk would be filled, and each cell fail for another reason."""
-    usage = shutil.disk_usage(folder)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024 * 1024))
-    runner = PlayedRunner()
-    assert run(folder, runner) == 3
-    assert f"NO_SPACE: 1 MiB free at {folder}" in capsys.readouterr().out
-    assert not runner.ran
 
 
 def test_done_cells_are_not_run_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
