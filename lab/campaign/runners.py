@@ -3,18 +3,24 @@
 import importlib
 from collections.abc import Callable, Mapping
 
-from lab.cells.runner import Runner
+from lab.cells.runner import Runner, RunnerError
 
 
-def _imported(module: str, name: str) -> Callable[[], Runner]:
+def imported(module: str, name: str) -> Callable[[], Runner]:
+    """What makes a runner; RunnerError where its module, or one that it needs, isn't there."""
+
     def make() -> Runner:
-        runner: Runner = getattr(importlib.import_module(module), name)()
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise RunnerError(f"RUNNER_MISSING: {module}: {error}") from error
+        runner: Runner = getattr(found, name)()
         return runner
 
     return make
 
 
 RUNNERS: Mapping[str, Callable[[], Runner]] = {
-    "direct": _imported("lab.runners.direct", "DirectRunner"),
-    "vagrant": _imported("lab.runners.vagrant", "VagrantRunner"),
+    "direct": imported("lab.runners.direct", "DirectRunner"),
+    "vagrant": imported("lab.runners.vagrant", "VagrantRunner"),
 }

@@ -9,11 +9,13 @@ import pytest
 from lab.__main__ import HOSTS, QUICK_HOSTS, main
 from lab.ablation import document as ablation
 from lab.campaign import ablation as replaying
+from lab.campaign.laboratory import Laboratory
+from lab.campaign.runners import RUNNERS, imported
 from lab.cells.model import Cell, Outcome
 from lab.results.store import RESULT, Store
 from lab.vm.alone import alone
 from tests.unit.lab.laboratory_double import CONSOLE, PlayedRunner, laboratory
-from tests.unit.lab.recorded_cells import ARMS, BY_ARM, FAULTS
+from tests.unit.lab.recorded_cells import ARMS, BY_ARM, CATALOGUE, FAULTS
 from tests.unit.lab.replayed import outcomes
 
 K, P = Cell("K", "arity-gap"), Cell("P", "arity-gap")
@@ -70,6 +72,20 @@ def test_where_there_can_be_no_host_it_ends_with_3(
     """Without root or QEMU there would be a traceback."""
     assert run(folder, PlayedRunner(impossible="NO_ROOT: run it as root")) == 3
     assert "lab: error: NO_ROOT: run it as root" in capsys.readouterr().out
+
+
+def test_a_runner_that_is_not_there_ends_with_3(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a runner's parts are missing there would be a traceback."""
+    missing = Laboratory(folder, CATALOGUE, {"direct": imported("lab.runners.none", "None")})
+    assert main(missing, []) == 3
+    assert "RUNNER_MISSING: lab.runners.none: No module named" in capsys.readouterr().out
+
+
+def test_the_direct_runner_is_there() -> None:
+    """`make lab` would have nothing that carries cells out."""
+    assert RUNNERS["direct"]().name == "direct"
 
 
 def test_done_cells_are_not_run_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
