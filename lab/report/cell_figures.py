@@ -61,9 +61,10 @@ def _cell(drawing: Drawing, left: float, middle: float, result: Result) -> None:
 
 def restored(results: Sequence[Result]) -> str:
     """For each cell in which protection was lost: how long, on a scale of powers of ten."""
+    arms = list(dict.fromkeys(one.cell.arm for one in results))
     rows = [
         (result, result.measured)
-        for result in results
+        for result in sorted(results, key=lambda one: arms.index(one.cell.arm))
         if result.measured and result.measured.outcome not in PROTECTION_WENT_ON
     ]
     height = TOP + ROW * len(rows) + MARGIN
