@@ -21,7 +21,7 @@ from lab.cells.words import duration
 from lab.report import page
 from lab.report.looks import LOOKS
 from lab.report.page import Host, Material
-from lab.report.words import sentence, things
+from lab.report.words import PROTECTION_WENT_ON, sentence, things
 from lab.report.writing import gather
 
 DOCS = CHECKOUT / "docs"
@@ -124,7 +124,7 @@ def _told(result: Result) -> str:
     if measured is None:
         return "no figure"
     text = f"{LOOKS[measured.outcome].sign} {measured.outcome}"
-    if measured.restored_seconds is not None:
+    if measured.restored_seconds is not None and measured.outcome not in PROTECTION_WENT_ON:
         text += f", {duration(measured.restored_seconds)}"
     return text if result.as_expected else f"**{text}** (expected {result.expected.outcome})"
 

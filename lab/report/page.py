@@ -94,6 +94,7 @@ def html(material: Material) -> str:
         style_name=looks.name,
         outcomes=list(Outcome),
         sentence=words.sentence,
+        back_after=words.back_after,
         things=words.things,
         tails=lambda result: list(consoles.tails(material.folder, result.files)),
         inline=Markup,  # figures are made here, by an XML writer

@@ -15,6 +15,15 @@ def sentence(measured: Measured) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
+def back_after(measured: Measured) -> str:
+    """When protection was back, in a word or two."""
+    if measured.outcome in PROTECTION_WENT_ON:
+        return "it was never lost"
+    if measured.restored_seconds is None:
+        return "it did not come back by itself"
+    return f"{measured.restored_seconds:.2f} s"
+
+
 def ended(measured: Measured, otherwise: str) -> str:
     """Which processes ended, and how often each; otherwise: what to call the one not known."""
     names = Counter(one.partition(" (")[0] for one in measured.died) or {otherwise: 1}

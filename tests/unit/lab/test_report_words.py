@@ -6,7 +6,7 @@ import pytest
 
 from lab.cells.model import Measured, Outcome
 from lab.cells.words import duration
-from lab.report.words import sentence
+from lab.report.words import back_after, sentence
 from tests.unit.lab.recorded_cells import BY_ARM, CALM
 
 LOST = BY_ARM["K"]
@@ -74,6 +74,26 @@ LOST = BY_ARM["K"]
 def test_a_sentence_is_made_of_the_measurement(measured: Measured, words: str) -> None:
     """The report would say something else than was measured."""
     assert sentence(measured) == words
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (BY_ARM["K"], "it did not come back by itself"),
+        (BY_ARM["W"], "0.83 s"),
+        (BY_ARM["G"], "it was never lost"),
+        (replace(BY_ARM["G"], restored_seconds=0.3), "it was never lost"),
+    ],
+)
+def test_what_was_never_lost_does_not_come_back(measured: Measured, words: str) -> None:
+    """A cell in which nothing happened would look like one without protection."""
+    assert back_after(measured) == words
+
+
+def test_a_host_that_hangs_is_not_up() -> None:
+    """A kernel in an endless loop would be told as one that ran all the time."""
+    assert not replace(LOST, panics=0, boots=("1",)).host_up
+    assert BY_ARM["P"].host_up
 
 
 @pytest.mark.parametrize("outcome", Outcome)
