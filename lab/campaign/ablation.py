@@ -18,12 +18,14 @@ def ensure(folder: Path, hosts: int, screen: Screen, *, fresh: bool) -> bool:
         return True
     screen.say(f"ablation: July 2024 under all combinations of safeguards, {hosts:,} hosts")
     command = [sys.executable, "-m", "lab.ablation", "--hosts", str(hosts), "--folder", str(folder)]
-    # It ends with this process, however that ends.
-    with subprocess.Popen([*bound_to(os.getpid()), *command], stdout=subprocess.DEVNULL) as replay:
+    # It ends with this process, however that ends; Ctrl-C reaches us alone, and we end it.
+    with subprocess.Popen(
+        [*bound_to(os.getpid()), *command], stdout=subprocess.DEVNULL, process_group=0
+    ) as replay:
         try:
             status = replay.wait()
         except BaseException:
-            replay.send_signal(signal.SIGKILL)
+            os.killpg(replay.pid, signal.SIGKILL)
             raise
     if status != 0:
         screen.say("ablation: NOT CARRIED OUT, the reason stands above")
