@@ -41,7 +41,7 @@ boot-lab: ## Boot hosts with the sensor in virtual machines, and cut their power
 	@scripts/as-root $(BIN)/python -m lab.boot $(BOOT_ARGUMENTS)
 
 lab: ## Put the interpreter of July 2024 at several places, break it, and report (RUNNER, LAB_ARGUMENTS)
-	@scripts/setup --for-vms $(if $(filter vagrant,$(RUNNER)),--for-vagrant)
+	@scripts/setup --for-vms
 	@scripts/as-root $(BIN)/python -m lab --runner $(RUNNER) $(LAB_ARGUMENTS)
 
 lab-quick: ## The same for two faults and four placements, as CI does

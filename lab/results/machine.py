@@ -20,7 +20,6 @@ MEMORY = Path("/proc/meminfo")
 TOOLS: Mapping[str, Sequence[str]] = {
     "QEMU": ("qemu-system-x86_64", "--version"),
     "gcc": ("gcc", "--version"),
-    "Vagrant": ("vagrant", "--version"),
 }
 TOOL_SECONDS = 20
 UNKNOWN = "not known"
