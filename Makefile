@@ -12,8 +12,9 @@ MAKEFLAGS += --no-print-directory
 
 BIN = $$(realpath .venv)/bin
 FUZZ_SECONDS ?= 180
+RUNNER ?= direct
 
-.PHONY: help setup demo test kernel-test kernel-matrix boot-lab mutation mutation-quick fuzz fuzz-quick lint fix \
+.PHONY: help setup demo test kernel-test kernel-matrix boot-lab lab lab-quick mutation mutation-quick fuzz fuzz-quick lint fix \
   bench bench-quick docs proto lock clean
 
 help: ## List the targets
@@ -38,6 +39,14 @@ kernel-matrix: ## Run them in virtual machines on Debian's kernels 5.10, 6.1 and
 boot-lab: ## Boot hosts with the sensor in virtual machines, and cut their power (BOOT_ARGUMENTS)
 	@scripts/setup --for-vms
 	@scripts/as-root $(BIN)/python -m lab.boot $(BOOT_ARGUMENTS)
+
+lab: ## Put the interpreter of July 2024 at several places, break it, and report (RUNNER, LAB_ARGUMENTS)
+	@scripts/setup --for-vms
+	@scripts/as-root $(BIN)/python -m lab --runner $(RUNNER) $(LAB_ARGUMENTS)
+
+lab-quick: ## The same for two faults and four placements, as CI does
+	@scripts/setup --for-vms
+	@scripts/as-root $(BIN)/python -m lab --quick $(LAB_ARGUMENTS)
 
 mutation: setup ## Break the checks of validator and interpreter, and see that the tests notice
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation $(MUTATION_ARGUMENTS)

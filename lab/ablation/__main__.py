@@ -1,20 +1,20 @@
 """`python -m lab.ablation [--hosts N]`: replay July 2024 under all 64 combinations of safeguards.
 
 Prints what each safeguard does alone, and which are made redundant by which; writes all outcomes to
-build/lab/ablation.json.
+ablation.json, in build/lab.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from lab.ablation.replay import Outcome, alone, redundant, replay_all
+from content.files import replace_file
+from lab.ablation import document
+from lab.ablation.replay import Outcome, alone, replay_all
 from lab.ablation.safeguards import Safeguard
 from lab.unchecked.build import FOLDER, BuildError, load
 
@@ -25,36 +25,17 @@ MOST_HOSTS = 1_000_000
 
 def main() -> int:
     """The command; its exit status: 0, or 3 where the unchecked interpreter can't be built."""
-    hosts = _hosts()
+    hosts, folder = _arguments()
     try:
         load()
     except BuildError as error:
         sys.stderr.write(f"lab.ablation: {error}\n")
         return 3
     outcomes = replay_all(hosts)
-    path = FOLDER / "ablation.json"
-    path.write_text(json.dumps(document(outcomes), indent=1), encoding="utf-8")
+    path = folder / document.FILE
+    replace_file(path, document.text_of(outcomes, document.inputs(hosts)).encode("ascii"))
     _show(Console(), outcomes, path)
     return 0
-
-
-def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """All outcomes, ready for JSON."""
-    return {
-        "hosts": outcomes[0].hosts,
-        "outcomes": [
-            {
-                "safeguards": [str(one) for one in Safeguard if one in outcome.safeguards],
-                "reached": outcome.reached,
-                "crashed": outcome.crashed,
-                "stopped_by": str(outcome.stopped_by or ""),
-                "stopped_on": outcome.stopped_on.isoformat() if outcome.stopped_on else "",
-                "reason": outcome.reason,
-            }
-            for outcome in outcomes
-        ],
-        "redundant": [[str(one), str(other)] for one, other in redundant(outcomes)],
-    }
 
 
 def _show(screen: Console, outcomes: Sequence[Outcome], path: Path) -> None:
@@ -74,13 +55,15 @@ def _show(screen: Console, outcomes: Sequence[Outcome], path: Path) -> None:
     screen.print(f"{incidents} of {len(outcomes)} combinations crash any host; all: {path}")
 
 
-def _hosts() -> int:
+def _arguments() -> tuple[int, Path]:
     parser = argparse.ArgumentParser(prog="python -m lab.ablation", allow_abbrev=False)
     parser.add_argument("--hosts", type=int, default=HOSTS, help=f"in the fleet ({HOSTS:,})")
-    hosts = int(parser.parse_args().hosts)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where its results are put")
+    given = parser.parse_args()
+    hosts, folder = int(given.hosts), Path(given.folder)
     if not FEWEST_HOSTS <= hosts <= MOST_HOSTS:
         parser.error(f"--hosts is {hosts}, expected {FEWEST_HOSTS} to {MOST_HOSTS:,}")
-    return hosts
+    return hosts, folder
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ A check returns why it refuses, as a reason code, or "" where it passes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
 
 from content import interface_cases, samples
-from content.channel_file import ChannelFile
+from content.channel_file import ChannelFile, pack
 from content.definitions import TemplateType
 from content.interpreter import Engine
 from content.problems import ContentError, Problem
@@ -16,7 +17,7 @@ from content.validator import validate
 from lab.ablation.apart import Crash, apart
 from lab.ablation.history import RUNG, authors_type, sensors_type, supplied
 from lab.ablation.sensor import SuppliedOnly, engine
-from lab.unchecked.table import is_supported
+from lab.unchecked.compiled import Compiled
 from probes.errors import ProbeError
 from probes.supply import check_supplied
 
@@ -68,7 +69,8 @@ def _factory(*, checked: bool) -> interface_cases.EngineFactory:
 
 
 def _in_c(file: ChannelFile) -> ChannelFile:
-    return replace(file, instances=tuple(filter(is_supported, file.instances)))
+    known = [one.supported for one in Compiled(pack(file)).identities]
+    return replace(file, instances=tuple(compress(file.instances, known)))
 
 
 def _first(problems: Sequence[Problem]) -> str:

@@ -59,13 +59,13 @@ def stored(payload: bytes, template_type: int, version: int, key: SigningKey) ->
 
 def write_shipped(folder: Path, key: SigningKey) -> None:
     """A state folder with shipped content, accepted."""
-    _write(folder, _shipped_payloads(), key)
+    write_history(folder, _shipped_payloads(), key)
 
 
 def write_process(folder: Path, key: SigningKey) -> None:
     """A state folder with content for process events only, which every rung serves."""
     file = process_content(FIRST_VERSION)
-    _write(folder, [(pack(file), file.template_type.number, file.version)], key)
+    write_history(folder, [(pack(file), file.template_type.number, file.version)], key)
 
 
 def write_with_july_2024(folder: Path, key: SigningKey) -> None:
@@ -75,14 +75,15 @@ def write_with_july_2024(folder: Path, key: SigningKey) -> None:
     files = [one for one in _shipped_payloads() if one[1] != ipc]
     for version, wildcard in ((WILDCARDS_VERSION, True), (JULY_VERSION, False)):
         files.append((july19.channel_file(types, version, wildcard=wildcard), ipc, version))
-    _write(folder, files, key)
+    write_history(folder, files, key)
 
 
 def _shipped_payloads() -> list[tuple[bytes, int, int]]:
     return [(pack(one), one.template_type.number, one.version) for one in shipped()]
 
 
-def _write(folder: Path, files: list[tuple[bytes, int, int]], key: SigningKey) -> None:
+def write_history(folder: Path, files: list[tuple[bytes, int, int]], key: SigningKey) -> None:
+    """A state folder in which these payloads were accepted: with Template Type and version."""
     store = Store(folder)
     try:
         for manifest, payload, content in _history(files, key):

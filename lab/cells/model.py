@@ -72,7 +72,8 @@ class Measured:
     @property
     def host_up(self) -> bool:
         """Whether the operating system ran all the time."""
-        return self.panics == 0 and len(self.boots) == 1
+        # A host that hangs neither panics nor boots again.
+        return self.outcome not in (Outcome.HOST_RESTARTED, Outcome.HOST_LOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,18 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[2] / "build" / "lab"
 """Where built libraries are kept."""
 
-SOURCES = (Path(__file__).with_name("interpreter.c"), Path(__file__).with_name("interpreter.h"))
+SHARED = tuple(
+    Path(__file__).with_name(name)
+    for name in (
+        *("interpreter.c", "interpreter.h"),
+        *("reader.c", "reader.h"),
+        *("wire.c", "wire.h"),
+        *("faults.c", "faults.h"),
+    )
+)
+"""What every placement of the interpreter is built from, as it is."""
+
+SOURCES = (*SHARED, Path(__file__).with_name("hosted.c"))
 COMPILER = "cc"
 FLAGS = (
     "-std=gnu11",
@@ -94,7 +105,8 @@ def _compile(path: Path) -> Path:
     compiler = shutil.which(COMPILER)
     if compiler is None:
         raise BuildError(f"no C compiler ({COMPILER}): run scripts/setup, or install gcc")
-    command = [compiler, *FLAGS, "-o", str(path), str(SOURCES[0])]
+    units = [str(source) for source in SOURCES if source.suffix == ".c"]
+    command = [compiler, *FLAGS, "-o", str(path), *units]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=COMPILER_SECONDS
     )

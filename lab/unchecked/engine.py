@@ -1,27 +1,27 @@
 """The unchecked interpreter behind the interface of the real one.
 
-For ipc, the Template Type of the incident, instances are evaluated by the C code, which takes the
-field numbers of the content on trust; Channel Files are accepted whatever arity and fingerprint
-they claim. Other Template Types, and instances with operators that the C code doesn't know, go to
-the real Content Interpreter with all of its checks. Before an event is evaluated against an
-instance, the pair is noted, so that the supervisor can name the suspect when this process dies.
+For ipc, the Template Type of the incident, Channel Files are read and instances evaluated by the C
+code, which takes the field numbers of the content on trust; files are accepted whatever arity and
+fingerprint they claim. Other Template Types, and instances with operators that the C code doesn't
+know, go to the real Content Interpreter with all of its checks. Before an event is evaluated
+against an instance, the pair is noted, so that the supervisor can name the suspect when this
+process dies.
 """
 
-import ctypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from content.channel_file import pack
 from content.interpreter import Engine, Evaluation, Interpreter, Match, Note
 from content.matching.work import Clock
 from content.model import ChannelFile, TemplateInstance, TemplateTypeReference
 from content.record import Records, decode, header_problem
 from content.template_type import TemplateType
-from lab.unchecked import build
+from lab.unchecked.compiled import Compiled
 from lab.unchecked.input_block import InputBlock
-from lab.unchecked.table import Content, Table, is_supported
 
 IPC = "ipc"
 NO_CLAUSE = -1
@@ -29,10 +29,11 @@ NO_CLAUSE = -1
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    """An instance, the file it came in, and its number over all files."""
+    """An instance, the file it came in, its number there and over all files."""
 
     channel_file: ChannelFile
     instance: TemplateInstance
+    index: int
     ordinal: int
 
 
@@ -60,13 +61,16 @@ class UncheckedEngine:
         note: Note | None = None,
         clock: Clock = time.thread_time_ns,
     ) -> None:
-        self._evaluate_in_c = _function()
         self._note: Note = note or (lambda _row, _ordinal: None)
         self._ipc = next(one for one in types.values() if one.name == IPC)
         owners = _owners(files)
         self._ordinal_of = {id(owner.instance): owner.ordinal for owner in owners}
+        self._compiled = {
+            id(file): Compiled(pack(file))
+            for file in files
+            if file.template_type.number == self._ipc.number
+        }
         self._unchecked = [owner for owner in owners if self._is_unchecked(owner)]
-        self._table = Table([owner.instance for owner in self._unchecked])
         self._block = InputBlock(self._ipc)
         self._files, self._ordinals = self._left_to_the_real(files, owners)
         self._real = Interpreter(
@@ -88,19 +92,20 @@ class UncheckedEngine:
 
     def _unchecked_matches(self, records: Records) -> list[Match]:
         found = []
-        content, block = ctypes.byref(self._table.content), self._block
+        block = self._block
         for row in np.flatnonzero(~header_problem(self._ipc, records)).tolist():
             block.write(decode(self._ipc, records[row : row + 1]))
-            for index, owner in enumerate(self._unchecked):
+            for owner in self._unchecked:
                 self._note(row, owner.ordinal)
-                clause = self._evaluate_in_c(content, index, block.address)
+                compiled = self._compiled[id(owner.channel_file)]
+                clause = compiled.clause(owner.index, block.address)
                 if clause != NO_CLAUSE:
                     found.append(Match(row, owner.channel_file, owner.instance, clause))
         return found
 
     def _is_unchecked(self, owner: _Owner) -> bool:
-        of_ipc = owner.channel_file.template_type.number == self._ipc.number
-        return of_ipc and is_supported(owner.instance)
+        compiled = self._compiled.get(id(owner.channel_file))
+        return compiled is not None and compiled.identities[owner.index].supported
 
     def _left_to_the_real(
         self, files: Sequence[ChannelFile], owners: Sequence[_Owner]
@@ -134,8 +139,10 @@ class UncheckedEngine:
 
 
 def _owners(files: Sequence[ChannelFile]) -> list[_Owner]:
-    every = [(file, instance) for file in files for instance in file.instances]
-    return [_Owner(file, instance, ordinal) for ordinal, (file, instance) in enumerate(every)]
+    every = [
+        (file, instance, index) for file in files for index, instance in enumerate(file.instances)
+    ]
+    return [_Owner(*one, ordinal) for ordinal, one in enumerate(every)]
 
 
 def _reference(template_type: TemplateType) -> TemplateTypeReference:
@@ -145,12 +152,3 @@ def _reference(template_type: TemplateType) -> TemplateTypeReference:
         template_type.fingerprint,
         template_type.arity,
     )
-
-
-def _function() -> Callable[..., int]:
-    """bulkhead_evaluate(content, instance, inputs)."""
-    function = build.load().bulkhead_evaluate
-    function.argtypes = [ctypes.POINTER(Content), ctypes.c_uint32, ctypes.c_void_p]
-    function.restype = ctypes.c_int
-    found: Callable[..., int] = function
-    return found

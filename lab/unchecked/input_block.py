@@ -11,9 +11,11 @@ from collections.abc import Mapping
 
 from content.record import ADDRESS_BYTES
 from content.template_type import TemplateType
-from lab.unchecked.table import NUMBER_BYTES, NUMBER_MASK, Entry
+from lab.unchecked.compiled import Entry
 
 ABSENT = 2**64 - 1
+NUMBER_BYTES = 8
+NUMBER_MASK = 2**64 - 1
 ENTRY_BYTES = ctypes.sizeof(Entry)
 LEAST_TEXT_BYTES = ENTRY_BYTES
 """What lies behind the last input is at least as long as one, so reading it stays in the block."""

@@ -2,7 +2,7 @@
  * The unchecked interpreter of July 2024.
  *
  * What was wrong with the one of 2024, in the terms of its root cause analysis (docs/incident.md),
- * is wrong here, and nothing else:
+ * is wrong here, and nothing else but what waits for a marked value (faults.h):
  *
  *   Finding 1: the number of fields of the Template Type was not validated. The Definition has 21,
  *   the integration code supplies 20; nothing here knows either number.
@@ -10,6 +10,7 @@
  *   Finding 2: the Content Interpreter had no run-time bounds check. See input_of().
  */
 #include "interpreter.h"
+#include "faults.h"
 
 /*
  * The fault. A criterion names its field, and the field is taken from the input array as it is.
@@ -113,6 +114,7 @@ static int any_value_compares(const struct bulkhead_content *content,
 		return 1;
 	for (uint32_t i = 0; i < criterion->value_count; i++) {
 		if (criterion->kind == BULKHEAD_TEXT) {
+			bulkhead_fault(&values[i]);
 			if (text_compares(criterion, input, &values[i]))
 				return 1;
 		} else if (number_compares(criterion, input, &values[i])) {

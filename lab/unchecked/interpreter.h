@@ -2,7 +2,7 @@
  * The unchecked interpreter of July 2024: what goes in and what comes out.
  *
  * Freestanding: no C library, no allocation, no state. The same two files are built as a library
- * for user space and can be built into a kernel module.
+ * for user space and into a kernel module. `reader.h` makes their arrays from a Channel File.
  *
  * An event arrives as an input block, written by the sensor's integration code:
  *

@@ -16,6 +16,7 @@ SETTINGS = {"PATH": SYSTEM_FOLDERS, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "non
 PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
     "mmdebstrap": "mmdebstrap",
+    "debugfs": "e2fsprogs",
     "mkfs.ext4": "e2fsprogs",
     "busybox": "busybox-static",
     "cpio": "cpio",

@@ -147,6 +147,7 @@ def started(guest: Guest, folder: Path) -> Iterator[Machine]:
         yield machine
     finally:
         machine.cut_power()
+        archive.unlink()
 
 
 def bound_to(owner: int) -> list[str]:

@@ -72,13 +72,16 @@ FOR_BENCH = (
     DebianPackage("bpftrace", "is what the sensor's cost is compared with", _NO_PEERS),
 )
 
-_NO_VMS = "`make kernel-matrix` and `make boot-lab` can't start virtual machines"
+_NO_VMS = "`make kernel-matrix`, `make boot-lab` and `make lab` can't start virtual machines"
 FOR_VMS = (
     DebianPackage("qemu-system-x86", "runs virtual machines", _NO_VMS),
     DebianPackage("mmdebstrap", "builds their file systems from Debian packages", _NO_VMS),
     DebianPackage("e2fsprogs", "makes disk images of these", _NO_VMS),
     DebianPackage("busybox-static", "is what a guest starts with", _NO_VMS),
     DebianPackage("cpio", "packs that for the kernel", _NO_VMS),
+    DebianPackage(
+        "fonts-dejavu-core", "letters the laboratory's figures", "its pictures (PNG) have no words"
+    ),
 )
 
 

@@ -1,12 +1,17 @@
 """Each finding's answer alone, and all combinations, on the replay of February to July 2024."""
 
+import io
 import signal
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from lab.ablation import checks, history, replay, sensor
+from lab.ablation import checks, document, history, replay, sensor
 from lab.ablation.replay import Outcome
 from lab.ablation.safeguards import Safeguard, every_combination
+from lab.campaign import ablation
+from lab.campaign.screen import Screen
 
 HOSTS = 100
 MARCH, JULY = history.RELEASES[0], history.RELEASES[-1]
@@ -90,3 +95,20 @@ def test_july_crashes_a_host_by_reading_too_far() -> None:
     assert sensor.behaviour(JULY.channel_file(), 0, checked=False).crash == signal.SIGSEGV
     assert checks.trial(JULY.channel_file(), checked=False) == checks.CRASHED
     assert checks.field_tests(checked=False) == checks.CRASHED
+
+
+def test_the_laboratory_replays_once(tmp_path: Path, outcomes: list[Outcome]) -> None:
+    """`make lab` would replay what it has, or take an older version for a replay."""
+    said = io.StringIO()
+    screen = Screen(Console(file=said))
+    file = tmp_path / document.FILE
+    file.write_text('{"schema": 0}')
+    assert ablation.ensure(tmp_path, 1, screen, fresh=False)
+    inputs, found = document.read(file.read_text(), document.FILE)
+    assert inputs == document.inputs(1)
+    stopped = {one.safeguards: one.stopped_by for one in outcomes}
+    assert {one.safeguards: one.stopped_by for one in found} == stopped
+    assert "replayed again: RESULTS_VERSION: ablation.json" in said.getvalue()
+    written = file.stat().st_ino
+    assert ablation.ensure(tmp_path, 1, screen, fresh=False)
+    assert file.stat().st_ino == written

@@ -1,0 +1,1 @@
+"""Placements of the interpreter: one module each, with a constant `ARM`."""

@@ -1,0 +1,1 @@
+"""What happens to an arm: one module each, with a constant `FAULT`."""

@@ -1,0 +1,1 @@
+"""The laboratory's report: what results say, in words, tables and figures."""

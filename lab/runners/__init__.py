@@ -1,0 +1,1 @@
+"""What carries cells out on hosts: QEMU directly, or by way of Vagrant."""
