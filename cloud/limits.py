@@ -46,6 +46,11 @@ class CloudLimits:
     serving_busy_ms: int = 1_000
     group_commit: int = 256
     watch_seconds: float = 0.05
+    # Rollouts: how often they are looked at, how often the store is told how far a stage has come,
+    # and how often delays of policies are looked at.
+    rollout_look_seconds: float = 0.2
+    rollout_note_seconds: float = 5.0
+    delay_look_seconds: float = 30.0
     progress_seconds: float = 0.05
     held_payloads: int = 8
 

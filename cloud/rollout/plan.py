@@ -79,7 +79,9 @@ class Plan:
         """Where a rollout by this plan begins."""
         return State.INTERNAL if self.gated else State.COMPLETE
 
-    def quickened(self, bake_seconds: float | None, evaluations: int | None) -> "Plan":
+    def quickened(
+        self, bake_seconds: float | None, evaluations: int | None, *, approval: bool = False
+    ) -> "Plan":
         """With another bake time or minimum of evaluations in all stages, for a small fleet."""
         stages = {
             state: replace(
@@ -89,7 +91,7 @@ class Plan:
             )
             for state, one in self.stages.items()
         }
-        return replace(self, stages=stages)
+        return replace(self, stages=stages, approval=approval)
 
 
 STAGED = Plan(

@@ -129,7 +129,5 @@ def _delayed(rollout: Rollout, policy: ContentUpdatePolicy, now: float) -> Offer
     general = rollout.state in (State.GENERAL, State.COMPLETE) and rollout.general_since
     if general and now >= due:
         return Offer()
-    left = f"{max(0.0, due - now) / HOUR:.1f} hours left" if general else rollout.state
-    return Withheld(
-        WithheldReason.UPDATES_DELAYED, left, f"general for {policy.delay_hours:g} hours"
-    )
+    wanted = f"general for {policy.delay_hours:g} hours"
+    return Withheld(WithheldReason.UPDATES_DELAYED, rollout.state, wanted)
