@@ -19,12 +19,11 @@ from cli.cloud_common import AsJson, Folder, reported
 from cli.cloud_content import push, revoke
 from cli.cloud_policy import application as policy_commands
 from cli.cloud_policy import group_application as group_commands
-from cli.cloud_rollout import PlanName
 from cli.cloud_rollout import application as rollout_commands
 from cli.cloud_views import crashes, detections, fleet, losses
 from cli.output import ExitCode, fail, print_json, screen, shown
 from cloud.folder import CloudFolder, create, enrol, operator_folder
-from cloud.rollout.plan import PLANS
+from cloud.rollout.plan import PLANS, PlanName
 
 application = typer.Typer(no_args_is_help=True)
 

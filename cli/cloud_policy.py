@@ -2,7 +2,6 @@
 
 import time
 from contextlib import closing
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +21,6 @@ group_application = typer.Typer(no_args_is_help=True, help="Groups of hosts: lis
 application = typer.Typer(
     no_args_is_help=True, help="Content Update Policies of host groups: list, set."
 )
-RingName = StrEnum("RingName", {one.name: one.value for one in Ring})
 EVERY = "all"
 
 
@@ -85,7 +83,7 @@ def set_policy(
     category: Annotated[
         str, typer.Option(help="A Template Type; `all` is for those without a policy of their own.")
     ] = EVERY,
-    ring: Annotated[RingName | None, typer.Option(help="When the group wants content.")] = None,
+    ring: Annotated[Ring | None, typer.Option(help="When the group wants content.")] = None,
     delay_hours: Annotated[
         float | None, typer.Option(help="Hours to wait after general availability.")
     ] = None,
@@ -110,7 +108,7 @@ def set_policy(
         with database.writing() as connection:
             before = policies.read(connection).policies.get((group, number), DEFAULT_POLICY)
             policy = ContentUpdatePolicy(
-                ring=before.ring if ring is None else Ring(ring),
+                ring=before.ring if ring is None else ring,
                 delay_hours=before.delay_hours if delay_hours is None else delay_hours,
                 pinned=before.pinned if pin is None else pin,
                 paused=before.paused if paused is None else paused,

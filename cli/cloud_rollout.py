@@ -2,7 +2,6 @@
 
 import time
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +14,8 @@ from cloud import revoke as revoking
 from cloud.errors import CloudReason, ContentStateError
 from cloud.folder import CloudFolder
 from cloud.limits import LIMITS
-from cloud.rollout.plan import PLANS
-from cloud.rollout.table import STAGES, State
+from cloud.rollout.plan import PLANS, PlanName
+from cloud.rollout.table import State
 from cloud.store import policies, releases, rollouts
 from cloud.store.database import Database
 from cloud.store.rollouts import Stored
@@ -26,13 +25,11 @@ from content.definitions import load_definitions
 application = typer.Typer(
     no_args_is_help=True, help="How far content has come: list, show, promote, pause, halt."
 )
-PlanName = StrEnum("PlanName", {name.upper(): name for name in PLANS})
-Stage = StrEnum("Stage", {one.name: one.value for one in STAGES})
 Target = Annotated[
     str, typer.Argument(help="Hash of a Channel File, or a Template Type: its newest one.")
 ]
 FromStage = Annotated[
-    Stage, typer.Option("--stage", help="The stage that it is in; refused if it is not.")
+    State, typer.Option("--stage", help="The stage that it is in; refused if it is not.")
 ]
 Reason = Annotated[str, typer.Option(help="Why, for the audit log.")]
 HASH_DIGITS = 12
@@ -139,7 +136,7 @@ def promote(
     with reported(as_json=as_json), closing(CloudFolder(folder).open()) as database:
         types = load_definitions()
         found = _find(database, target, types).started.content_hash
-        _done(orders.promote(database, found, State(stage), by), types, as_json=as_json)
+        _done(orders.promote(database, found, stage, by), types, as_json=as_json)
 
 
 @application.command()
@@ -180,7 +177,7 @@ def override(
     with reported(as_json=as_json), closing(CloudFolder(folder).open()) as database:
         types = load_definitions()
         found = _find(database, target, types).started.content_hash
-        after = orders.override(database, found, State(stage), by, reason)
+        after = orders.override(database, found, stage, by, reason)
         _done(after, types, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ A rollout keeps the plan that it began with: nobody can make a gate wider while 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,13 @@ from cloud.rollout.table import STAGES, State
 MINUTE = 60.0
 HOUR = 3600.0
 MEBIBYTE = 1024.0 * 1024.0
+
+
+class PlanName(StrEnum):
+    """The plans that there are."""
+
+    STAGED = "staged"
+    IMMEDIATE = "immediate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ class Plan:
 
 
 STAGED = Plan(
-    "staged",
+    PlanName.STAGED.value,
     MappingProxyType(
         {
             State.INTERNAL: StagePlan(0.001, 15 * MINUTE, 1_000, 24 * HOUR, every_platform=False),
@@ -105,10 +113,12 @@ STAGED = Plan(
         }
     ),
 )
-IMMEDIATE = Plan("immediate", MappingProxyType({}), gated=False)
+IMMEDIATE = Plan(PlanName.IMMEDIATE.value, MappingProxyType({}), gated=False)
 """Everybody at once and no gates, as in July 2024: for a single host or a demonstration."""
 
-PLANS: Mapping[str, Plan] = MappingProxyType({one.name: one for one in (STAGED, IMMEDIATE)})
+PLANS: Mapping[PlanName, Plan] = MappingProxyType(
+    {PlanName.STAGED: STAGED, PlanName.IMMEDIATE: IMMEDIATE}
+)
 
 
 def to_text(plan: Plan) -> str:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Dialect,
     Float,
     Integer,
@@ -185,12 +185,19 @@ AUDIT = Table(
     Column("detail", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
 )
-for _verb in ("update", "delete"):
-    _refusal = DDL(
-        f"CREATE TRIGGER audit_no_{_verb} BEFORE {_verb.upper()} ON audit "
+
+
+def _refuse(connection: Connection, verb: str) -> None:
+    connection.exec_driver_sql(
+        f"CREATE TRIGGER audit_no_{verb} BEFORE {verb.upper()} ON audit "
         "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
     )
-    event.listen(AUDIT, "after_create", _refusal.execute_if(dialect="sqlite"))
+
+
+@event.listens_for(AUDIT, "after_create")
+def _append_only(_: Table, connection: Connection, **__: object) -> None:
+    for verb in ("update", "delete"):
+        _refuse(connection, verb)
 
 
 def _reports(name: str) -> Table:

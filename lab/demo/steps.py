@@ -121,8 +121,8 @@ def shown_detection(found: Mapping[str, Any]) -> str:
 def _make_identities(world: World) -> None:
     folder, operator = str(world.cloud_folder), str(world.operator_folder)
     # One host: there is nobody to go first.
-    options = ["--operator", operator, "--plan", "immediate"]
-    run_json("cloud", "init", "--folder", folder, *options)
+    immediate = ["--plan", "immediate"]
+    run_json("cloud", "init", "--folder", folder, "--operator", operator, *immediate)
     tls = str(world.folder / "tls")
     run_json("cloud", "enroll", "--folder", folder, "--agent-id", AGENT_ID, "--output", tls)
 

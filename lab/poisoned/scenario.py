@@ -30,8 +30,8 @@ def start(demo: Demonstration, evaluator: str = EVALUATOR, *options: str) -> Non
     world = demo.world
     folder, operator = str(world.cloud_folder), str(world.operator_folder)
     # One host: there is nobody to go first.
-    options = ["--operator", operator, "--plan", "immediate"]
-    run_json("cloud", "init", "--folder", folder, *options)
+    immediate = ["--plan", "immediate"]
+    run_json("cloud", "init", "--folder", folder, "--operator", operator, *immediate)
     tls = str(world.folder / "tls")
     run_json("cloud", "enroll", "--folder", folder, "--agent-id", AGENT_ID, "--output", tls)
     world.start_cloud()

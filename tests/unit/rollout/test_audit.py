@@ -32,7 +32,7 @@ def test_whatever_is_changed_is_found_and_named() -> None:
         {"time_unix_ns": 31},
     ):
         entries = chain()
-        entries[2] = replace(entries[2], **change)  # type: ignore[arg-type]
+        entries[2] = replace(entries[2], **change)
         broken = first_broken(entries)
         assert broken is not None
         assert broken.number == 3
