@@ -127,7 +127,17 @@ class Observation:
             platforms=_numbers([self.hosts[name].platform for name in names]),
             lots=np.array([lot(name, started.content_hash) for name in names], dtype=float),
             seated=_marks(names, has_one),
+            well=~_marks(names, self._unwell(stored, standings, now)),
         )
+
+    def _unwell(self, stored: Stored, standings: Standings, now: float) -> set[str]:
+        silence = stored.rollout.plan.limits.silence_seconds
+        silent = {name for name, one in self.hosts.items() if now - one.heard_at > silence}
+        died = {agent_id for agent_id, _ in self._crashes_since(stored.started)}
+        return silent | died | standings.given_up
+
+    def _crashes_since(self, started: Started) -> set[tuple[str, bytes]]:
+        return {key for key, number in self.crashes.items() if number > started.after_crash}
 
     def _hosts(self, connection: Connection, now: float) -> None:
         seen = connection.execute(select(HOSTS.c.agent_id, HOSTS.c.last_seen_unix_ns)).all()
@@ -167,7 +177,7 @@ class Observation:
         self, names: Sequence[str], stored: Stored, standings: Standings
     ) -> dict[Sign, np.ndarray[Any, np.dtype[np.bool_]]]:
         started = stored.started
-        since = {key for key, number in self.crashes.items() if number > started.after_crash}
+        since = self._crashes_since(started)
         blamed = {agent_id for agent_id, suspect in since if suspect == started.content_hash}
         counts = self.detections.get(started.content_hash, Counter())
         most = stored.rollout.plan.limits.detections

@@ -37,6 +37,9 @@ class Sign(StrEnum):
     NOISY = "noisy"  # detections by this content
 
 
+UNWELL = (Sign.DIED, Sign.BLAMED, Sign.GIVEN_UP, Sign.SILENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """So many hosts, of which so many were heard lately, and how many show each sign."""
@@ -55,7 +58,7 @@ class Evidence:
     """Of one rollout, now.
 
     seats: hosts that may be reached in this stage. evaluations: by new Template Instance, capped.
-    platforms_missing: platforms of which no host was reached and heard.
+    platforms_missing: platforms of which no host was reached that is well.
     """
 
     seats: int
@@ -94,12 +97,17 @@ def collect(columns: Columns, seats: int, needed: int, limits: "GateLimits") -> 
         name: int(np.minimum(counts[columns.reached], cap).sum())
         for name, counts in columns.evaluations.items()
     }
-    known = columns.reached & ~signs[Sign.SILENT]
+    known = columns.reached & well(signs)
     within = columns.platforms >= 0
     missing = len(np.unique(columns.platforms[within])) - len(
         np.unique(columns.platforms[known & within])
     )
     return Evidence(seats, reached, _group(columns.control, signs), evaluations, missing)
+
+
+def well(signs: Mapping[Sign, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Hosts that can speak for their platform: heard, and without a death or a refusal."""
+    return ~np.any([signs[sign] for sign in UNWELL], axis=0)
 
 
 def _above(

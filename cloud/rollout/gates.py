@@ -14,7 +14,8 @@ A sign has failed its gate where the hosts that show it are more than
 (expected: hosts reached times the control group's share of the sign, or the plan's background share
 where that is more)
 or more than half of all that were reached, and twice the control group's share. So one host alone,
-whatever it sends, halts a rollout only where it is all that was reached.
+whatever it sends, halts a rollout only where it is all that was reached. Silence needs no majority:
+a host may have been switched off, and while most are silent the first gate is open anyway.
 """
 
 import math
@@ -90,7 +91,7 @@ def sign_verdict(sign: Sign, evidence: Evidence, limits: GateLimits) -> Verdict:
     usual = 0.0 if sign in ATTRIBUTABLE else evidence.control.share(sign)
     allowed = most_by_chance(hosts * max(usual, limits.background[sign]))
     most_of_them = 2 * count > hosts and evidence.reached.share(sign) > 2 * usual
-    failed = count > allowed or most_of_them
+    failed = count > allowed or (most_of_them and sign is not Sign.SILENT)
     outcome = Outcome.FAILED if failed else Outcome.PASSED
     return Verdict(
         sign, outcome, f"{count} of {hosts} hosts", f"at most {allowed}, and no majority"

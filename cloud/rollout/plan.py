@@ -44,9 +44,9 @@ class StagePlan:
 
 BACKGROUND: Mapping[Sign, float] = MappingProxyType(
     {
-        Sign.DIED: 1e-4,
-        Sign.BLAMED: 1e-6,
-        Sign.GIVEN_UP: 1e-6,
+        Sign.DIED: 5e-4,
+        Sign.BLAMED: 1e-5,
+        Sign.GIVEN_UP: 1e-5,
         Sign.SILENT: 1e-2,
         Sign.SLOW: 1e-2,
         Sign.HEAVY: 1e-2,

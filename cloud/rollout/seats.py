@@ -4,6 +4,9 @@ A stage has at most its share of all hosts, those of the stages before included;
 least one, canary at least one of each platform. Hosts keep the seats that they have. The lot is
 drawn anew for each release, so that no host is always the first.
 
+Where all hosts of a platform that have a seat are in trouble, one more gets one: either it is in
+trouble as well, which halts the rollout, or it speaks for its platform instead of them.
+
 Where no host is internal, one of the others stands in. Where nobody takes early access, canaries
 and early access are drawn from all hosts: somebody has to be first.
 """
@@ -28,13 +31,15 @@ LOTS = float(256**LOT_BYTES)
 class Candidates:
     """Hosts whose policy lets them be reached without delay: one entry per host in each array.
 
-    rings: an index into RINGS. lots: from 0 to 1. seated: may be reached already.
+    rings: an index into RINGS. lots: from 0 to 1. seated: may be reached already. well: heard, and
+    without trouble.
     """
 
     rings: NDArray[np.int64]
     platforms: NDArray[np.int64]
     lots: NDArray[np.float64]
     seated: NDArray[np.bool_]
+    well: NDArray[np.bool_]
 
 
 def lot(agent_id: str, release: bytes) -> float:
@@ -61,6 +66,8 @@ def draw(state: State, candidates: Candidates, plan: Plan) -> NDArray[np.bool_]:
     hosts = len(candidates.rings)
     platforms = len(np.unique(candidates.platforms))
     room = seats(state, hosts, platforms, plan) - int(np.count_nonzero(candidates.seated))
+    if state in (State.CANARY, State.EARLY_ACCESS):
+        room = max(room, 0) + _platforms_in_trouble(candidates)
     chosen = np.zeros(hosts, dtype=np.bool_)
     if room <= 0:
         return chosen
@@ -82,10 +89,9 @@ def _internal(order: NDArray[np.int64], candidates: Candidates) -> NDArray[np.in
 
 
 def _with_platforms_first(order: NDArray[np.int64], candidates: Candidates) -> NDArray[np.int64]:
-    """One of each platform that has nobody yet, then those who take early access."""
-    missing = ~np.isin(
-        candidates.platforms[order], np.unique(candidates.platforms[candidates.seated])
-    )
+    """One of each platform that nobody speaks for, then those who take early access."""
+    spoken_for = np.unique(candidates.platforms[candidates.seated & candidates.well])
+    missing = ~np.isin(candidates.platforms[order], spoken_for)
     unseated = order[missing]
     _, first = np.unique(candidates.platforms[unseated], return_index=True)
     firsts = unseated[np.sort(first)]
@@ -94,3 +100,9 @@ def _with_platforms_first(order: NDArray[np.int64], candidates: Candidates) -> N
     if np.any(candidates.rings == RINGS.index(Ring.EARLY_ACCESS)):
         rest = rest[willing[rest]]
     return np.concatenate((firsts, rest))
+
+
+def _platforms_in_trouble(candidates: Candidates) -> int:
+    seated = candidates.seated
+    has_seat = np.unique(candidates.platforms[seated])
+    return len(has_seat) - len(np.unique(candidates.platforms[seated & candidates.well]))

@@ -66,4 +66,6 @@ def candidates(
     rings[: internal + early] = RINGS.index(Ring.EARLY_ACCESS)
     rings[:internal] = RINGS.index(Ring.INTERNAL)
     lots = np.random.default_rng(seed).random(hosts)
-    return Candidates(rings, number % platforms, lots, np.isin(number, seated))
+    return Candidates(
+        rings, number % platforms, lots, np.isin(number, seated), np.full(hosts, fill_value=True)
+    )

@@ -1,5 +1,7 @@
 """Who is reached in which stage."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from cloud.rollout.plan import STAGED
@@ -61,6 +63,17 @@ def test_who_has_a_seat_keeps_it() -> None:
     """Each look would reach other hosts, until all of them are."""
     seated = drawn(State.CANARY, candidates(1_000))
     assert drawn(State.CANARY, candidates(1_000, seated=seated, seed=2)) == []
+
+
+def test_a_platform_whose_canary_is_in_trouble_gets_one_more() -> None:
+    """One host could hold up its platform's evidence, or its crash would be taken for chance."""
+    first = drawn(State.CANARY, candidates(30, platforms=3))
+    well = ~np.isin(np.arange(30), first[:1])
+    again = replace(candidates(30, platforms=3, seated=first), well=well)
+    (second,) = drawn(State.CANARY, again)
+    assert second % 3 == first[0] % 3
+    both = replace(candidates(30, platforms=3, seated=[*first, second]), well=well)
+    assert drawn(State.CANARY, both) == []
 
 
 def test_lots_differ_by_release() -> None:
