@@ -158,10 +158,12 @@ def _evaluations(entries: Any) -> list[report_pb2.Evaluations]:
     pairs = entries if isinstance(entries, list) else [entries]
     if not all(isinstance(one, list) and len(one) == len(("hash", "events")) for one in pairs):
         raise _malformed("evaluations", entries, "a list of hash and count")
-    return [
-        report_pb2.Evaluations(content_hash=content_hash(digest), events=_whole(events))
-        for digest, events in pairs
-    ]
+    told = []
+    for digest, events in pairs:
+        one = from_facts(report_pb2.Evaluations(), {"events": events})
+        one.content_hash = content_hash(digest)
+        told.append(one)
+    return told
 
 
 def _active_file(entry: Any) -> report_pb2.ActiveChannelFile:
