@@ -30,12 +30,15 @@ from cloud.rollout.seats import draw
 from cloud.rollout.table import STAGES, State
 
 HOSTS = 8_500_000
-GOOD_HOSTS = 20_000
+GOOD_HOSTS = 100_000
 FLEETS = (1_000, 5_000, 20_000)
 REVERT_SECONDS = 78 * 60.0
 """Without gates, people noticed and reverted after so long on 19 July 2024."""
 
 FINE_SECONDS, COARSE_SECONDS = 5.0, 60.0
+DRAW_SECONDS = 60.0
+"""Seats that have become free, and hosts that have come, are looked for so often."""
+
 LONGEST_SECONDS = 30 * HOUR
 BEYOND = (State.EARLY_ACCESS, State.GENERAL, State.COMPLETE)
 PICTURE = CHECKOUT / "docs" / "images" / "rollout.svg"
@@ -70,14 +73,11 @@ def variants() -> dict[str, Plan]:
 def simulate(fleet: Fleet, plan: Plan, seconds: float, until: Callable[[Rollout], bool]) -> Run:
     """Roll one Channel File out to a fleet, in steps of so many seconds."""
     rollout = begin(plan, 0.0)
-    furthest, first_offer, half = rollout.state, -1.0, np.inf
+    furthest, first_offer, half, drawn = rollout.state, -1.0, np.inf, (rollout.state, -np.inf)
     while fleet.now < LONGEST_SECONDS:
-        columns = fleet.columns(plan)
-        within, candidates = fleet.candidates(columns)
-        if rollout.state is State.COMPLETE:
-            fleet.seated[:] = True
-        elif rollout.state in STAGES:
-            fleet.seated[within[draw(rollout.state, candidates, plan)]] = True
+        if rollout.state is not drawn[0] or fleet.now - drawn[1] >= DRAW_SECONDS:
+            _seat(fleet, rollout)
+            drawn = (rollout.state, fleet.now)
         fleet.step(seconds)
         count = int(np.count_nonzero(fleet.reached))
         first_offer = fleet.now if count and first_offer < 0 else first_offer
@@ -157,6 +157,14 @@ def _many(runs: int) -> list[Figure]:
 def _bad(hosts: int, plan: Plan) -> Run:
     fleet = Fleet(hosts, 1, Fault(Kind.JULY_2024))
     return simulate(fleet, plan, FINE_SECONDS if plan.gated else COARSE_SECONDS, _never)
+
+
+def _seat(fleet: Fleet, rollout: Rollout) -> None:
+    if rollout.state is State.COMPLETE:
+        fleet.seated[:] = True
+    elif rollout.state in STAGES:
+        within, candidates = fleet.candidates(fleet.columns(rollout.plan))
+        fleet.seated[within[draw(rollout.state, candidates, rollout.plan)]] = True
 
 
 def _looked(rollout: Rollout, fleet: Fleet, plan: Plan, seconds: float) -> Rollout:

@@ -115,8 +115,8 @@ class Fleet:
         self._background(has_it, seconds)
         self.harm.suffer(self, has_it, seconds)
         up = self.online & ~self.dead
-        lost = self.assumed.heartbeats_lost ** max(1.0, seconds / self.assumed.heartbeat_seconds)
-        up &= self.random.random(self.hosts, dtype=np.float32) >= lost
+        beats = max(1.0, seconds / self.assumed.heartbeat_seconds)
+        up[self._some(self.assumed.heartbeats_lost**beats)] = False
         self.heard_at[up] = self.now
         self.known |= up
 
@@ -156,23 +156,26 @@ class Fleet:
         )
 
     def _come_and_go(self, seconds: float) -> None:
-        hours = seconds / HOUR
-        chance = self.random.random(self.hosts, dtype=np.float32)
-        leaves = self.online & (chance < self.assumed.offline_per_hour * hours)
-        comes = ~self.online & (chance < self.assumed.back_per_hour * hours)
-        self.online = (self.online & ~leaves) | comes
+        leave = self._some(self.assumed.offline_per_hour * seconds / HOUR)
+        come = self._some(self.assumed.back_per_hour * seconds / HOUR)
+        come = come[~self.online[come]]
+        self.online[leave] = False
+        self.online[come] = True
 
     def _background(self, has_it: Flags, seconds: float) -> None:
         hours = seconds / HOUR
-        count = self.random.binomial(self.hosts, self.assumed.crashes_per_hour * hours)
-        who = self.random.integers(0, self.hosts, count)
+        who = self._some(self.assumed.crashes_per_hour * hours)
         who = who[self.online[who]]
         self.died[who] = True
         blamed = self.random.random(len(who)) < self.assumed.wrongly_blamed_share
         self.blamed[who[blamed & has_it[who]]] = True
-        found = self.random.binomial(self.hosts, self.assumed.detections_per_hour * hours)
-        lucky = self.random.integers(0, self.hosts, found)
+        lucky = self._some(self.assumed.detections_per_hour * hours)
         np.add.at(self.detections, lucky[has_it[lucky]], 1)
+
+    def _some(self, chance: float) -> NDArray[np.int64]:
+        """Hosts to whom something happens that happens to each with this chance."""
+        count = self.random.binomial(self.hosts, chance)
+        return self.random.integers(0, self.hosts, count)
 
     def _platforms(self) -> NDArray[np.int64]:
         """Shares that fall by a constant factor, down to that of the rarest."""

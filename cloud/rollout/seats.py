@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.rollout.evidence import different
 from cloud.rollout.plan import Plan
 from cloud.rollout.policy import Ring
 from cloud.rollout.table import STAGES, State
@@ -64,7 +65,7 @@ def seats(state: State, hosts: int, platforms: int, plan: Plan) -> int:
 def draw(state: State, candidates: Candidates, plan: Plan) -> NDArray[np.bool_]:
     """Who gets a seat now, besides those who have one."""
     hosts = len(candidates.rings)
-    platforms = len(np.unique(candidates.platforms))
+    platforms = different(candidates.platforms)
     room = seats(state, hosts, platforms, plan) - int(np.count_nonzero(candidates.seated))
     if state in (State.CANARY, State.EARLY_ACCESS):
         room = max(room, 0) + _platforms_in_trouble(candidates)
@@ -104,5 +105,5 @@ def _with_platforms_first(order: NDArray[np.int64], candidates: Candidates) -> N
 
 def _platforms_in_trouble(candidates: Candidates) -> int:
     seated = candidates.seated
-    has_seat = np.unique(candidates.platforms[seated])
-    return len(has_seat) - len(np.unique(candidates.platforms[seated & candidates.well]))
+    speak = seated & candidates.well
+    return different(candidates.platforms[seated]) - different(candidates.platforms[speak])
