@@ -42,7 +42,7 @@ class Assumptions:
     wrongly_blamed_share: float = 0.02
     evaluations_per_hour: float = 2_000.0
     evaluations_spread: float = 1.0
-    evaluation_ns: float = 1_000.0
+    evaluation_ns: float = 20_000.0
     memory_bytes: float = 60e6
     detections_per_hour: float = 0.01
     trial_seconds: float = 10.0
@@ -64,7 +64,7 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
         "wrongly_blamed_share": "share of those that name the new content nevertheless",
         "evaluations_per_hour": "events of the Template Type per host and hour, median",
         "evaluations_spread": "standard deviation of their natural logarithm, between hosts",
-        "evaluation_ns": "nanoseconds to evaluate an event, median",
+        "evaluation_ns": "nanoseconds to evaluate an event, median (small batches)",
         "memory_bytes": "bytes of memory of an evaluator, median",
         "detections_per_hour": "detections by good content, per host and hour",
         "trial_seconds": "seconds from the offer to active content",
@@ -185,5 +185,6 @@ class Fleet:
         return drawn.astype(np.int64)
 
     def _around(self, median: float) -> Values:
-        values = np.exp(self.random.standard_normal(self.hosts, dtype=np.float32) * 0.25) * median
-        return values.astype(np.float32)
+        spread = self.random.standard_normal(self.hosts, dtype=np.float32) * 0.25
+        values: Values = (np.exp(spread) * median).astype(np.float32)
+        return values

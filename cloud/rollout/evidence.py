@@ -113,7 +113,8 @@ def different(numbers: NDArray[np.int64]) -> int:
 
 def well(signs: Mapping[Sign, NDArray[np.bool_]]) -> NDArray[np.bool_]:
     """Hosts that can speak for their platform: heard, and without a death or a refusal."""
-    return ~np.any([signs[sign] for sign in UNWELL], axis=0)
+    troubled: NDArray[np.bool_] = np.any([signs[sign] for sign in UNWELL], axis=0)
+    return ~troubled
 
 
 def _above(

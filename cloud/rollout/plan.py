@@ -61,7 +61,7 @@ class GateLimits:
     """When a host shows a sign; latency and memory also have to exceed the control group's."""
 
     silence_seconds: float = 60.0
-    evaluation_ns: float = 100_000.0
+    evaluation_ns: float = 1_000_000.0
     memory_bytes: float = 512 * MEBIBYTE
     times_control: float = 2.0
     detections: int = 100

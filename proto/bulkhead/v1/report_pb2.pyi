@@ -530,7 +530,7 @@ class Heartbeat(_message.Message):
     programs_stopped: _builtins.int
     """Stopped by the kernel or by a verdict, since the sensor's start."""
     evaluation_ns: _builtins.int
-    """Of the evaluator at work: mean time to put an event to all content, and its memory at most.
+    """Of the evaluator at work: mean processor time to put an event to all content, and its memory at most.
     0: not known.
     """
     evaluator_memory_bytes: _builtins.int

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhead.v1.report_pb2 import CrashReport, Evaluations, Heartbeat
+from bulkhead.v1.report_pb2 import RUNG_BPF_BTF, CrashReport, Evaluations, Heartbeat
 from bulkhead.v1.sensor_service_pb2 import Hello, Revocation
 from cloud.conductor import Conductor
 from cloud.errors import CloudError, CloudReason
@@ -15,6 +15,7 @@ from cloud.offers import Standing
 from cloud.refusals import Refusal
 from cloud.rollout import engine
 from cloud.rollout.plan import STAGED, Plan
+from cloud.rollout.policy import ContentUpdatePolicy
 from cloud.rollout.table import State
 from cloud.store import hosts, policies, releases, reports, rollouts
 from cloud.store.database import Database
@@ -46,7 +47,7 @@ class Cloud:
         with self.database.writing() as store:
             rollouts.start(store, started, plan, Revocation(content_hash=NAME), "alice")
             for agent_id in agents:
-                said = Hello(agent_id=agent_id, platform="linux/x86_64/6.1.0", rung=1)
+                said = Hello(agent_id=agent_id, platform="linux/x86_64/6.1.0", rung=RUNG_BPF_BTF)
                 hosts.say_hello(store, said, "s", int(self.wall * 1e9))
                 self._stands(store, agent_id, Standing.WITHHELD)
 
@@ -217,11 +218,11 @@ def test_an_order_that_was_overtaken_is_refused(cloud: Cloud) -> None:
 
 def test_policies_come_from_the_host_its_group_or_the_default(cloud: Cloud) -> None:
     """A group's policy would hold for other content, or for other hosts, than it was meant for."""
-    paused = policies.DEFAULT_POLICY.__class__(paused=True)
+    paused = ContentUpdatePolicy(paused=True)
     with cloud.database.writing() as store:
         policies.set_group(store, "a", "web", "alice", 1)
         policies.set_policy(store, "web", policies.EVERY_CATEGORY, paused, "alice", 1)
-        policies.set_policy(store, "web", 4, policies.DEFAULT_POLICY, "alice", 1)
+        policies.set_policy(store, "web", 4, ContentUpdatePolicy(), "alice", 1)
     with cloud.database.reading() as store:
         known = policies.read(store)
     assert known.of("a", 1).paused
