@@ -1,4 +1,4 @@
-"""Looks at every open rollout several times a second, and stores what the engine makes of it.
+"""Looks at rollouts several times a second, and stores what the engine makes of them.
 
     1. read what is new of hosts and reports (`cloud.observation`)
     2. give seats to hosts whose turn it is in this stage
@@ -67,16 +67,25 @@ class Conductor:
             if not open_ones:
                 self._observation, self._held = None, {}
                 return []
+            due = [one for one in open_ones if self._is_due(one, now)]
+            if not due:
+                return []
             if self._observation is None:
                 self._observation = Observation()
             self._observation.update(connection, open_ones, now)
             wanted = policies.read(connection)
             seats = rollouts.seats(connection)
             jobs: Outcomes = []
-            for stored in open_ones:
+            for stored in due:
                 seated = seats.get(stored.started.content_hash, frozenset())
                 jobs += self._look_at(connection, stored, seated, wanted, now)
         return jobs
+
+    def _is_due(self, stored: Stored, now: float) -> bool:
+        held = self._held.get(stored.started.content_hash)
+        if held is None or stored.rollout.state in STAGES:
+            return True
+        return now - held.looked_at >= self._limits.rollout_watch_seconds
 
     def _look_at(
         self,

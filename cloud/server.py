@@ -150,17 +150,20 @@ class _Serving:
     async def _conduct(self) -> None:
         """Look at the rollouts until the end is asked for; a store that refuses is asked again."""
         conductor = Conductor(self._database, self._limits)
-        delays_at = 0.0
+        delays_at = took = 0.0
         while not self._stop.is_set():
+            rest = max(self._limits.rollout_look_seconds, took * self._limits.rollout_look_rest)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.rollout_look_seconds):
+                async with asyncio.timeout(rest):
                     await self._stop.wait()
+            began = time.monotonic()
             try:
                 for job in await asyncio.to_thread(conductor.look):
                     await self._writer.submit(job)
             except CloudError as error:  # the store, or an operator who was faster
                 journal.warning("rollout_not_stored", reason=error.reason, message=str(error))
             now = time.monotonic()
+            took = now - began
             if now - delays_at > self._limits.delay_look_seconds:
                 delays_at = now
                 if self._library.catalogue.delays:

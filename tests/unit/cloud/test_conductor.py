@@ -153,9 +153,9 @@ def test_a_report_that_comes_after_the_last_stage_still_halts(cloud: Cloud) -> N
         after = cloud.look()
     assert after.rollout.state is State.COMPLETE
     cloud.crash("a", "late")
-    assert cloud.look().rollout.state is State.COMPLETE
+    assert cloud.look(6.0).rollout.state is State.COMPLETE
     cloud.crash("b", "late")
-    halted = cloud.look()
+    halted = cloud.look(6.0)
     assert halted.rollout.state is State.HALTED
     with cloud.database.reading() as store:
         assert NAME in releases.revocations(store)
