@@ -1,7 +1,8 @@
 """`bulkhead cloud …`: run the mock cloud, enrol agents, push and revoke content, see the fleet.
 
 This module makes folders and serves; `cli.cloud_content` is the operator who signs,
-`cli.cloud_views` shows what the store holds. Only `run` loads gRPC.
+`cli.cloud_rollout`, `cli.cloud_policy` and `cli.cloud_audit` are those who decide how far content
+goes, `cli.cloud_views` shows what the store holds. Only `run` loads gRPC.
 """
 
 import importlib
@@ -13,11 +14,16 @@ from typing import Annotated
 
 import typer
 
+from cli.cloud_audit import application as audit_commands
 from cli.cloud_common import AsJson, Folder, reported
 from cli.cloud_content import push, revoke
+from cli.cloud_policy import application as policy_commands
+from cli.cloud_policy import group_application as group_commands
+from cli.cloud_rollout import application as rollout_commands
 from cli.cloud_views import crashes, detections, fleet, losses
 from cli.output import ExitCode, fail, print_json, screen, shown
 from cloud.folder import CloudFolder, create, enrol, operator_folder
+from cloud.rollout.plan import PLANS, PlanName
 
 application = typer.Typer(no_args_is_help=True)
 
@@ -30,6 +36,10 @@ def init(
         Path | None,
         typer.Option(help="Folder for the signing key (default: FOLDER-operator, beside it)."),
     ] = None,
+    plan: Annotated[
+        PlanName,
+        typer.Option(help="How content is rolled out: in stages, or to everybody at once."),
+    ] = PlanName.STAGED,
     as_json: AsJson = False,
 ) -> None:
     """Make a cloud: development authority, server certificate, store and signing key.
@@ -38,7 +48,7 @@ def init(
     """
     operator = operator or operator_folder(folder)
     with reported(as_json=as_json):
-        key = create(folder, operator, datetime.now(UTC))
+        key = create(folder, operator, datetime.now(UTC), PLANS[plan])
     key_file = operator / "signing.key"
     if as_json:
         print_json({"folder": str(folder), "key": str(key_file), "key_id": key.key_id})
@@ -116,3 +126,7 @@ def _require_descriptor(ready_fd: int, *, as_json: bool) -> None:
 
 for command in (push, revoke, fleet, detections, crashes, losses):
     application.command()(command)
+application.add_typer(rollout_commands, name="rollout")
+application.add_typer(group_commands, name="group")
+application.add_typer(policy_commands, name="policy")
+application.add_typer(audit_commands, name="audit")

@@ -1,5 +1,6 @@
 """What the commands of `bulkhead cloud` share: options, and errors in the command line's form."""
 
+import getpass
 import os
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,16 @@ from cloud.push import FileRefusals, PushRefusedError
 from cloud.refusals import Refusal
 from content.problems import ContentError
 
+
+def login_name() -> str:
+    """Who is logged in, where nobody is named; behind sudo, who called it."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
 Folder = Annotated[Path, typer.Option(help="The cloud's folder, made by `bulkhead cloud init`.")]
+By = Annotated[
+    str, typer.Option(default_factory=login_name, help="Who gives the order, for the audit log.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 EXITS = MappingProxyType(
@@ -26,6 +36,7 @@ EXITS = MappingProxyType(
         CloudReason.KEY_MISSING: ExitCode.PREREQUISITE_MISSING,
         CloudReason.ADDRESS_INVALID: ExitCode.USAGE,
         CloudReason.AGENT_ID_INVALID: ExitCode.USAGE,
+        CloudReason.POLICY_INVALID: ExitCode.USAGE,
         CloudReason.DATABASE_LOCKED: ExitCode.UNREACHABLE,
         CloudReason.NOT_SERVING: ExitCode.UNREACHABLE,
         CloudReason.NO_ANSWER: ExitCode.UNREACHABLE,

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from cli.cloud_common import AsJson, Folder, problem_document, problem_line, reported
+from cli.cloud_common import AsJson, By, Folder, problem_document, problem_line, reported
 from cli.output import ExitCode, errors, print_json, screen, shown
 from cloud import progress
 from cloud import push as pushing
@@ -70,9 +70,10 @@ def push(
             "--unsafe-skip-validator", help="Push what the validator would refuse. For tests only."
         ),
     ] = False,
+    by: By,
     as_json: AsJson = False,
 ) -> None:
-    """Validate, sign and store Channel Files, all or none; a serving cloud offers them at once."""
+    """Validate, sign and store Channel Files, all or none; a serving cloud rolls them out."""
     unsafe = unsafe_skip_validator
     cloud = CloudFolder(folder)
     with reported(as_json=as_json), closing(cloud.open()) as database:
@@ -81,7 +82,9 @@ def push(
             pushing.require_trusted(signing_key, cloud.trusted_keys())
         types = load_definitions()
         candidates = pushing.read_candidates(files, types, unsafe=unsafe)
-        pushed = pushing.store(database, candidates, signing_key, time.time_ns(), unsafe=unsafe)
+        pushed = pushing.store(
+            database, candidates, signing_key, time.time_ns(), unsafe=unsafe, by=by
+        )
         names = {one.content_hash: _name(one, types) for one in pushed}
         if not as_json:
             _show_pushed(pushed, names)
@@ -107,6 +110,7 @@ def revoke(
     key: Key,
     reason: Annotated[str, typer.Option(help="Why, for whoever reads it on the hosts.")] = "",
     wait: Wait = 0.0,
+    by: By,
     as_json: AsJson = False,
 ) -> None:
     """Order every host to give a Channel File up, for good; it is never offered again."""
@@ -116,7 +120,7 @@ def revoke(
         pushing.require_trusted(signing_key, cloud.trusted_keys())
         types = load_definitions()
         release, holders = _find(database, target, types)
-        news = revoking.revoke(database, release, signing_key, reason, time.time_ns())
+        news = revoking.revoke(database, release, signing_key, reason, time.time_ns(), by)
         name = _name(release, types)
         if not as_json:
             already = "" if news else " (it was already)"

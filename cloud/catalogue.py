@@ -9,26 +9,58 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError
 from cloud.limits import CloudLimits
 from cloud.offers import Release
-from cloud.store import releases
+from cloud.refusals import Refusal
+from cloud.rollout.policy import RolledOut, Withheld, offer
+from cloud.store import policies, releases, rollouts
 from cloud.store.database import Database
+from cloud.store.policies import Policies
+from cloud.store.rollouts import Stored
 from cloud.store.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Releases and revocations by content hash, as of one generation of the store."""
+    """Releases, revocations, rollouts and seats by content hash, as of one generation of the store.
 
-    generation: tuple[int, int]
+    Rollouts are as far along as they were when their state last changed.
+    """
+
+    generation: tuple[int, ...]
     releases: Mapping[bytes, Release]
     revocations: Mapping[bytes, Revocation]
+    rollouts: Mapping[bytes, Stored]
+    seats: Mapping[bytes, frozenset[str]]
+    policies: Policies
+
+    @property
+    def delays(self) -> bool:
+        """Whether time alone may let a host have something."""
+        return any(policy.delay_hours for policy in self.policies.policies.values())
+
+    def withheld(self, release: Release, agent_id: str, now: float) -> tuple[Refusal, ...]:
+        """Why rollout or policy keep a release from a host at this time; empty if they don't."""
+        stored = self.rollouts.get(release.content_hash)
+        rolled_out = RolledOut(
+            release.version,
+            prevents=stored is not None and stored.started.prevents,
+            rollout=stored.rollout if stored else None,
+        )
+        policy = self.policies.of(agent_id, release.template_type)
+        seated = agent_id in self.seats.get(release.content_hash, ())
+        told = offer(rolled_out, policy, seated=seated, now=now)
+        if isinstance(told, Withheld):
+            return (Refusal(told.reason, "rollout", told.found, told.expected),)
+        return ()
 
 
-EMPTY = Catalogue((0, 0), MappingProxyType({}), MappingProxyType({}))
+_NOTHING: Mapping[bytes, Any] = MappingProxyType({})
+EMPTY = Catalogue((), _NOTHING, _NOTHING, _NOTHING, _NOTHING, Policies({}, {}))
 
 
 class Library:
@@ -76,7 +108,14 @@ class Library:
             if generation == self.catalogue.generation:
                 return None
             known = {one.content_hash: one for one in releases.all_releases(connection)}
-            return Catalogue(generation, known, releases.revocations(connection))
+            return Catalogue(
+                generation,
+                known,
+                releases.revocations(connection),
+                {one.started.content_hash: one for one in rollouts.all_rollouts(connection)},
+                rollouts.seats(connection),
+                policies.read(connection),
+            )
 
     def _read(self, content_hash: bytes) -> bytes:
         with self._database.reading() as connection:

@@ -8,6 +8,7 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from bulkhead.v1.report_pb2 import ActiveChannelFile
 from bulkhead.v1.sensor_service_pb2 import Hello, Receipt, SessionResponse
@@ -15,6 +16,9 @@ from cloud import journal
 from cloud.errors import CloudReason, SessionError
 from cloud.limits import CloudLimits
 from cloud.offers import Active, Host, HostContent
+
+if TYPE_CHECKING:
+    from cloud.refusals import Refusal
 
 
 class Outgoing:
@@ -57,9 +61,9 @@ class Outgoing:
 class AgentConnection:
     """One open session, from its hello on.
 
-    due: set when another decision about this host is due. offered, withheld: push numbers by
-    content hash, of what this session has settled. fetchable: everything that was offered in it.
-    withdrawn: what it was told to give up.
+    due: set when another decision about this host is due. offered: push numbers by content hash, of
+    what this session has settled; withheld: with the reasons. fetchable: everything that was
+    offered in it. withdrawn: what it was told to give up.
     """
 
     def __init__(self, hello: Hello, limits: CloudLimits) -> None:
@@ -70,7 +74,7 @@ class AgentConnection:
         self.due = asyncio.Event()
         self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
         self.offered: dict[bytes, int] = {}
-        self.withheld: dict[bytes, int] = {}
+        self.withheld: dict[bytes, tuple[int, tuple[Refusal, ...]]] = {}
         self.fetchable: set[bytes] = set()
         self.withdrawn: set[bytes] = set()
         self.fetching = 0

@@ -38,19 +38,29 @@ class Dispatcher:
             await self._carry_out(await self._decide(connection, catalogue), connection, catalogue)
 
     async def _decide(self, connection: AgentConnection, catalogue: Catalogue) -> Decision:
-        releases = list(catalogue.releases.values())
         fits: dict[bytes, tuple[Refusal, ...]] = {}
-        unsafe = self._unsafe
+        unsafe, agent_id, now = self._unsafe, connection.agent_id, time.time()
+        # What skips the validator does not skip its rollout.
+        releases = [
+            one
+            for one in catalogue.releases.values()
+            if one.revoked or not (unsafe and one.unsafe and catalogue.withheld(one, agent_id, now))
+        ]
         while release := next_to_check(releases, connection.host, fits, unsafe=unsafe):
-            fits[release.content_hash] = await self._gate.refusals(release, connection.hello)
+            refusals = await self._gate.refusals(release, connection.hello)
+            fits[release.content_hash] = refusals or catalogue.withheld(release, agent_id, now)
         return decide(releases, connection.host, fits, unsafe=unsafe)
 
     async def _carry_out(
         self, decision: Decision, connection: AgentConnection, catalogue: Catalogue
     ) -> None:
         offers = [one for one in decision.offers if _is_news(one, connection.offered)]
-        withheld = [one for one in decision.withheld if _is_news(one[0], connection.withheld)]
-        rows = [_row(connection, one, Standing.WITHHELD, why) for one, why in withheld]
+        withheld = [one for one in decision.withheld if _is_other(one, connection)]
+        rows = [
+            _row(connection, one, Standing.WITHHELD, why)
+            for one, why in withheld
+            if not _may_arrive(one, connection)
+        ]
         rows += [
             _row(connection, one, Standing.OFFERED)
             for one in offers
@@ -64,14 +74,25 @@ class Dispatcher:
             connection.offered[release.content_hash] = release.push
             connection.fetchable.add(release.content_hash)
             connection.outgoing.put(SessionResponse(offer=_offer(release)))
-        for release, _ in withheld:
-            connection.withheld[release.content_hash] = release.push
+        for release, why in withheld:
+            connection.withheld[release.content_hash] = (release.push, why)
         _withdraw(decision, connection, catalogue)
         _note(connection, rows)
 
 
 def _is_news(release: Release, settled: dict[bytes, int]) -> bool:
     return settled.get(release.content_hash, 0) < release.push
+
+
+def _is_other(one: tuple[Release, tuple[Refusal, ...]], connection: AgentConnection) -> bool:
+    release, why = one
+    return connection.withheld.get(release.content_hash) != (release.push, why)
+
+
+def _may_arrive(release: Release, connection: AgentConnection) -> bool:
+    """Whether it was offered before: a revocation has to go there as well."""
+    known = connection.host.content.get(release.content_hash)
+    return known is not None and known.standing in IN_PROGRESS
 
 
 def _is_in_progress(release: Release, connection: AgentConnection) -> bool:

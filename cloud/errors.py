@@ -57,6 +57,12 @@ class CloudReason(StrEnum):
     NOT_OFFERED = "NOT_OFFERED"
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
     VALIDATOR_FAILED = "VALIDATOR_FAILED"
+    # Rollouts, policies and the audit log
+    ROLLOUT_UNKNOWN = "ROLLOUT_UNKNOWN"
+    ROLLOUT_CHANGED = "ROLLOUT_CHANGED"
+    ROLLOUT_REFUSED = "ROLLOUT_REFUSED"
+    POLICY_INVALID = "POLICY_INVALID"
+    AUDIT_BROKEN = "AUDIT_BROKEN"
 
 
 class CloudError(Exception):
@@ -85,6 +91,14 @@ class AddressError(CloudError):
 
 class ContentStateError(CloudError):
     """Stored content is not what the operator takes it for: unknown, ambiguous or revoked."""
+
+
+class PolicyError(CloudError):
+    """A group, policy or plan that can't be set as it was asked for."""
+
+
+class AuditError(CloudError):
+    """The audit log is not what was written."""
 
 
 class SessionError(CloudError):

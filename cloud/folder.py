@@ -13,7 +13,7 @@ The serving process reads everything in FOLDER but the authority's key, and noth
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,9 @@ from cloud.authority import Identity, create_authority, issue_agent, issue_serve
 from cloud.errors import CloudReason, FolderError, KeyFileError
 from cloud.files import PRIVATE_FILE, make_private_folder, read_capped, write_whole
 from cloud.limits import LIMITS
+from cloud.rollout.plan import STAGED, Plan
 from cloud.signing import SigningKey, TrustedKey
+from cloud.store import policies
 from cloud.store.database import Database
 
 OPERATOR_SUFFIX = "-operator"
@@ -101,8 +103,10 @@ def operator_folder(folder: Path) -> Path:
     return resolved.with_name(resolved.name + OPERATOR_SUFFIX)
 
 
-def create(folder: Path, operator: Path, now: datetime) -> SigningKey:
+def create(folder: Path, operator: Path, now: datetime, plan: Plan = STAGED) -> SigningKey:
     """Make both folders, the authority, the server's certificate, the store and a signing key.
+
+    Rollouts will begin by `plan`.
 
     Raises FolderError if either folder already holds a cloud or the operator's lies in the cloud's.
     """
@@ -120,8 +124,14 @@ def create(folder: Path, operator: Path, now: datetime) -> SigningKey:
     write_whole(cloud.authority_certificate, authority.certificate_pem)
     write_whole(cloud.server_key, server.key_pem, PRIVATE_FILE)
     write_whole(cloud.server_certificate, server.certificate_pem)
-    Database.create(cloud.database).close()
+    _create_store(cloud.database, plan, now)
     return key
+
+
+def _create_store(path: Path, plan: Plan, now: datetime) -> None:
+    with closing(Database.create(path)) as database, database.writing() as connection:
+        now_ns = int(now.timestamp()) * 10**9
+        policies.set_plan(connection, plan, "cloud init", now_ns)
 
 
 def enrol(cloud: CloudFolder, agent_id: str, output: Path, now: datetime) -> None:

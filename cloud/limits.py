@@ -46,6 +46,14 @@ class CloudLimits:
     serving_busy_ms: int = 1_000
     group_commit: int = 256
     watch_seconds: float = 0.05
+    # Rollouts: how often those in a stage are looked at, and those that have none left; how many
+    # times as long as a look took is waited at least; how often the store is told how far a stage
+    # has come; how often delays of policies are looked at.
+    rollout_look_seconds: float = 0.2
+    rollout_watch_seconds: float = 5.0
+    rollout_look_rest: float = 2.0
+    rollout_note_seconds: float = 5.0
+    delay_look_seconds: float = 30.0
     progress_seconds: float = 0.05
     held_payloads: int = 8
 

@@ -34,6 +34,7 @@ from cloud.store.tables import CRASHES, DETECTIONS, LOSSES
 from cloud.store.writer import Job
 from cloud.wire import (
     require_active,
+    require_evaluations,
     require_hash,
     require_known_fields,
     require_report_id,
@@ -75,6 +76,7 @@ def effect_of(request: SessionRequest, connection: AgentConnection, catalogue: C
 def _heartbeat(beat: Heartbeat, connection: AgentConnection, _: Catalogue) -> Effect:
     require_rung(beat.rung, "heartbeat.rung")
     require_active(beat.active, "heartbeat.active")
+    require_evaluations(beat.evaluations, "heartbeat.evaluations")
     agent_id, now_ns = connection.agent_id, time.time_ns()
     news = connection.learn_active(beat.active)
 

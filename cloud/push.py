@@ -4,9 +4,11 @@
     2. the Content Validator refuses what does not fit the cloud's own Definitions, and warns of
        what is costly
     3. the payload is signed, with a key that the cloud trusts
-    4. one transaction stores everything; a version must be newer than those pushed before
+    4. the order to take it back is signed as well, for the rollout to use if it is halted
+    5. one transaction stores everything and begins the rollouts; a version must be newer than those
+       pushed before. A file whose rollout is under way goes on where it is
 
-`unsafe` leaves out what 1, 2 and 4 would refuse, so that a sensor's own refusal can be tried.
+`unsafe` leaves out what 1, 2 and 5 would refuse, so that a sensor's own refusal can be tried.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,17 +18,20 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from sqlalchemy import Connection
 
-from bulkhead.v1.channel_file_pb2 import ChannelFile
+from bulkhead.v1.channel_file_pb2 import DISPOSITION_PREVENT, ChannelFile, SignedChannelFile
+from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError, KeyFileError
 from cloud.files import read_capped
 from cloud.limits import LIMITS
 from cloud.refusals import Refusal, from_problems
+from cloud.rollout.table import STAGES, State
 from cloud.signing import SigningKey, TrustedKey
-from cloud.store import releases
+from cloud.store import policies, releases, rollouts
 from cloud.store.database import Database
 from cloud.validation import problems_of
 from content.advice import warnings_of
 from content.channel_file import content_hash, load, load_envelope
+from content.instance_digest import instance_digests
 from content.limits import LIMITS as CONTENT_LIMITS
 from content.problems import ContentError
 from content.reasons import Reason
@@ -55,7 +60,8 @@ class PushRefusedError(Exception):
 class Candidate:
     """A file that may be pushed; type and version are 0 where an unsafe payload names none.
 
-    warnings: what an author should think over; nothing is refused for them.
+    digests: of its instances, by id. warnings: what an author should think over; nothing is refused
+    for them.
     """
 
     file: Path
@@ -63,6 +69,8 @@ class Candidate:
     template_type: int
     version: int
     instances: int
+    prevents: bool
+    digests: Mapping[str, bytes]
     warnings: tuple[Refusal, ...] = ()
 
 
@@ -78,6 +86,10 @@ class Pushed:
     push: int
     repeated: bool
     warnings: tuple[Refusal, ...] = ()
+
+
+UNNAMED = "operator"
+"""Who pushes, where nobody says."""
 
 
 def require_trusted(key: SigningKey, trusted: Sequence[TrustedKey]) -> None:
@@ -112,8 +124,9 @@ def store(
     now_ns: int,
     *,
     unsafe: bool,
+    by: str = UNNAMED,
 ) -> list[Pushed]:
-    """Steps 3 and 4. Raises PushRefusedError or StoreError, and nothing is stored then."""
+    """Steps 3 to 5. Raises PushRefusedError or StoreError, and nothing is stored then."""
     signed = [key.sign_channel_file(one.payload).SerializeToString() for one in candidates]
     with database.writing() as connection:
         known = {one.content_hash: one for one in releases.all_releases(connection)}
@@ -135,8 +148,58 @@ def store(
                 signed=envelope,
             )
             number = releases.push(connection, new, now_ns)
+            _roll_out(connection, candidate, key, by, now_ns)
             pushed.append(_pushed(candidate, new, number, repeated=name in known))
     return pushed
+
+
+def _roll_out(
+    connection: Connection, candidate: Candidate, key: SigningKey, by: str, now_ns: int
+) -> None:
+    """Begin the rollout, unless it is under way already."""
+    name = content_hash(candidate.payload)
+    known = rollouts.find(connection, name)
+    if known is not None and known.rollout.state in STAGES:
+        return
+    order = Revocation(content_hash=name, signatures=[key.sign_revocation(name)])
+    started = rollouts.Started(
+        content_hash=name,
+        template_type=candidate.template_type,
+        version=candidate.version,
+        started_unix_ns=now_ns,
+        new_instances=tuple(
+            instance
+            for instance, digest in candidate.digests.items()
+            if digest not in _proven(connection, candidate.template_type)
+        ),
+        prevents=candidate.prevents,
+    )
+    rollouts.start(connection, started, policies.plan(connection), order, by)
+
+
+def _proven(connection: Connection, template_type: int) -> frozenset[bytes]:
+    """Digests of the instances in the newest complete version of a Template Type."""
+    complete = [
+        one.started
+        for one in rollouts.all_rollouts(connection)
+        if one.started.template_type == template_type and one.rollout.state is State.COMPLETE
+    ]
+    if not complete:
+        return frozenset()
+    newest = max(complete, key=lambda one: one.version)
+    signed = releases.signed_bytes(connection, newest.content_hash)
+    payload = SignedChannelFile.FromString(signed).payload if signed else b""
+    return frozenset(_instances(payload).values())
+
+
+def _instances(payload: bytes) -> dict[str, bytes]:
+    """Digests by id; none where the payload is no Channel File."""
+    try:
+        channel_file = load(payload)
+        digests = instance_digests(payload, channel_file)
+    except ContentError:
+        return {}
+    return {one.id: digest for one, digest in zip(channel_file.instances, digests, strict=True)}
 
 
 def _read(file: Path, types: Mapping[int, TemplateType]) -> Candidate:
@@ -172,6 +235,8 @@ def _candidate(file: Path, payload: bytes, message: ChannelFile) -> Candidate:
         template_type=message.template_type.number,
         version=message.version,
         instances=len(message.instances),
+        prevents=any(one.disposition == DISPOSITION_PREVENT for one in message.instances),
+        digests=_instances(payload),
     )
 
 

@@ -10,9 +10,13 @@ from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError
 from cloud.limits import LIMITS
 from cloud.offers import Release
+from cloud.push import UNNAMED
+from cloud.rollout.engine import halt
+from cloud.rollout.table import State
 from cloud.signing import SigningKey
-from cloud.store import releases
+from cloud.store import releases, rollouts
 from cloud.store.database import Database
+from cloud.store.rollouts import NANOSECONDS
 from content.template_type import TemplateType
 
 SHORTEST_PREFIX = 8
@@ -51,12 +55,24 @@ def find(known: Sequence[Release], target: str, types: Mapping[int, TemplateType
     return found[0]
 
 
-def revoke(database: Database, release: Release, key: SigningKey, reason: str, now_ns: int) -> bool:
-    """Store the signed order; False if there was one already. StoreError passes."""
+def revoke(
+    database: Database,
+    release: Release,
+    key: SigningKey,
+    reason: str,
+    now_ns: int,
+    by: str = UNNAMED,
+) -> bool:
+    """Store the signed order, which halts the rollout; False if there was one already."""
     order = Revocation(
         content_hash=release.content_hash,
         reason=reason[: LIMITS.reason_characters],
         signatures=[key.sign_revocation(release.content_hash)],
     )
     with database.writing() as connection:
-        return releases.revoke(connection, order, now_ns)
+        news = releases.revoke(connection, order, now_ns)
+        stored = rollouts.find(connection, release.content_hash)
+        if stored is not None and stored.rollout.state is not State.HALTED:
+            halted = halt(stored.rollout, f"revoked: {order.reason}", now_ns / NANOSECONDS)
+            rollouts.change(connection, stored, halted, by, "revoke", now_ns)
+        return news

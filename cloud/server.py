@@ -3,7 +3,7 @@
     1. the folder's lock: one process serves a folder
     2. store, trusted keys, certificates; the operator's key is never among them
     3. port and service; the address is announced once sessions are accepted
-    4. notice what operators push or revoke, until a signal comes
+    4. notice what operators push, revoke or set, and look at rollouts, until a signal comes
     5. end every session, store what is queued, mark all hosts as not connected
 
 It ends within two seconds of the signal.
@@ -13,6 +13,7 @@ import asyncio
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ import grpc
 from bulkhead.v1.sensor_service_pb2_grpc import add_SensorServiceServicer_to_server
 from cloud import journal
 from cloud.catalogue import Library
+from cloud.conductor import Conductor
 from cloud.connections import Connections
 from cloud.dispatch import Dispatcher
-from cloud.errors import AddressError, CloudReason, SessionError, StoreError
+from cloud.errors import AddressError, CloudError, CloudReason, SessionError, StoreError
 from cloud.files import read_capped
 from cloud.folder import CloudFolder, ServingNote, announce, sole_server
 from cloud.gate import Gate, ValidatorProcess
@@ -69,6 +71,7 @@ class _Serving:
         self._order = order
         self._limits = limits
         self._stop = asyncio.Event()
+        self._database = database
         self._writer = Writer(database, limits)
         self._library = Library(database, limits)
         self._connections = Connections(limits)
@@ -88,7 +91,9 @@ class _Serving:
             address = self._bind(server)
             await server.start()
             self._announce(address, ready)
+            looking = asyncio.create_task(self._conduct())
             await self._watch()
+            await looking
             await self._end(server)
         finally:
             await self._gate.close()
@@ -141,6 +146,28 @@ class _Serving:
             trouble = None
             if news:
                 self._connections.decide_all()
+
+    async def _conduct(self) -> None:
+        """Look at the rollouts until the end is asked for; a store that refuses is asked again."""
+        conductor = Conductor(self._database, self._limits)
+        delays_at = took = 0.0
+        while not self._stop.is_set():
+            rest = max(self._limits.rollout_look_seconds, took * self._limits.rollout_look_rest)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest):
+                    await self._stop.wait()
+            began = time.monotonic()
+            try:
+                for job in await asyncio.to_thread(conductor.look):
+                    await self._writer.submit(job)
+            except CloudError as error:  # the store, or an operator who was faster
+                journal.warning("rollout_not_stored", reason=error.reason, message=str(error))
+            now = time.monotonic()
+            took = now - began
+            if now - delays_at > self._limits.delay_look_seconds:
+                delays_at = now
+                if self._library.catalogue.delays:
+                    self._connections.decide_all()
 
     async def _end(self, server: grpc.aio.Server) -> None:
         journal.info("stopping", sessions=len(self._connections))

@@ -4,11 +4,11 @@ Each check raises SessionError with the place; what passes can be stored as it i
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from google.protobuf.message import Message
 
-from bulkhead.v1.report_pb2 import ActiveChannelFile, ContentState, Rung
+from bulkhead.v1.report_pb2 import ActiveChannelFile, ContentState, Evaluations, Rung
 from bulkhead.v1.sensor_service_pb2 import Hello, SessionRequest
 from cloud.errors import CloudReason, SessionError
 from cloud.limits import LIMITS
@@ -71,6 +71,13 @@ def require_active(files: Iterable[ActiveChannelFile], place: str) -> None:
         if file.template_type in types:
             raise _invalid(f"{here}.template_type", file.template_type, "each type once")
         types.add(file.template_type)
+
+
+def require_evaluations(counts: Sequence[Evaluations], place: str) -> None:
+    """As many as there can be Channel Files in force, each with a whole hash."""
+    require_at_most(len(counts), LIMITS.active_files, place)
+    for index, one in enumerate(counts):
+        require_hash(one.content_hash, f"{place}[{index}].content_hash")
 
 
 def require_hash(value: bytes, place: str) -> None:

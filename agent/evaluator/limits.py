@@ -25,6 +25,8 @@ class EvaluatorLimits:
     progress_records: int = 512
     # Where there is no progress to tell. Far less than the silence that means death.
     heartbeat_seconds: float = 0.5
+    # And with what it costs at least so often, however much else there is to tell.
+    facts_seconds: float = 2.0
     # Leaves room for the frame's header within a datagram (agent.channel.LIMITS).
     frame_payload_bytes: int = 112 * 1024
     send_timeout_seconds: float = 10.0

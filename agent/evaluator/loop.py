@@ -12,6 +12,7 @@ Batches in which nothing matched are told together, a few times a second: a succ
 them again finds nothing again, and on an idle host telling costs more than evaluating.
 """
 
+import resource
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from content.definitions import TemplateType
 from content.interpreter import Engine, Evaluation, InstanceFault
 from probes.ring import Ring
 
+KIBIBYTE = 1024
 NOTHING_FOUND = Frame(0, complete=True, payload=b"", detections=0, verdicts=())
 
 
@@ -79,10 +81,12 @@ class EventLoop:
     prevents: bool = True
     left_out: Mapping[int, int] = field(default_factory=dict)
     evaluated: int = 0
+    evaluation_ns: int = 0
     refused_rows: int = 0
     clock: Callable[[], float] = time.monotonic
     _told_progress: float = field(default=0.0)
     _last_said: float = field(default=0.0)
+    _told_facts: float = field(default=0.0)
 
     def run(self, go: Message) -> None:
         """Evaluate until the supervisor says drain or stop, or closes the channel."""
@@ -140,7 +144,9 @@ class EventLoop:
         self.attribution.batch(cursor.template_type.number, cursor.position, count)
         if count == 1:
             self.attribution.note(0, 2**64 - 1)
+        began = time.thread_time_ns()
         evaluation = self.engine.evaluate(cursor.template_type, records)
+        self.evaluation_ns += time.thread_time_ns() - began
         self._report(cursor, records, evaluation)
         self.attribution.phase(Phase.IDLE)
         return count >= min(limit, LIMITS.batch_records) or limit < LIMITS.batch_records
@@ -224,10 +230,19 @@ class EventLoop:
         if at_once or now - self._told_progress >= LIMITS.progress_seconds:
             self._told_progress = now
             self._tell_untold()
-        if now - self._last_said >= LIMITS.heartbeat_seconds:
-            self._last_said = now
-            facts = {"evaluated": self.evaluated, "refused_rows": self.refused_rows}
-            send(self.channel, "heartbeat", facts=facts)
+        silence, age = now - self._last_said, now - self._told_facts
+        if silence >= LIMITS.heartbeat_seconds or age >= LIMITS.facts_seconds:
+            self._last_said = self._told_facts = now
+            send(self.channel, "heartbeat", facts=self._facts())
+
+    def _facts(self) -> dict[str, int]:
+        """How much was evaluated, in which processor time and with how much memory at most."""
+        return {
+            "evaluated": self.evaluated,
+            "refused_rows": self.refused_rows,
+            "evaluation_ns": self.evaluation_ns,
+            "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
+        }
 
     def _tell_untold(self) -> None:
         """All in one message: on an idle host, messages are most of what we cost."""

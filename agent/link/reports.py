@@ -71,7 +71,9 @@ def heartbeat(
     """The cloud's share of the supervisor's state: facts that the wire has no field for are not."""
     fields = report_pb2.Heartbeat.DESCRIPTOR.fields_by_name
     shared = {name: value for name, value in facts.items() if name in fields}
+    evaluations = shared.pop("evaluations", [])
     message = from_facts(report_pb2.Heartbeat(), {"rung": rung, **shared})
+    message.evaluations.extend(_evaluations(evaluations))
     message.time_unix_ns = now_unix_ns
     message.active.extend(active)
     return message
@@ -150,6 +152,18 @@ def text(value: Any, place: str = "text") -> str:
     if not isinstance(value, str):
         raise _malformed(place, value, "a string")
     return value[: LIMITS.text_characters].encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _evaluations(entries: Any) -> list[report_pb2.Evaluations]:
+    pairs = entries if isinstance(entries, list) else [entries]
+    if not all(isinstance(one, list) and len(one) == len(("hash", "events")) for one in pairs):
+        raise _malformed("evaluations", entries, "a list of hash and count")
+    told = []
+    for digest, events in pairs:
+        one = from_facts(report_pb2.Evaluations(), {"events": events})
+        one.content_hash = content_hash(digest)
+        told.append(one)
+    return told
 
 
 def _active_file(entry: Any) -> report_pb2.ActiveChannelFile:

@@ -24,6 +24,8 @@ def identity(sources: StatusSources) -> dict[str, Any]:
 def state(sources: StatusSources) -> dict[str, Any]:
     """The fields of the message `state`, which heartbeats to the cloud are made of."""
     stopped = sources.prevention.stopped + sources.judging.verdicts[Outcome.STOPPED]
+    active = active_documents(sources.flow.manifest)
+    names = [file["hash"] for file in active]
     facts = {
         "events_evaluated": sources.judging.evaluated,
         "events_lost": sources.ledger.events,
@@ -32,5 +34,6 @@ def state(sources: StatusSources) -> dict[str, Any]:
         "uptime_ms": int(sources.uptime_seconds * 1000),
         "prevention_off": int(sources.prevention.policy is Policy.OFF),
         "programs_stopped": stopped,
+        **sources.judging.evaluations.facts(names, sources.evaluators.worker),
     }
-    return {"facts": facts, "active": active_documents(sources.flow.manifest)}
+    return {"facts": facts, "active": active}

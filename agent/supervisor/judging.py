@@ -20,6 +20,7 @@ from agent.supervisor.claims import Verdict, check_advance, verdict_of
 from agent.supervisor.consequences import Consequences, crash_facts, stride_of, told
 from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.downtime import Downtime
+from agent.supervisor.evaluations import Evaluations
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.held import Found, Held
@@ -56,6 +57,7 @@ class Judging:
     protected: Callable[[], Collection[int]]
     history: DeathHistory = field(default_factory=DeathHistory)
     evaluated: int = 0
+    evaluations: Evaluations = field(default_factory=Evaluations)
     detections: int = 0
     deaths: int = 0
     recent: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_DEATHS))
@@ -238,6 +240,7 @@ class Judging:
             return
         ring.position = position
         self.evaluated += evaluated
+        self.evaluations.add(one.files, ring.template_type, evaluated)
         self._release(one, ring)
 
     def _release(self, one: Evaluator, ring: RingFacts) -> None:

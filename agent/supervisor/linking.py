@@ -27,7 +27,13 @@ from agent.supervisor.reports import Report, Reports
 KEPT_OUTCOMES = 1000
 KEPT_PROBLEMS = 50
 
-ALWAYS_CHANGING = ("events_evaluated", "uptime_ms")
+ALWAYS_CHANGING = (
+    "events_evaluated",
+    "uptime_ms",
+    "evaluations",
+    "evaluation_ns",
+    "evaluator_memory_bytes",
+)
 """Facts of the state that no message is worth for their own sake."""
 
 

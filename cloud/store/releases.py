@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.offers import Release
 from cloud.store.database import insert_once
-from cloud.store.tables import RELEASES, REVOCATIONS
+from cloud.store.tables import AUDIT, RELEASES, REVOCATIONS, ROLLOUT_SEATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,14 @@ def newest_version(connection: Connection, template_type: int) -> int:
     return found or 0
 
 
-def generation(connection: Connection) -> tuple[int, int]:
-    """Two numbers of which one changes with every push and every revocation."""
+def generation(connection: Connection) -> tuple[int, ...]:
+    """Numbers of which one changes with whatever decides what is offered to whom."""
     pushes = select(func.coalesce(func.max(RELEASES.c.push), 0)).scalar_subquery()
     revocations = select(func.count()).select_from(REVOCATIONS).scalar_subquery()
-    row = connection.execute(select(pushes, revocations)).one()
-    return int(row[0]), int(row[1])
+    orders = select(func.coalesce(func.max(AUDIT.c.number), 0)).scalar_subquery()
+    seats = select(func.count()).select_from(ROLLOUT_SEATS).scalar_subquery()
+    row = connection.execute(select(pushes, revocations, orders, seats)).one()
+    return tuple(int(number) for number in row)
 
 
 def signed_bytes(connection: Connection, content_hash: bytes) -> bytes | None:

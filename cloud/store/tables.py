@@ -6,7 +6,9 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Dialect,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -15,9 +17,10 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    event,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METADATA = MetaData()
 HALF = 2**63
 
@@ -104,6 +107,97 @@ HOST_CONTENT = Table(
     Column("refusals", Text, nullable=False),
     Column("changed_unix_ns", BigInteger, nullable=False),
 )
+
+# Where the rollout of a release stands (`cloud.rollout.engine.Rollout`); `plan` and `verdicts` are
+# JSON. `new_instances`, `after_crash` and `after_detection` are as of its beginning; `rollback` is
+# the signed order to give the content up, which a halt puts in force. `revision` rises with every
+# change of state.
+ROLLOUTS = Table(
+    "rollouts",
+    METADATA,
+    Column("content_hash", LargeBinary, primary_key=True),
+    Column("template_type", BigInteger, nullable=False),
+    Column("version", Unsigned64, nullable=False),
+    Column("started_unix_ns", BigInteger, nullable=False),
+    Column("new_instances", Text, nullable=False),
+    Column("prevents", Boolean, nullable=False),
+    Column("after_crash", BigInteger, nullable=False),
+    Column("after_detection", BigInteger, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("rollback", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("looked_unix_ns", BigInteger, nullable=False),
+    Column("state", String, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("baked", Float, nullable=False),
+    Column("waited", Float, nullable=False),
+    Column("general_since", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("verdicts", Text, nullable=False),
+)
+
+# A host that may be reached by a rollout before it is complete.
+ROLLOUT_SEATS = Table(
+    "rollout_seats",
+    METADATA,
+    Column("content_hash", LargeBinary, primary_key=True),
+    Column("agent_id", String, primary_key=True),
+)
+
+# The group of a host that is not in the default one.
+HOST_GROUPS = Table(
+    "host_groups",
+    METADATA,
+    Column("agent_id", String, primary_key=True),
+    Column("group", String, nullable=False),
+)
+
+# A Content Update Policy, by group and Template Type (0: all without one of their own).
+POLICIES = Table(
+    "policies",
+    METADATA,
+    Column("group", String, primary_key=True),
+    Column("template_type", BigInteger, primary_key=True),
+    Column("ring", String, nullable=False),
+    Column("delay_hours", Float, nullable=False),
+    Column("pinned", Unsigned64, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("prevention", Boolean, nullable=False),
+)
+
+# The plan by which new rollouts begin, as JSON.
+PLANS = Table(
+    "plans",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("plan", Text, nullable=False),
+)
+
+# The audit log. `digest` is a SHA-256 over the entry and the digest of the one before it.
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("time_unix_ns", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+
+def _refuse(connection: Connection, verb: str) -> None:
+    connection.exec_driver_sql(
+        f"CREATE TRIGGER audit_no_{verb} BEFORE {verb.upper()} ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+    )
+
+
+@event.listens_for(AUDIT, "after_create")
+def _append_only(_: Table, connection: Connection, **__: object) -> None:
+    for verb in ("update", "delete"):
+        _refuse(connection, verb)
 
 
 def _reports(name: str) -> Table:

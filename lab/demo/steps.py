@@ -120,7 +120,9 @@ def shown_detection(found: Mapping[str, Any]) -> str:
 
 def _make_identities(world: World) -> None:
     folder, operator = str(world.cloud_folder), str(world.operator_folder)
-    run_json("cloud", "init", "--folder", folder, "--operator", operator)
+    # One host: there is nobody to go first.
+    immediate = ["--plan", "immediate"]
+    run_json("cloud", "init", "--folder", folder, "--operator", operator, *immediate)
     tls = str(world.folder / "tls")
     run_json("cloud", "enroll", "--folder", folder, "--agent-id", AGENT_ID, "--output", tls)
 

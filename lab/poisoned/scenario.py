@@ -29,7 +29,9 @@ def start(demo: Demonstration, evaluator: str = EVALUATOR, *options: str) -> Non
     """Cloud and sensor, with the evaluator that dies."""
     world = demo.world
     folder, operator = str(world.cloud_folder), str(world.operator_folder)
-    run_json("cloud", "init", "--folder", folder, "--operator", operator)
+    # One host: there is nobody to go first.
+    immediate = ["--plan", "immediate"]
+    run_json("cloud", "init", "--folder", folder, "--operator", operator, *immediate)
     tls = str(world.folder / "tls")
     run_json("cloud", "enroll", "--folder", folder, "--agent-id", AGENT_ID, "--output", tls)
     world.start_cloud()

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from cli.cloud import application
 from cli.output import ExitCode
 from cloud.folder import CloudFolder, create, enrol, operator_folder
+from cloud.rollout.plan import IMMEDIATE, Plan
 
 BULKHEAD = (sys.executable, "-c", "from cli.main import main; main()")
 
@@ -90,7 +91,8 @@ class Cloud:
     def finished(self, *arguments: str | Path) -> Result:
         """The command's end, whatever it was; the command runs in the test's own process."""
         name, *others = map(str, arguments)
-        done = CliRunner().invoke(application, [name, "--folder", str(self.folder), *others])
+        given = [*name.split(), "--folder", str(self.folder), *others]
+        done = CliRunner().invoke(application, given)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return done
@@ -114,10 +116,13 @@ class Cloud:
 
 
 @contextmanager
-def new_cloud(folder: Path) -> Iterator[Cloud]:
-    """A cloud that nobody serves yet; whatever serves it in the end is ended."""
+def new_cloud(folder: Path, plan: Plan = IMMEDIATE) -> Iterator[Cloud]:
+    """A cloud that nobody serves yet; whatever serves it in the end is ended.
+
+    Content goes to everybody at once, unless a test brings another plan.
+    """
     cloud = Cloud(folder / "cloud")
-    create(cloud.folder, operator_folder(cloud.folder), datetime.now(UTC))
+    create(cloud.folder, operator_folder(cloud.folder), datetime.now(UTC), plan)
     try:
         yield cloud
     finally:

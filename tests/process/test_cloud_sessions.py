@@ -133,6 +133,8 @@ def test_a_malformed_hello_is_refused_with_its_place(cloud: Cloud, wrong: _Wrong
         assert agent.status is grpc.StatusCode.INVALID_ARGUMENT
 
 
+EVALUATES_NOTHING = heartbeat()
+EVALUATES_NOTHING.heartbeat.evaluations.add(content_hash=b"x", events=1)
 WRONG_MESSAGES = [
     _Wrong("second hello", Request(hello=hello("mallory")), "found hello in an open session"),
     _Wrong("empty", Request(delivery=3), "found nothing in an open session"),
@@ -147,6 +149,7 @@ WRONG_MESSAGES = [
         ),
         "acknowledgement.content_hash",
     ),
+    _Wrong("evaluations of no hash", EVALUATES_NOTHING, "heartbeat.evaluations[0].content_hash"),
     _Wrong(
         "state unset",
         Request(acknowledgement=report_pb2.ContentAcknowledgement(content_hash=b"x" * 32)),

@@ -478,6 +478,30 @@ class ActiveChannelFile(_message.Message):
 Global___ActiveChannelFile: _TypeAlias = ActiveChannelFile  # noqa: Y015
 
 @_typing.final
+class Evaluations(_message.Message):
+    """How many events a Channel File in force was put to, in this run of the sensor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    content_hash: _builtins.bytes
+    events: _builtins.int
+    def __init__(
+        self,
+        *,
+        content_hash: _builtins.bytes = ...,
+        events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Evaluations: _TypeAlias = Evaluations  # noqa: Y015
+
+@_typing.final
 class Heartbeat(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -491,6 +515,9 @@ class Heartbeat(_message.Message):
     UPTIME_MS_FIELD_NUMBER: _builtins.int
     PREVENTION_OFF_FIELD_NUMBER: _builtins.int
     PROGRAMS_STOPPED_FIELD_NUMBER: _builtins.int
+    EVALUATIONS_FIELD_NUMBER: _builtins.int
+    EVALUATION_NS_FIELD_NUMBER: _builtins.int
+    EVALUATOR_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     time_unix_ns: _builtins.int
     rung: Global___Rung.ValueType
     reduced_functionality: _builtins.bool
@@ -502,8 +529,17 @@ class Heartbeat(_message.Message):
     """The policy of the host has switched prevention off."""
     programs_stopped: _builtins.int
     """Stopped by the kernel or by a verdict, since the sensor's start."""
+    evaluation_ns: _builtins.int
+    """Of the evaluator at work: mean processor time to put an event to all content, and its memory at most.
+    0: not known.
+    """
+    evaluator_memory_bytes: _builtins.int
     @_builtins.property
     def active(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActiveChannelFile]: ...
+    @_builtins.property
+    def evaluations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evaluations]:
+        """Of the content that is active."""
+
     def __init__(
         self,
         *,
@@ -517,10 +553,13 @@ class Heartbeat(_message.Message):
         uptime_ms: _builtins.int = ...,
         prevention_off: _builtins.bool = ...,
         programs_stopped: _builtins.int = ...,
+        evaluations: _abc.Iterable[Global___Evaluations] | None = ...,
+        evaluation_ns: _builtins.int = ...,
+        evaluator_memory_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "evaluator_deaths", b"evaluator_deaths", "events_evaluated", b"events_evaluated", "events_lost", b"events_lost", "prevention_off", b"prevention_off", "programs_stopped", b"programs_stopped", "reduced_functionality", b"reduced_functionality", "rung", b"rung", "time_unix_ns", b"time_unix_ns", "uptime_ms", b"uptime_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "evaluation_ns", b"evaluation_ns", "evaluations", b"evaluations", "evaluator_deaths", b"evaluator_deaths", "evaluator_memory_bytes", b"evaluator_memory_bytes", "events_evaluated", b"events_evaluated", "events_lost", b"events_lost", "prevention_off", b"prevention_off", "programs_stopped", b"programs_stopped", "reduced_functionality", b"reduced_functionality", "rung", b"rung", "time_unix_ns", b"time_unix_ns", "uptime_ms", b"uptime_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -104,6 +104,25 @@ def test_what_matched_nothing_is_told_together_and_before_it_ends() -> None:
             heard(theirs)
 
 
+def test_what_it_costs_is_told_however_busy_it_is() -> None:
+    """The cloud would not learn that new content is slow where that matters most."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    now = 1000.0
+    with ours, theirs:
+        loop, cursor = looped(ours, Bored(), lambda _: None, lambda: now)
+        loop._told_facts = loop._told_progress = now
+        cursor.untold = LIMITS.progress_records
+        loop._step(cursor)
+        assert heard(theirs).kind == "frame"
+        now += LIMITS.facts_seconds
+        loop._last_said = loop._told_progress = now
+        loop._tell_progress(at_once=False)
+        facts = heard(theirs)["facts"]
+    assert facts["evaluated"] == LIMITS.progress_records + len(BATCH)
+    assert facts["evaluation_ns"] > 0
+    assert facts["memory_bytes"] > 1_000_000
+
+
 def test_much_that_matched_nothing_is_told_at_once() -> None:
     """After a death, a successor would have all that to do again."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

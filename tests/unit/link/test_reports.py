@@ -92,6 +92,22 @@ def test_a_heartbeat_leaves_out_what_the_wire_does_not_know() -> None:
     assert beat == report_pb2.Heartbeat(time_unix_ns=5, rung=report_pb2.RUNG_PSUTIL, events_lost=2)
 
 
+def test_a_heartbeat_says_how_much_content_was_tried() -> None:
+    """A rollout would never have evidence, or that of other content."""
+    facts = {"evaluations": [[HASH, 7]], "evaluation_ns": 900, "evaluator_memory_bytes": 5}
+    beat = reports.heartbeat(facts, "psutil", [], 5)
+    (one,) = beat.evaluations
+    assert (one.content_hash, one.events) == (b"\xab" * 32, 7)
+    assert (beat.evaluation_ns, beat.evaluator_memory_bytes) == (900, 5)
+
+
+@pytest.mark.parametrize("wrong", [7, [7], [[HASH]], [[HASH, "7"]], [["ab", 7]], [[HASH, 7, 8]]])
+def test_evaluations_of_another_form_are_refused(wrong: object) -> None:
+    """Whatever the supervisor says would end the link, or be told as something else."""
+    with pytest.raises(ReportError):
+        reports.heartbeat({"evaluations": wrong}, "psutil", [], 5)
+
+
 def entry(**changes: Any) -> dict[str, Any]:
     """An active file as the supervisor tells it."""
     return {"template_type": 1, "version": 2, "hash": HASH, "state": "accepted"} | changes
