@@ -34,7 +34,7 @@ from lab.poisoned import scenario
 TRIALS, QUICK_TRIALS = 3000, 8
 QUICK_SEED = 116
 """Among whose eight are no hangs that take half a minute to be noticed, and one of a supervisor."""
-SENSORS = 6
+SENSORS = 4
 LOAD_PER_SECOND = 1000
 ROLES = ("evaluator", "standby", "link")
 SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
