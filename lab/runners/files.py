@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from content.definitions import load_definitions
-from lab import july19
 from lab.cells.parts import Delivery, Fault
 from lab.poisoned import content as canary
+from lab.unchecked.marked import harmless
 
-WILDCARDS_VERSION = 19
+HARMLESS_VERSION = 19
 UPDATE_VERSION = 20
 BAD_VERSION = 21
 """Of the file for ipc: what is in force before, what a power cut comes amid, the fault's."""
@@ -25,9 +25,9 @@ class Files:
 def files_of(fault: Fault) -> Files:
     """The same Channel Files for every arm."""
     types = load_definitions()
-    before = july19.channel_file(types, WILDCARDS_VERSION, wildcard=True)
+    before = harmless(types, HARMLESS_VERSION)
     if fault.delivery is Delivery.POWER_CUT:
-        bad = july19.channel_file(types, UPDATE_VERSION, wildcard=True)
+        bad = fault.payload(types, UPDATE_VERSION)
     else:
         bad = fault.payload(types, BAD_VERSION)
     return Files(canary.channel_file(types, 1, (), harmless=0), before, bad)

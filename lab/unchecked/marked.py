@@ -23,12 +23,18 @@ from content.template_type import TemplateType
 IPC = "ipc"
 MARK = b"bulkhead-laboratory:"
 FIFO_CREATE = 3
+HARMLESS_PATH = b"/run/beacon-"
 
 
 def marked(fault: str) -> Callable[[Mapping[int, TemplateType], int], bytes]:
     """What makes a payload with this fault: from Template Types and a version."""
     text = MARK + fault.encode()
     return lambda types, version: payload(types, version, [(Operator.CONTAINS, text)])
+
+
+def harmless(types: Mapping[int, TemplateType], version: int) -> bytes:
+    """A Channel File without any mark, which every sensor evaluates and nothing here matches."""
+    return payload(types, version, [(Operator.STARTS_WITH, HARMLESS_PATH)])
 
 
 def payload(
