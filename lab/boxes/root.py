@@ -35,10 +35,14 @@ PREPARE = """set -eu
 useradd --create-home --shell /bin/bash vagrant
 install -d -m 0700 -o vagrant -g vagrant /home/vagrant/.ssh
 install -m 0600 -o vagrant -g vagrant /srv/vagrant.pub /home/vagrant/.ssh/authorized_keys
-systemctl enable --quiet systemd-networkd.service ssh.service
+systemctl enable --quiet ssh.service systemd-networkd.service systemd-network-generator.service
+systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+  e2scrub_all.timer
 env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb \
-  PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/wheels /srv/bulkhead/scripts/setup
+  PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/wheels UV_OFFLINE=1 /srv/bulkhead/scripts/setup
 rm -rf /srv/wheels /srv/vagrant.pub /srv/prepare /root/.cache /etc/ssh/ssh_host_*_key*
+# Nothing is to be brought up to date at the first boot.
+touch /etc/.updated /var/.updated
 """
 """What is done in the file system itself."""
 

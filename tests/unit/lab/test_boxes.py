@@ -53,11 +53,31 @@ def test_a_box_says_what_it_was_made_from() -> None:
 
 def test_wheels_are_locked_by_hash_and_never_built(tmp_path: Path) -> None:
     """A box would hold packages that nobody has reviewed, or code run while one was built."""
-    command = wheels.command("3.13", tmp_path)
+    command = wheels.command("3.13", [tmp_path / "runtime.lock"], tmp_path)
     assert "--require-hashes" in command
     assert "--only-binary=:all:" in command
     assert command[command.index("--python-version") + 1] == "3.13"
     assert "cp313" in command
+
+
+LOCK = """# made by uv
+numpy==2.4.6 ; python_full_version < '3.12' \\
+    --hash=sha256:aa
+    # via runtime
+numpy==2.5.5 ; python_full_version >= '3.12' \\
+    --hash=sha256:bb
+uv==0.9 \\
+    --hash=sha256:cc
+"""
+
+
+def test_a_lock_says_what_the_boxs_interpreter_needs() -> None:
+    """Packages for this machine's interpreter would be fetched for another one."""
+    assert wheels.lock_for("3.13", LOCK).split() == (
+        "# made by uv numpy==2.5.5 \\ --hash=sha256:bb uv==0.9 \\ --hash=sha256:cc".split()
+    )
+    assert "numpy==2.4.6 " in wheels.lock_for("3.11", LOCK)
+    assert "numpy==2.5.5 " not in wheels.lock_for("3.11", LOCK)
 
 
 def validated(vagrantfile_folder: Path, home: Path, **variables: str) -> tuple[int, str]:

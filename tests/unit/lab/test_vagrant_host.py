@@ -17,7 +17,7 @@ DESCRIBED = """<domain type='qemu'>
 
 def test_a_rescue_boots_another_medium_once() -> None:
     """The broken host would boot its own disk again, or the rescue would go on for ever."""
-    told = ElementTree.XML(rescue_xml.with_medium(DESCRIBED, Path("/rescue")))  # noqa: S314 - ours
+    told = ElementTree.XML(rescue_xml.with_medium(DESCRIBED, Path("/rescue")))
     assert told.findtext("os/initrd") == "/rescue"
     assert told.findtext("os/kernel") == "/boot/k"
     assert told.findtext("on_reboot") == "destroy"
