@@ -1,11 +1,10 @@
 """A box of a root file system: what Vagrant adds, and what libvirt boots it with.
 
 A box is a tar archive of an image and of metadata that says what it was made from. It is kept under
-a name that says the same; kernel and first file system lie beside it.
+a name that says the same; kernel, its disk modules and the first file system lie beside it.
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,7 +71,6 @@ def _make(box: Box, mirrors: Mirrors, scratch: Path) -> None:
     disk = scratch / "disk.ext4"
     kept_image(folder, disk, DISK_GIBIBYTES * 1024)
     initramfs.build(ready, boots, Plan((Disk(disk, "/"),), init=INIT))
-    shutil.rmtree(ready / kernel.MODULES)
     _archive(disk, metadata(box, boots.version, installed(folder)), scratch / "box", ready)
 
 

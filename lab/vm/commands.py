@@ -23,7 +23,6 @@ PACKAGES = {
     "apt-get": "apt",
     "depmod": "kmod",
     "qemu-img": "qemu-utils",
-    "ssh": "openssh-client",
     "virsh": "libvirt-clients",
     "dpkg-deb": "dpkg",
     "setpriv": "util-linux",
@@ -31,15 +30,19 @@ PACKAGES = {
 }
 """Commands of this package and the Debian packages that have them."""
 
+OF_VAGRANT = ("depmod", "qemu-img", "vagrant", "virsh")
+"""Those of them that only boxes and their hosts need."""
+
 
 def find(name: str) -> str:
     """The path of a command of Debian; TOOL_MISSING names its package."""
     path = shutil.which(name, path=SYSTEM_FOLDERS)
     if path is None:
         package = PACKAGES.get(name, name)
+        option = "--for-vagrant" if name in OF_VAGRANT else "--for-vms"
         raise VmError(
             VmReason.TOOL_MISSING,
-            f"no command {name}: run scripts/setup --for-vms, or install {package}",
+            f"no command {name}: run scripts/setup {option}, or install {package}",
         )
     return path
 
