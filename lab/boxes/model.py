@@ -28,7 +28,8 @@ def boxes() -> Mapping[str, Box]:
     }
 
 
-def targets() -> tuple[str, ...]:
-    """Names of the hosts that the sensor is tried on."""
+def targets() -> Mapping[str, Box]:
+    """The hosts that the sensor is tried on, and the box of each."""
+    made = boxes()
     table = json.loads(TABLE.read_text(encoding="utf-8"))["targets"]
-    return tuple(one["name"] for one in table)
+    return {one["name"]: made[one["box"]] for one in table}

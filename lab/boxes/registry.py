@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lab.boxes.model import CHECKOUT
 from lab.boxes.pack import Packed
@@ -44,8 +45,8 @@ def write(made: Iterable[Packed], choice: Choice, path: Path = PATH) -> None:
     unfinished.replace(path)
 
 
-def read(path: Path = PATH) -> dict[str, dict[str, dict[str, str]]]:
-    """The document, or nothing where no boxes were made."""
+def read(path: Path = PATH) -> dict[str, Any]:
+    """What `write` has written, or nothing where no boxes were made."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -53,11 +54,16 @@ def read(path: Path = PATH) -> dict[str, dict[str, dict[str, str]]]:
     return dict(found)
 
 
-def require_pool(name: str, folder: Path) -> None:
-    """Have libvirt serve, with a running pool of that name in that folder."""
+def require_served() -> None:
+    """Have libvirt serve; TOOL_MISSING where it does not."""
     served = subprocess.run([libvirt.SERVE, "serve"], check=False, capture_output=True, text=True)
     if served.returncode != 0:
         raise VmError(VmReason.TOOL_MISSING, served.stderr.strip())
+
+
+def require_pool(name: str, folder: Path) -> None:
+    """Have a running pool of that name in that folder."""
+    require_served()
     (folder / BOOT).mkdir(parents=True, exist_ok=True)
     for one in (folder, folder / BOOT):
         one.chmod(0o755)
