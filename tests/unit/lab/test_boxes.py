@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from lab.boxes import model, pack, wheels
+from lab.boxes import model, pack, registry, wheels
 from lab.boxes.model import CHECKOUT, TABLE
+from lab.boxes.pack import Packed
 from lab.vm import cache
+from lab.vm.accelerator import KVM, TCG
+from lab.vm.probe import Choice
 from tests import needs
 
 VAGRANT = CHECKOUT / "vagrant"
@@ -95,19 +99,48 @@ def validated(vagrantfile_folder: Path, home: Path, **variables: str) -> tuple[i
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_the_vagrantfile_is_valid(tmp_path: Path) -> None:
+@pytest.fixture
+def vagrant_folder(tmp_path: Path) -> Path:
+    """A copy of the folder in a checkout that has no boxes, with a libvirt that serves."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(VAGRANT, checkout / "vagrant", ignore=shutil.ignore_patterns(".vagrant"))
+    serve = checkout / "scripts" / "libvirt"
+    serve.parent.mkdir()
+    serve.write_text("#!/bin/sh\n", encoding="ascii")
+    serve.chmod(0o755)
+    return checkout / "vagrant"
+
+
+def test_the_vagrantfile_is_valid_with_boxes_of_the_catalogue(tmp_path: Path) -> None:
     """`vagrant up` would stop at an error in the file."""
     status, words = validated(VAGRANT, tmp_path, BULKHEAD_BOXES="catalogue")
     assert status == 0, words
 
 
-def test_without_boxes_the_vagrantfile_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("choice", [Choice(KVM, "it works"), Choice(TCG, "it does not")])
+def test_the_vagrantfile_is_valid_with_boxes_of_ours(
+    choice: Choice, vagrant_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `make boxes` tells the Vagrantfile would be something else than what it reads."""
+    checkout = vagrant_folder.parent
+    monkeypatch.setattr(registry, "require_pool", lambda _name, _folder: None)
+    monkeypatch.setattr(registry.libvirt, "images", lambda _checkout: checkout)
+    (checkout / registry.BOOT).mkdir()
+    made = []
+    for box in model.boxes().values():
+        one = Packed(box, "0", "6.1", checkout)
+        for path in (one.image, one.initramfs):
+            path.write_bytes(b"")
+        made.append(one)
+    (checkout / "build").mkdir()
+    registry.write(made, choice, checkout / "build" / registry.PATH.name)
+    status, words = validated(vagrant_folder, checkout / "home", BULKHEAD_BOXES="")
+    assert status == 0, words
+
+
+def test_without_boxes_the_vagrantfile_says_what_to_do(vagrant_folder: Path) -> None:
     """A newcomer would get a traceback of Ruby, or hosts of nobody's boxes."""
-    folder = tmp_path / "checkout" / "vagrant"
-    folder.mkdir(parents=True)
-    for name in ("Vagrantfile", "hosts.json"):
-        (folder / name).write_bytes((VAGRANT / name).read_bytes())
-    status, words = validated(folder, tmp_path / "home", BULKHEAD_BOXES="")
+    status, words = validated(vagrant_folder, vagrant_folder / "home", BULKHEAD_BOXES="")
     assert status != 0
     assert "BOXES_MISSING" in words
     assert "make boxes" in words
