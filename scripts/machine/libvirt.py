@@ -7,12 +7,11 @@ folders of libvirt, so that it is found whether or not libvirt runs.
 
 import hashlib
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-
-from scripts.machine.rights import as_root
 
 SYSTEM = "qemu:///system"
 IMAGES = Path("/var/lib/libvirt/images")
@@ -49,9 +48,11 @@ def images(checkout: Path) -> Path:
 
 
 def boxes(checkout: Path) -> list[Path]:
-    """Boxes that Vagrant has added for this user."""
-    home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
-    return sorted((home / "boxes").glob(f"{prefix(checkout)}-*"))
+    """Boxes that Vagrant has added for this user, or for the one who has called sudo."""
+    user = os.environ.get("SUDO_USER")
+    home = Path(pwd.getpwnam(user).pw_dir) if user else Path.home()
+    vagrant = Path(os.environ.get("VAGRANT_HOME") or home / ".vagrant.d")
+    return sorted((vagrant / "boxes").glob(f"{prefix(checkout)}-*"))
 
 
 def left(checkout: Path) -> list[str]:
@@ -60,18 +61,25 @@ def left(checkout: Path) -> list[str]:
 
 
 def remove(checkout: Path) -> list[str]:
-    """End and remove all that is left; what was removed, in words."""
+    """End and remove all that is left, as root; what was removed, in words."""
     removed = []
     if _files(checkout) and shutil.which("virsh") is not None:
         subprocess.run([SERVE, "serve"], check=False)
         removed = list(_removed(prefix(checkout)))
     for path in _files(checkout):
-        subprocess.run(as_root(["rm", "-rf", "--one-file-system", str(path)]), check=True)
+        _delete(path)
         removed.append(str(path))
     for path in boxes(checkout):
-        shutil.rmtree(path)
+        _delete(path)
         removed.append(str(path))
     return removed
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _files(checkout: Path) -> list[Path]:
@@ -92,7 +100,7 @@ def _removed(begins: str) -> Iterator[str]:
 
 
 def _virsh(*words: str) -> str:
-    command = as_root(["virsh", "--quiet", "--connect", SYSTEM, *words])
+    command = ["virsh", "--quiet", "--connect", SYSTEM, *words]
     ended = subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=COMMAND_SECONDS
     )

@@ -39,3 +39,5 @@ def test_a_folder_is_told_once(folders: Path) -> None:
     pool.mkdir(parents=True)
     (pool / f"{libvirt.prefix(OURS)}-debian-12.img").write_text("", encoding="utf-8")
     assert libvirt.left(OURS) == [str(pool)]
+    libvirt._delete(pool)
+    assert libvirt.left(OURS) == []
