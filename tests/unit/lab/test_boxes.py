@@ -14,6 +14,7 @@ from lab.boxes.pack import Packed
 from lab.vm import cache
 from lab.vm.accelerator import KVM, TCG
 from lab.vm.probe import Choice
+from scripts.machine import libvirt
 from tests import needs
 
 VAGRANT = CHECKOUT / "vagrant"
@@ -124,7 +125,7 @@ def test_the_vagrantfile_is_valid_with_boxes_of_ours(
     """What `make boxes` tells the Vagrantfile would be something else than what it reads."""
     checkout = vagrant_folder.parent
     monkeypatch.setattr(registry, "require_pool", lambda _name, _folder: None)
-    monkeypatch.setattr(registry.libvirt, "images", lambda _checkout: checkout)
+    monkeypatch.setattr(libvirt, "images", lambda _checkout: checkout)
     (checkout / registry.BOOT).mkdir()
     made = []
     for box in model.boxes().values():
