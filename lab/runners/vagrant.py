@@ -21,7 +21,7 @@ from lab.cells.finding import arms, faults
 from lab.cells.model import Cell, Environment, Measured
 from lab.cells.parts import Arm, Delivery, Fault, Placement
 from lab.cells.runner import RunnerError
-from lab.cells.story import Boot, End, Next, after
+from lab.cells.story import Boot, Next, after
 from lab.hosts.order import CONTENT
 from lab.hosts.stored import IPC_FILE
 from lab.module import build as module_build
@@ -164,11 +164,9 @@ def _boots(given: Given, fault: Fault, folder: Path) -> list[Boot]:
         decision = after(story)
         if decision in (Next.FINISH, Next.GIVE_UP):
             return story
-        if story[-1].end is End.ENDED and not story[-1].boot_id:
-            return story  # it never came as far as its witness, and never will
         rescued = decision is Next.RESCUE
         if rescued:
-            given.host.with_medium(f"rm {PLACE}/{CONTENT}/{IPC_FILE}\n")
+            given.host.with_medium(f"rm -f {PLACE}/{CONTENT}/{IPC_FILE}\n")
 
 
 def _boot(given: Given, folder: Path, *, rescued: bool, cut: bool) -> Boot:
