@@ -36,6 +36,7 @@ from lab.vm import cache, commands, debian, kernel
 from lab.vm.accelerator import KVM, TCG, Accelerator
 from lab.vm.errors import VmError
 from lab.vm.limits import LIMITS
+from lab.vm.machine import CONSOLE
 from scripts.machine.service import TEMPLATE as AGENT
 
 HOST = "BULKHEAD_VAGRANT_HOST"
@@ -112,7 +113,7 @@ class VagrantRunner:
         except (VmError, ModuleError) as error:
             raise RunnerError(str(error)) from error
         if not any(one.boot_id for one in story):
-            words = (folder / f"boot-{len(story)}" / boots.CONSOLE).read_text(errors="replace")
+            words = (folder / f"boot-{len(story)}" / CONSOLE).read_text(errors="replace")
             lines = words.strip().splitlines() or ["its console shows nothing"]
             raise RunnerError(f"HOST_NOT_BOOTED: {safe(lines[-1])}")
         return judging.judge(story, time.monotonic() - began)
