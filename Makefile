@@ -14,7 +14,7 @@ BIN = $$(realpath .venv)/bin
 FUZZ_SECONDS ?= 180
 RUNNER ?= direct
 
-.PHONY: help setup demo test kernel-test kernel-matrix boot-lab lab lab-quick mutation mutation-quick fuzz fuzz-quick lint fix \
+.PHONY: help setup demo test kernel-test kernel-matrix boot-lab boxes lab lab-quick mutation mutation-quick fuzz fuzz-quick lint fix \
   bench bench-quick docs proto lock clean
 
 help: ## List the targets
@@ -47,6 +47,10 @@ lab: ## Put the interpreter of July 2024 at several places, break it, and report
 lab-quick: ## The same for two faults and four placements, as CI does
 	@scripts/setup --for-vms
 	@scripts/as-root $(BIN)/python -m lab --quick $(LAB_ARGUMENTS)
+
+boxes: ## Make boxes for Vagrant from Debian packages (BOXES='debian-12' for some)
+	@scripts/setup --for-vagrant
+	@scripts/as-root $(BIN)/python -m lab.boxes $(BOXES)
 
 mutation: setup ## Break the checks of validator and interpreter, and see that the tests notice
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation $(MUTATION_ARGUMENTS)

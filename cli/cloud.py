@@ -40,6 +40,10 @@ def init(
         PlanName,
         typer.Option(help="How content is rolled out: in stages, or to everybody at once."),
     ] = PlanName.STAGED,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Host name or address that agents reach the cloud by; may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a cloud: development authority, server certificate, store and signing key.
@@ -48,7 +52,7 @@ def init(
     """
     operator = operator or operator_folder(folder)
     with reported(as_json=as_json):
-        key = create(folder, operator, datetime.now(UTC), PLANS[plan])
+        key = create(folder, operator, datetime.now(UTC), PLANS[plan], name or ())
     key_file = operator / "signing.key"
     if as_json:
         print_json({"folder": str(folder), "key": str(key_file), "key_id": key.key_id})

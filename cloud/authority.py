@@ -1,7 +1,8 @@
 """The development authority: certificates for the cloud's server and for each agent.
 
-One EC P-256 key per certificate. The server's certificate names localhost; an agent's carries its
-id as a URI (SPIFFE) name, and the cloud believes nothing else about who speaks.
+One EC P-256 key per certificate. The server's certificate names localhost and what else the cloud
+is reached by; an agent's carries its id as a URI (SPIFFE) name, and the cloud believes nothing else
+about who speaks.
 """
 
 import ipaddress
@@ -19,6 +20,11 @@ from cloud.errors import CloudReason, KeyFileError
 
 SPIFFE_PREFIX = "spiffe://bulkhead/agent/"
 AGENT_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*",
+    re.ASCII,
+)
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
 CLOCK_SKEW = timedelta(hours=1)
@@ -65,10 +71,12 @@ def create_authority(now: datetime) -> Identity:
     return _identity(builder.sign(key, hashes.SHA256()), key)
 
 
-def issue_server(authority: Identity, now: datetime) -> Identity:
-    """A certificate for localhost, 127.0.0.1 and ::1."""
-    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
-    names += [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", "::1")]
+def issue_server(authority: Identity, now: datetime, further: Sequence[str] = ()) -> Identity:
+    """A certificate for localhost, 127.0.0.1, ::1 and further host names or addresses.
+
+    KeyFileError for what is neither.
+    """
+    names = [_server_name(text) for text in (*LOCAL_NAMES, *further)]
     return _issue(authority, "bulkhead-cloud", names, ExtendedKeyUsageOID.SERVER_AUTH, now)
 
 
@@ -76,6 +84,19 @@ def issue_agent(authority: Identity, agent_id: str, now: datetime) -> Identity:
     """A certificate with which an agent speaks for itself; KeyFileError for a malformed id."""
     name = x509.UniformResourceIdentifier(SPIFFE_PREFIX + require_agent_id(agent_id))
     return _issue(authority, agent_id, [name], ExtendedKeyUsageOID.CLIENT_AUTH, now)
+
+
+def _server_name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    if not HOST_NAME.fullmatch(text):
+        raise KeyFileError(
+            CloudReason.ADDRESS_INVALID,
+            f"server name {text!r:.100}; expected an IP address or a host name",
+        )
+    return x509.DNSName(text)
 
 
 def _issue(

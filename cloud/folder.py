@@ -12,7 +12,7 @@ The serving process reads everything in FOLDER but the authority's key, and noth
 
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -103,19 +103,26 @@ def operator_folder(folder: Path) -> Path:
     return resolved.with_name(resolved.name + OPERATOR_SUFFIX)
 
 
-def create(folder: Path, operator: Path, now: datetime, plan: Plan = STAGED) -> SigningKey:
+def create(
+    folder: Path,
+    operator: Path,
+    now: datetime,
+    plan: Plan = STAGED,
+    names: Sequence[str] = (),
+) -> SigningKey:
     """Make both folders, the authority, the server's certificate, the store and a signing key.
 
-    Rollouts will begin by `plan`.
+    Rollouts will begin by `plan`. names: what the server is reached by beside localhost;
+    KeyFileError for a malformed one.
 
     Raises FolderError if either folder already holds a cloud or the operator's lies in the cloud's.
     """
     cloud = CloudFolder(folder)
     _require_room(cloud, operator)
+    authority = create_authority(now)
+    server = issue_server(authority, now, names)
     for path in (folder, folder / "authority", folder / "server", cloud.trusted, operator):
         make_private_folder(path)
-    authority = create_authority(now)
-    server = issue_server(authority, now)
     key = SigningKey.generate()
     write_whole(operator / "signing.key", key.private_pem(), PRIVATE_FILE)
     write_whole(operator / "signing.pub", key.trusted().public_pem())

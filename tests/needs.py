@@ -92,6 +92,12 @@ def require_kvm() -> None:
         skip_unavoidable("no /dev/kvm")
 
 
+def require_vagrant() -> None:
+    """Vagrant, which only those install who bring hosts up with it."""
+    if shutil.which("vagrant") is None:
+        skip_unavoidable("no vagrant (scripts/setup --for-vagrant installs it)")
+
+
 def require_corpus(name: str) -> Path:
     """A folder of outside material, kept beside the checkout and never in it; returns its path."""
     folder = CHECKOUT.parent / "shared" / "corpora" / name

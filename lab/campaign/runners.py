@@ -22,4 +22,5 @@ def imported(module: str, name: str) -> Callable[[], Runner]:
 
 RUNNERS: Mapping[str, Callable[[], Runner]] = {
     "direct": imported("lab.runners.direct", "DirectRunner"),
+    "vagrant": imported("lab.runners.vagrant", "VagrantRunner"),
 }

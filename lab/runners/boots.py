@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab.cells.story import SILENCE_SECONDS, Boot, End, Line, panic_of
 from lab.vm import machine
-from lab.vm.machine import CONSOLE, MARK, READY, RESULTS, Guest, Machine
+from lab.vm.machine import CONSOLE, MARK, READY, RESULTS, Guest
 
 LOOK_SECONDS = 0.05
 CONSOLE_BYTES = 256 * 1024
@@ -60,10 +60,15 @@ def boot(guest: Guest, folder: Path, boot_seconds: float, *, rescued: bool, cut:
     began = time.monotonic()
     with machine.started(guest, folder) as running:
         ear = Ear(folder / RESULTS)
-        end = _watch(running, ear, boot_seconds, cut=cut)
+        end = watch(lambda: running.process.poll() is not None, ear, boot_seconds, cut=cut)
+    return told(ear, began, end, console(folder), rescued=rescued)
+
+
+def told(ear: Ear, began: float, end: End, shown: str, *, rescued: bool) -> Boot:
+    """What a boot that has just ended amounts to. shown: the end of its console."""
     ended = time.monotonic()
     ear.listen()
-    point, panic = panic_of(console(folder))
+    point, panic = panic_of(shown)
     if end is End.ENDED and panic:
         end = End.PANICKED
     return Boot(ear.lines, began, ended, end, point, panic, rescued)
@@ -76,7 +81,8 @@ def console(folder: Path) -> str:
         return file.read().decode("utf-8", "backslashreplace")
 
 
-def _watch(running: Machine, ear: Ear, boot_seconds: float, *, cut: bool) -> End:
+def watch(has_ended: Callable[[], bool], ear: Ear, boot_seconds: float, *, cut: bool) -> End:
+    """Listen to a host until its boot ends, one way or another."""
     heard = time.monotonic()
     while True:
         now = time.monotonic()
@@ -84,7 +90,7 @@ def _watch(running: Machine, ear: Ear, boot_seconds: float, *, cut: bool) -> End
             heard = now
         if ear.finished:
             return End.DONE if any(one.what == "done" for one in ear.lines) else End.ENDED
-        if running.process.poll() is not None:
+        if has_ended():
             return End.ENDED
         if now - heard > (SILENCE_SECONDS if ear.lines else boot_seconds):
             return End.SILENT

@@ -21,11 +21,17 @@ PACKAGES = {
     "busybox": "busybox-static",
     "cpio": "cpio",
     "apt-get": "apt",
+    "depmod": "kmod",
+    "qemu-img": "qemu-utils",
+    "virsh": "libvirt-clients",
     "dpkg-deb": "dpkg",
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
 """Commands of this package and the Debian packages that have them."""
+
+OF_VAGRANT = ("depmod", "qemu-img", "vagrant", "virsh")
+"""Those of them that only boxes and their hosts need."""
 
 
 def find(name: str) -> str:
@@ -33,9 +39,10 @@ def find(name: str) -> str:
     path = shutil.which(name, path=SYSTEM_FOLDERS)
     if path is None:
         package = PACKAGES.get(name, name)
+        option = "--for-vagrant" if name in OF_VAGRANT else "--for-vms"
         raise VmError(
             VmReason.TOOL_MISSING,
-            f"no command {name}: run scripts/setup --for-vms, or install {package}",
+            f"no command {name}: run scripts/setup {option}, or install {package}",
         )
     return path
 

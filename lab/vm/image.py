@@ -58,13 +58,13 @@ def system_image(packages: Sequence[str], mirrors: Mirrors) -> Path:
             wanted = ["--quiet", "--variant=essential", f"--include={','.join(sorted(packages))}"]
             build = ("mmdebstrap", *wanted, release, str(root), *sources)
             commands.run(VmReason.BUILD_FAILED, "unshare", *NAMESPACES, *build)
-            kept.with_suffix(".packages").write_text(_installed(root), encoding="utf-8")
+            kept.with_suffix(".packages").write_text(installed(root), encoding="utf-8")
             folder_image(root, kept)
     return kept
 
 
-def _installed(root: Path) -> str:
-    """Names and versions of what a root file system was made from, to be kept beside its image."""
+def installed(root: Path) -> str:
+    """Names and versions of what a root file system was made from, a line and a tab for each."""
     records = f"--admindir={root / 'var' / 'lib' / 'dpkg'}"
     return commands.run(VmReason.BUILD_FAILED, "dpkg-query", records, "--show")
 

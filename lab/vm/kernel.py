@@ -53,7 +53,8 @@ def kernel_of(release: str, mirrors: Mirrors) -> Kernel:
     if not kept.exists():
         with cache.scratch() as scratch:
             ready = scratch / "ready"
-            _fetch(Archive(release, scratch / "apt"), mirrors, scratch, ready)
+            content = fetch(Archive(release, scratch / "apt"), mirrors, scratch)
+            keep_what_boots(content, ready)
             kept.parent.mkdir(exist_ok=True)
             ready.rename(kept)
     return kept_kernel(release, kept)
@@ -66,7 +67,8 @@ def kept_kernel(release: str, folder: Path) -> Kernel:
     return Kernel(release, image.name.removeprefix(f"{IMAGE}-"), image, modules)
 
 
-def _fetch(archive: Archive, mirrors: Mirrors, scratch: Path, ready: Path) -> None:
+def fetch(archive: Archive, mirrors: Mirrors, scratch: Path) -> Path:
+    """Fetch the newest kernel's package; the folder that its content lies in."""
     archive.update(mirrors)
     package = archive.real_package(METAPACKAGE)
     downloads = scratch / "downloads"
@@ -74,7 +76,7 @@ def _fetch(archive: Archive, mirrors: Mirrors, scratch: Path, ready: Path) -> No
     content = scratch / "content"
     file = archive.download(package, downloads)
     commands.run(VmReason.BUILD_FAILED, "dpkg-deb", "--extract", file, content)
-    keep_what_boots(content, ready)
+    return content
 
 
 def keep_what_boots(content: Path, ready: Path) -> None:

@@ -30,6 +30,7 @@ def main() -> int:
             *(packages.FOR_LINT if arguments.for_lint else ()),
             *(packages.FOR_BENCH if arguments.for_bench else ()),
             *(packages.FOR_VMS if arguments.for_vms else ()),
+            *(packages.FOR_VAGRANT if arguments.for_vagrant else ()),
         )
     except SetupError as error:
         print(f"set-up: error: {error}", file=sys.stderr)
@@ -56,6 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--for-lint", action="store_true", help="also what only lint needs (npm)")
     parser.add_argument("--for-bench", action="store_true", help="also what bench compares with")
     parser.add_argument("--for-vms", action="store_true", help="also what virtual machines need")
+    parser.add_argument("--for-vagrant", action="store_true", help="also Vagrant with libvirt")
     return parser.parse_args()
 
 

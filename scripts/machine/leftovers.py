@@ -1,7 +1,8 @@
 """Prove that nothing of this checkout is left on the machine, one line per check.
 
 Processes, pinned BPF objects, mounts, network namespaces, control groups and scratch folders;
-with --files also what `make clean` removes. The exit status is 1 with the findings if any.
+with --files also what `make clean` removes, and what hosts of Vagrant left in libvirt. The exit
+status is 1 with the findings if any.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from scripts.machine import libvirt
 from scripts.machine.place import PACKAGES, shared_folder
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -25,6 +27,7 @@ MADE_HERE = (
     ".pytest_cache",
     ".hypothesis",
     ".import_linter_cache",
+    "vagrant/.vagrant",
 )
 """What commands of the Makefile write into the checkout, beside the interpreter's caches."""
 
@@ -60,16 +63,19 @@ def checks_of(checkout: Path, *, files: bool) -> dict[str, Callable[[], Iterable
     checks |= {name: partial(named, *place) for name, place in NAMED_PLACES.items()}
     if files:
         checks["files"] = lambda: map(str, made_here(checkout))
+        checks["libvirt's folders"] = lambda: libvirt.left(checkout)
     return checks
 
 
 def processes(checkout: Path) -> list[str]:
     """Running processes whose command line names this checkout's environment or what it built.
 
-    The latter are virtual machines: they hold their disks and kernels in build/.
+    The latter are virtual machines: they hold their disks and kernels in build/. Those of libvirt,
+    and what serves their networks, have a name that is made for this checkout.
     """
     places = (checkout / ".venv", checkout / "build", shared_folder(checkout))
     marks = [os.fsencode(path) + b"/" for path in places]
+    marks.append(os.fsencode(libvirt.prefix(checkout)))
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in _ancestry():

@@ -84,6 +84,20 @@ FOR_VMS = (
     ),
 )
 
+_NO_VAGRANT = "`vagrant up`, `make boxes` and `make lab RUNNER=vagrant` can't be had"
+FOR_VAGRANT = (
+    *FOR_VMS,
+    DebianPackage("vagrant", "brings hosts up as vagrant/Vagrantfile says", _NO_VAGRANT, "vagrant"),
+    DebianPackage("vagrant-libvirt", "has it use libvirt", _NO_VAGRANT),
+    DebianPackage("libvirt-daemon-system", "runs these hosts and their networks", _NO_VAGRANT),
+    DebianPackage("libvirt-clients", "orders it to start, stop and repair them", _NO_VAGRANT),
+    DebianPackage("dnsmasq-base", "gives hosts their addresses", _NO_VAGRANT),
+    DebianPackage("kmod", "lists the modules of a box's kernel", _NO_VAGRANT),
+    DebianPackage("qemu-utils", "makes disk images of boxes", _NO_VAGRANT),
+    DebianPackage("rsync", "brings the checkout to the hosts", _NO_VAGRANT, "rsync"),
+    DebianPackage("openssh-client", "runs commands on them", _NO_VAGRANT, "ssh"),
+)
+
 
 def missing(wanted: Sequence[DebianPackage]) -> list[DebianPackage]:
     """Those that are not installed; all of them where this is not a Debian."""

@@ -1,6 +1,7 @@
 """Remove everything that commands wrote for this checkout; what root wrote, through sudo.
 
 With --stale only what a collector left that was killed while it compiled; the next one would do it.
+With --hosts only the hosts of vagrant/Vagrantfile, which are ended as well.
 """
 
 import re
@@ -8,6 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from scripts.machine import libvirt
 from scripts.machine.leftovers import CHECKOUT, made_here
 from scripts.machine.place import SHARED_FOLDER
 from scripts.machine.progress import SetupError, run
@@ -22,6 +24,10 @@ def main() -> int:
     """Remove; the exit status is 1 with the reason if something can't be removed."""
     only_stale = sys.argv[1:] == ["--stale"]
     try:
+        if sys.argv[1:] == ["--hosts"]:
+            for words in libvirt.remove(CHECKOUT):
+                print(f"clean: removed {words}")
+            return 0
         for path in stale(TEMPORARY) if only_stale else made_here(CHECKOUT):
             remove(path)
             print(f"clean: removed {path}")

@@ -52,6 +52,23 @@ def test_the_servers_certificate_names_this_host_only() -> None:
     ]
 
 
+def test_the_servers_certificate_names_what_it_was_asked_to() -> None:
+    """Agents on other hosts could not connect."""
+    server = issue_server(create_authority(NOW), NOW, ["10.1.2.3", "cloud.example"])
+    certificate = x509.load_pem_x509_certificate(server.certificate_pem)
+    assert "cloud.example" in names(certificate).get_values_for_type(x509.DNSName)
+    addresses = names(certificate).get_values_for_type(x509.IPAddress)
+    assert ipaddress.ip_address("10.1.2.3") in addresses
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a.example", "*", "a..b", "x" * 254, "é.example"])
+def test_a_malformed_server_name_is_not_issued(name: str) -> None:
+    """A certificate could name what nobody meant, or nothing that an agent would accept."""
+    with pytest.raises(KeyFileError) as refused:
+        issue_server(create_authority(NOW), NOW, [name])
+    assert refused.value.reason is CloudReason.ADDRESS_INVALID
+
+
 BAD_IDS = ["", "Web", "-web", "we b", "web/1", "../x", "w" * 64, "web\n", "wéb", "web\x00"]
 
 
