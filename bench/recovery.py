@@ -9,7 +9,7 @@ exec has to be there exactly once, and each event that killed has to be counted,
 What crashes is dead from the moment in which its event is caused: up to 25 ms more than it is. What
 hangs, or fills memory, is dead when the supervisor knows of its end, which takes 1.5 seconds of
 silence; from the event to protection is a figure of its own there. Two sensors share the kinds and
-run side by side, and each one sees the files that are opened for the other, too: so each has half of
+run side by side; each one sees the files that are opened for the other, too, so each has half of
 the rate. That takes half of the time, an hour and a half, in which each one is mostly waiting for a
 successor to have worked long enough.
 """
