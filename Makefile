@@ -44,7 +44,7 @@ lab: ## Put the interpreter of July 2024 at several places, break it, and report
 	@scripts/setup --for-vms
 	@scripts/as-root $(BIN)/python -m lab --runner $(RUNNER) $(LAB_ARGUMENTS)
 
-lab-quick: ## The same for two faults and four placements, as CI does
+lab-quick: ## The same for two faults and four placements
 	@scripts/setup --for-vms
 	@scripts/as-root $(BIN)/python -m lab --quick $(LAB_ARGUMENTS)
 
