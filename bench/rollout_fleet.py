@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.rollout_faults import GOOD, Fault, Harm
-from cloud.rollout.evidence import UNWELL, Columns, Sign, well
+from cloud.rollout.evidence import Columns, well
 from cloud.rollout.plan import Plan
 from cloud.rollout.policy import Ring
 from cloud.rollout.seats import RINGS, Candidates
+from cloud.rollout.sign import UNWELL, Sign
 
 HOUR = 3600.0
 

@@ -18,9 +18,10 @@ from bulkhead.v1.report_pb2 import CrashReport, Detection, Heartbeat
 from bulkhead.v1.sensor_service_pb2 import Hello
 from cloud.offers import REFUSED, Standing
 from cloud.refusals import Refusal, from_text
-from cloud.rollout.evidence import Columns, Sign
+from cloud.rollout.evidence import Columns
 from cloud.rollout.policy import WithheldReason
 from cloud.rollout.seats import RINGS, Candidates, lot
+from cloud.rollout.sign import Sign
 from cloud.rollout.table import STAGES
 from cloud.store.policies import Policies
 from cloud.store.rollouts import Started, Stored

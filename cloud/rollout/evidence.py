@@ -7,15 +7,13 @@ have evaluated counts up to a cap, so that no single one can vouch for a stage.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from cloud.rollout.plan import GateLimits
+from cloud.rollout.plan import GateLimits
+from cloud.rollout.sign import UNWELL, Sign
 
 VOUCHING_HOSTS = 10
 """So many hosts have to share a minimum of evaluations, where so many were reached."""
@@ -26,21 +24,6 @@ LEAST_CONTROL = 10
 
 LARGEST_SAMPLE = 100_000
 """Of a larger control group every n-th host says as much."""
-
-
-class Sign(StrEnum):
-    """What a host may show; each host counts once for each sign."""
-
-    DIED = "died"  # a crash or hang report of any role, whatever is suspected
-    BLAMED = "blamed"  # one that names this content
-    GIVEN_UP = "given_up"  # rejected, quarantined or rolled back this content, or an instance of it
-    SILENT = "silent"  # no heartbeat for too long
-    SLOW = "slow"  # mean time to evaluate an event
-    HEAVY = "heavy"  # memory of the evaluator
-    NOISY = "noisy"  # detections by this content
-
-
-UNWELL = (Sign.DIED, Sign.BLAMED, Sign.GIVEN_UP, Sign.SILENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +72,7 @@ class Columns:
     platforms: NDArray[np.int64]
 
 
-def collect(columns: Columns, seats: int, needed: int, limits: "GateLimits") -> Evidence:
+def collect(columns: Columns, seats: int, needed: int, limits: GateLimits) -> Evidence:
     """Sum up; `needed` is the stage's minimum of evaluations."""
     signs = dict(columns.signs)
     signs[Sign.SLOW] = _above(columns.evaluation_ns, columns, limits.evaluation_ns, limits)
@@ -118,7 +101,7 @@ def well(signs: Mapping[Sign, NDArray[np.bool_]]) -> NDArray[np.bool_]:
 
 
 def _above(
-    values: NDArray[np.float64], columns: Columns, least: float, limits: "GateLimits"
+    values: NDArray[np.float64], columns: Columns, least: float, limits: GateLimits
 ) -> NDArray[np.bool_]:
     """Who is above the limit and well above what nine of ten hosts of the control group have."""
     control = values[columns.control]

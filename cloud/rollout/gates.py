@@ -22,8 +22,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cloud.rollout.evidence import Evidence, Sign
+from cloud.rollout.evidence import Evidence
 from cloud.rollout.plan import GateLimits, StagePlan
+from cloud.rollout.sign import Sign
 
 DEVIATIONS = 6.0
 """Standard deviations beyond the expected; looks are repeated, so that three would not do."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from cloud.rollout.evidence import Sign
+from cloud.rollout.sign import Sign
 from cloud.rollout.table import STAGES, State
 
 MINUTE = 60.0

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cloud.rollout.engine import Rollout, begin
-from cloud.rollout.evidence import Columns, Evidence, Group, Sign
+from cloud.rollout.evidence import Columns, Evidence, Group
 from cloud.rollout.plan import STAGED, Plan
 from cloud.rollout.policy import Ring
 from cloud.rollout.seats import RINGS, Candidates
+from cloud.rollout.sign import Sign
 from cloud.rollout.table import State
 
 PLAN = STAGED.quickened(10.0, 100)

@@ -14,9 +14,10 @@ from cloud.rollout.engine import (
     promote,
     supersede,
 )
-from cloud.rollout.evidence import Evidence, Sign
+from cloud.rollout.evidence import Evidence
 from cloud.rollout.gates import most_by_chance
 from cloud.rollout.plan import IMMEDIATE, from_text, to_text
+from cloud.rollout.sign import Sign
 from cloud.rollout.table import STAGES, IllegalMoveError, State
 from tests.unit.rollout.hosts import HOUR, PLAN, at, evidence
 

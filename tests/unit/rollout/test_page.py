@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from cloud.rollout.evidence import Sign
 from cloud.rollout.plan import STAGED
 from cloud.rollout.policy import WithheldReason
+from cloud.rollout.sign import Sign
 from cloud.rollout.table import STAGES, TABLE, State
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rollout.md").read_text(encoding="utf-8")

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.rollout.engine import Rollout, begin, halt, look, override, pause, promote, supersede
-from cloud.rollout.evidence import Evidence, Group, Sign, collect
+from cloud.rollout.evidence import Evidence, Group, collect
 from cloud.rollout.gates import Outcome, judge
 from cloud.rollout.policy import ContentUpdatePolicy, Offer, Ring, RolledOut, offer
 from cloud.rollout.seats import draw, seats
+from cloud.rollout.sign import Sign
 from cloud.rollout.table import STAGES, IllegalMoveError, State
 from tests.unit.rollout.hosts import PLAN, candidates, columns
 
