@@ -27,6 +27,9 @@ STABLE_SECONDS = 5.0
 HUNG_SECONDS = 20.0
 """How long an agent that runs may say nothing until it is taken for hung, times the factor."""
 
+START_SECONDS = 90.0
+"""The same for one that has not said anything yet, as systemd's TimeoutStartSec."""
+
 
 @dataclass(slots=True)
 class AgentService:
@@ -94,7 +97,8 @@ class AgentService:
     def gone(self) -> str:
         """Failed for good, dead again and again before it protected, or alive and silent."""
         silent = time.monotonic() - self._heard
-        if not self._gone and silent > HUNG_SECONDS * self.wanted.factor:
+        limit = HUNG_SECONDS if self._ready else START_SECONDS
+        if not self._gone and silent > limit * self.wanted.factor:
             return f"the agent runs and has said nothing for {silent:.0f} s"
         return self._gone
 

@@ -80,7 +80,7 @@ class Watch:
 
     def until(self, holds: Callable[[], bool]) -> bool:
         """Go on until something holds; False if it does not within the order's patience."""
-        deadline = time.monotonic() + self.wanted.patience_seconds
+        deadline = time.monotonic() + self.wanted.patience_seconds * self.wanted.factor
         while not holds():
             if time.monotonic() > deadline or self.host.gone():
                 return False
@@ -121,6 +121,8 @@ def _witness(watch: Watch) -> None:
             port.say("fault")
         if watch.until(lambda: watch.latest > 0):
             port.say("protected")
+        elif fresh and watch.wanted.delivery is not Delivery.PRESENT:
+            raise PlacementError(f"NOT_PROTECTED: before the fault: {_why(watch)}")
         before = processes.alive()
         if fresh and watch.wanted.delivery is Delivery.PUSHED:
             _push(watch)
@@ -154,8 +156,12 @@ def _update_for_ever(watch: Watch) -> None:
         watch.look()
 
 
+def _why(watch: Watch) -> str:
+    return watch.host.gone() or "no protection in time"
+
+
 def _repair(watch: Watch) -> None:
-    watch.port.say("gone", why=watch.host.gone() or "no protection in time")
+    watch.port.say("gone", why=_why(watch))
     for step in watch.host.repair():
         watch.port.say("repair", step=step)
     watch.port.say("repaired")

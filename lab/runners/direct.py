@@ -33,7 +33,7 @@ from lab.vm import cache
 from lab.vm.errors import VmError
 from lab.vm.image import kept_image
 from lab.vm.limits import LIMITS, MEBIBYTE
-from lab.vm.machine import CONSOLE
+from lab.vm.machine import CONSOLE, Guest
 
 FOLDER = CHECKOUT / "build" / "lab" / "direct"
 AS_EXPECTED, DIFFERS, WRONG_USE, NO_HOST, INTERRUPTED = 0, 1, 2, 3, 130
@@ -76,7 +76,7 @@ class DirectRunner:
             accelerator=self._given.accelerator.name,
             release=kernel.release,
             kernel=kernel.version,
-            processors=LIMITS.processors,
+            processors=guests.PROCESSORS,
             memory_mebibytes=LIMITS.memory_mebibytes,
         )
 
@@ -116,16 +116,16 @@ def carry_out(given: Given, arm: Arm, fault: Fault, folder: Path) -> list[Boot]:
             module = given.module if arm.placement is Placement.MODULE else None
             packing.pack(content, arm, fault, given.accelerator.time_factor, module)
             kept_image(content, disk, DISK_MEBIBYTES)
-        return _boots(given, fault, disk, folder)
+        users = guests.USERS if arm.placement is Placement.SENSOR else ()
+        return _boots(given, fault, guests.host(given, disk, users), folder)
     finally:
         disk.unlink(missing_ok=True)
 
 
-def _boots(given: Given, fault: Fault, disk: Path, folder: Path) -> list[Boot]:
+def _boots(given: Given, fault: Fault, host: Guest, folder: Path) -> list[Boot]:
     story: list[Boot] = []
     rescued = False
     seconds = BOOT_SECONDS * given.accelerator.time_factor
-    host = guests.host(given, disk)
     while True:
         place = folder / f"boot-{len(story) + 1}"
         cut = fault.delivery is Delivery.POWER_CUT and not story
@@ -135,7 +135,7 @@ def _boots(given: Given, fault: Fault, disk: Path, folder: Path) -> list[Boot]:
             return story
         rescued = decision is Next.RESCUE
         if rescued:
-            guests.rescue(given, disk, folder / "rescue")
+            guests.rescue(given, folder / DISK, folder / "rescue")
 
 
 def _last_words(folder: Path) -> str:
