@@ -101,7 +101,8 @@ def command(users: Sequence[str]) -> str:
 def _over() -> Path:
     """The interpreter's library, which is built here: a host has no compiler."""
     library = build.build()
-    over = cache.FOLDER / f"over-{library.stem}"
+    # Its path is part of what it is: a checkout that was moved looks for it elsewhere.
+    over = cache.FOLDER / f"over-{cache.digest(str(library))}"
     if not over.exists():
         with cache.scratch() as scratch:
             place = scratch / "over" / library.relative_to("/")
