@@ -30,6 +30,9 @@ from lab.hosts.order import Order, OrderError
 from lab.hosts.placement import Host, PlacementError
 
 CANARY_SECONDS = 0.25
+UNPROTECTED_SECONDS = 1.0
+"""Between canaries, and as long as there never was protection: who is starting has better to do."""
+
 LOOK_SECONDS = 0.02
 MOST_WRONG = 10
 """Wrong answers that are said."""
@@ -49,6 +52,7 @@ class Watch:
     canaries: Canaries
     told: int = 0
     trouble: float = field(default_factory=time.monotonic)
+    back: float | None = None
     running_at: dict[int, float] = field(default_factory=dict)
     latest: float = 0.0
 
@@ -59,7 +63,7 @@ class Watch:
         self.running_at[self.canaries.ran] = time.monotonic()
         self.canaries.run()
         self.canaries.pipe(self.wanted.pipe)
-        until = time.monotonic() + CANARY_SECONDS
+        until = time.monotonic() + (CANARY_SECONDS if self.latest else UNPROTECTED_SECONDS)
         while time.monotonic() < until:
             self.look()
             time.sleep(LOOK_SECONDS)
@@ -68,15 +72,24 @@ class Watch:
         """Say what is new."""
         wrong = len(self.canaries.wrong)
         for number in self.canaries.look(self.host.detections()):
-            self.latest = max(self.latest, self.running_at[number])
+            self._detected(self.running_at[number])
             self.port.say("detected", number=number)
         for text in self.canaries.wrong[wrong:MOST_WRONG]:
             self.port.say("wrong", detection=text)
         deaths = self.host.deaths()
         for one in deaths[self.told :]:
             self.port.say("died", name=one.name, pid=one.pid, how=one.how, ago=time.time() - one.at)
-            self.trouble = time.monotonic()
+            self.troubled()
         self.told = len(deaths)
+
+    def troubled(self) -> None:
+        """Something happened just now that protection has to outlast."""
+        self.trouble, self.back = time.monotonic(), None
+
+    def _detected(self, ran_at: float) -> None:
+        self.latest = max(self.latest, ran_at)
+        if self.back is None and ran_at > self.trouble:
+            self.back = ran_at
 
     def until(self, holds: Callable[[], bool]) -> bool:
         """Go on until something holds; False if it does not within the order's patience."""
@@ -89,8 +102,12 @@ class Watch:
 
     @property
     def calm(self) -> bool:
-        """Whether a canary was detected that ran long enough after the last trouble."""
-        return self.latest > self.trouble + self.wanted.calm_seconds and bool(self.host.settled())
+        """Whether protection came back after the last trouble and has lasted long enough since.
+
+        A process that dies of an event has mostly detected a canary just before.
+        """
+        lasted = self.back is not None and self.latest > self.back + self.wanted.calm_seconds
+        return lasted and bool(self.host.settled())
 
 
 def main() -> int:
@@ -141,9 +158,8 @@ def _witness(watch: Watch) -> None:
 def _push(watch: Watch) -> None:
     order.act(watch.folder)
     watch.port.say("fault")
-    watch.trouble = time.monotonic()
     watch.host.push()
-    watch.trouble = time.monotonic()
+    watch.troubled()
 
 
 def _update_for_ever(watch: Watch) -> None:
@@ -165,8 +181,8 @@ def _repair(watch: Watch) -> None:
     for step in watch.host.repair():
         watch.port.say("repair", step=step)
     watch.port.say("repaired")
-    watch.trouble = time.monotonic()
-    if not watch.until(lambda: watch.latest > watch.trouble):
+    watch.troubled()
+    if not watch.until(lambda: watch.back is not None):
         watch.port.say("failed", why="no protection after the repair")
 
 
