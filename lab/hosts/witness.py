@@ -14,6 +14,7 @@ is known (`died`): whoever listens has what was said before a host was lost.
 Usage: python -m lab.hosts.witness FOLDER PORT
 """
 
+import os
 import sys
 import tempfile
 import time
@@ -140,14 +141,14 @@ def _witness(watch: Watch) -> None:
             port.say("protected")
         elif fresh and watch.wanted.delivery is not Delivery.PRESENT:
             raise PlacementError(f"NOT_PROTECTED: before the fault: {_why(watch)}")
-        before = processes.alive()
+        before = processes.alive(os.getpid())
         if fresh and watch.wanted.delivery is Delivery.PUSHED:
             _push(watch)
         if fresh and watch.wanted.delivery is Delivery.POWER_CUT:
             _update_for_ever(watch)
         if not watch.until(lambda: watch.calm):
             _repair(watch)
-        port.say("after", died=processes.died(before, processes.alive()))
+        port.say("after", died=processes.died(before, processes.alive(os.getpid())))
         port.say(
             "facts", **host.facts(), settled=host.settled(), wrong=watch.canaries.wrong[:MOST_WRONG]
         )
