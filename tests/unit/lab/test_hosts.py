@@ -118,7 +118,9 @@ def test_deaths_and_rejections_are_read_from_the_log(tmp_path: Path) -> None:
 def test_books_tell_what_is_unaccounted_for() -> None:
     """An event that was never evaluated nor counted would be missed."""
     rings = {"1": {"accounted": 40}, "4": {"accounted": 10}}
-    status = {"collection": {"rings": rings}, "events": {"lost": 2, "evaluated": 49}}
+    events = {"lost": 2, "evaluated": 48}
+    losses = [{"cause": "SUSPECT_EVENT", "count": 1}, {"cause": "RING_FULL", "count": 1}]
+    status = {"collection": {"rings": rings}, "events": events, "losses": losses}
     assert sensor.books(status) == (2, 1)
     assert sensor.books({}) == (None, None)
 
