@@ -131,7 +131,7 @@ class AgentService:
         if what is not Verdict.RESTART:
             self._gone = f"agent.service: {what}"
         elif self._in_a_row >= SAME_DEATHS:
-            self._gone = f"the agent died {self._in_a_row} times before it protected, last of {how}"
+            self._gone = f"the agent died {self._in_a_row} times in a row, last of {how}"
         else:
             time.sleep(RESTART_SECONDS)
             self.start()

@@ -49,7 +49,7 @@ AT_ONCE = 2
 BOOT_SECONDS = 60.0
 """Until anything is heard of a host, on a processor of its own."""
 
-SECONDS = {Placement.MODULE: 40, Placement.AGENT: 90, Placement.SENSOR: 90, Placement.BPF: 60}
+SECONDS = {Placement.MODULE: 35, Placement.AGENT: 85, Placement.SENSOR: 80, Placement.BPF: 30}
 """About how long a cell takes on emulated processors of an idle machine."""
 
 
