@@ -101,14 +101,19 @@ class Watch:
             self.tick()
         return True
 
-    @property
     def calm(self) -> bool:
         """Whether protection came back after the last trouble and has lasted long enough since.
 
-        A process that dies of an event has mostly detected a canary just before.
+        A process that dies of an event has mostly detected a canary just before; and what became of
+        the file may have been settled by a death that nobody has looked at yet.
         """
-        lasted = self.back is not None and self.latest > self.back + self.wanted.calm_seconds
-        return lasted and bool(self.host.settled())
+        if not self._lasted() or not self.host.settled():
+            return False
+        self.look()
+        return self._lasted()
+
+    def _lasted(self) -> bool:
+        return self.back is not None and self.latest > self.back + self.wanted.calm_seconds
 
 
 def main() -> int:
@@ -146,7 +151,7 @@ def _witness(watch: Watch) -> None:
             _push(watch)
         if fresh and watch.wanted.delivery is Delivery.POWER_CUT:
             _update_for_ever(watch)
-        if not watch.until(lambda: watch.calm):
+        if not watch.until(watch.calm):
             _repair(watch)
         port.say("after", died=processes.died(before, processes.alive(os.getpid())))
         port.say(
