@@ -10,7 +10,7 @@ from agent.evaluator.role import run
 from content.interpreter import Engine, Note
 from content.model import ChannelFile
 from content.template_type import TemplateType
-from lab.boot.slow_evaluator import clock
+from lab.boot.slow_clock import clock
 from lab.unchecked import build
 from lab.unchecked.engine import UncheckedEngine
 

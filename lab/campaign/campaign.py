@@ -1,10 +1,11 @@
-"""Carries out the cells of a plan, one after the other, and keeps each result as it comes.
+"""Carries out the cells of a plan, as many at a time as the runner can, and keeps each result.
 
 An interruption passes through: the runner has ended what it started, the unfinished cell's folder
 is gone, and the results of all cells before it stay.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -49,13 +50,29 @@ class Campaign:
 
     def carry_out(self, plan: Plan) -> list[Recorded]:
         """Results of all cells that the plan wants, in its order."""
-        results = dict(plan.done)
         with self.screen.cells(len(plan.left)):
-            for cell in plan.left:
-                self.screen.begins(cell, self.runner.estimate_seconds(cell))
-                results[cell] = self._one(cell)
-                self.screen.ended(results[cell])
+            if self.runner.at_once == 1:
+                fresh = [self._shown(cell) for cell in plan.left]
+            else:
+                fresh = self._at_once(plan.left)
+        results = {**plan.done, **{one.result.cell: one for one in fresh}}
         return [results[cell] for cell in plan.wanted]
+
+    def _at_once(self, cells: Sequence[Cell]) -> list[Recorded]:
+        with ThreadPoolExecutor(self.runner.at_once) as hands:
+            running = [hands.submit(self._shown, cell) for cell in cells]
+            try:
+                return [one.result() for one in as_completed(running)]
+            except BaseException:
+                hands.shutdown(wait=False, cancel_futures=True)
+                self.runner.stop()
+                raise
+
+    def _shown(self, cell: Cell) -> Recorded:
+        self.screen.begins(cell, self.runner.estimate_seconds(cell))
+        recorded = self._one(cell)
+        self.screen.ended(recorded)
+        return recorded
 
     def _one(self, cell: Cell) -> Recorded:
         started = self.now().isoformat(timespec="seconds")

@@ -56,8 +56,13 @@ class Laboratory:
             with self._reported(screen):
                 # 2.
                 kept = {} if wanted.fresh else campaign.kept(wanted.cells)
-                estimate = campaign.runner.estimate_seconds
-                chosen = plan(wanted.cells, kept, campaign.inputs, estimate)
+                runner = campaign.runner
+                chosen = plan(
+                    wanted.cells,
+                    kept,
+                    campaign.inputs,
+                    lambda cell: runner.estimate_seconds(cell) / runner.at_once,
+                )
                 for line in plan_lines(chosen):
                     screen.say(line)
                 # 3.

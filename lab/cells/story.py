@@ -17,7 +17,7 @@ SILENCE_SECONDS = 300.0
 """Of the clock on the wall, however slow the host is: a person would not wait longer either."""
 
 MOST_BOOTS = 12
-PANIC = re.compile(r"Kernel panic - not syncing: .*")
+PANIC = re.compile(r"Kernel panic - not syncing: [^\r\n]*")
 _INSTRUCTION = re.compile(r"RIP: 0010:(\S+)")
 
 SWITCH_OFF = "switch the host off"

@@ -19,7 +19,7 @@ from content.definitions import load_definitions
 from content.problems import ContentError
 from content.record import decode
 from content.template_type import TemplateType
-from lab.boot.slow_evaluator import clock
+from lab.boot.slow_clock import clock
 from lab.hosts.agent_service import SAID
 from lab.hosts.order import CONTENT, SUFFIX
 from lab.module.supplied import TYPES

@@ -22,10 +22,13 @@ MODULE = "lab.hosts.agent_process"
 SAID = "agent.jsonl"
 LOG = "agent.log"
 STABLE_SECONDS = 5.0
-"""How long an agent has to have worked for its next death not to be in a row with the last."""
+"""How long after its first word an agent has to detect something, for that to be protection."""
 
 HUNG_SECONDS = 20.0
 """How long an agent that runs may say nothing until it is taken for hung, times the factor."""
+
+START_SECONDS = 90.0
+"""The same for one that has not said anything yet, as systemd's TimeoutStartSec."""
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class AgentService:
     _starts: list[float] = field(default_factory=list)
     _deaths: list[Death] = field(default_factory=list)
     _in_a_row: int = 0
+    _protected: bool = False
     _ready: float | None = None
     _gone: str = ""
     _settled: str = ""
@@ -52,7 +56,7 @@ class AgentService:
     def start(self) -> None:
         """Start the agent."""
         self._starts.append(time.monotonic())
-        self._heard, self._ready = time.monotonic(), None
+        self._heard, self._ready, self._protected = time.monotonic(), None, False
         with (self.folder / LOG).open("ab") as log:
             self._agent = subprocess.Popen(
                 [sys.executable, "-I", "-m", self.module, str(self.folder)],
@@ -79,8 +83,7 @@ class AgentService:
             self._ready = self._ready or self._heard
             if "instance" in one:
                 # What it sees between its start and its next death is no protection.
-                if self._heard - self._ready > STABLE_SECONDS:
-                    self._in_a_row = 0
+                self._protected = self._protected or self._heard - self._ready > STABLE_SECONDS
                 yield Detected(one["instance"], one["what"])
             elif "content" in one:
                 self._settled = one["content"]
@@ -94,7 +97,8 @@ class AgentService:
     def gone(self) -> str:
         """Failed for good, dead again and again before it protected, or alive and silent."""
         silent = time.monotonic() - self._heard
-        if not self._gone and silent > HUNG_SECONDS * self.wanted.factor:
+        limit = HUNG_SECONDS if self._ready else START_SECONDS
+        if not self._gone and silent > limit * self.wanted.factor:
             return f"the agent runs and has said nothing for {silent:.0f} s"
         return self._gone
 
@@ -122,11 +126,11 @@ class AgentService:
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
         self._deaths.append(Death("agent", pid, how, time.time()))
         self._agent = None
-        self._in_a_row += 1
+        self._in_a_row = 0 if self._protected else self._in_a_row + 1
         what = service_manager.verdict(self._starts, time.monotonic(), status)
         if what is not Verdict.RESTART:
             self._gone = f"agent.service: {what}"
-        elif self._in_a_row > SAME_DEATHS:
+        elif self._in_a_row >= SAME_DEATHS:
             self._gone = f"the agent died {self._in_a_row} times in a row, last of {how}"
         else:
             time.sleep(RESTART_SECONDS)

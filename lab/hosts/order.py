@@ -36,7 +36,8 @@ class Order:
 
     checked: whether the product's own interpreter runs. wanted: hash of the payload that is pushed.
     factor: how many times longer things may take here. calm_seconds: how long protection has to
-    have lasted after the last trouble. patience_seconds: how long to wait for protection at all.
+    have lasted after the last trouble. patience_seconds: how long to wait for protection at all,
+    times the factor.
     """
 
     placement: Placement

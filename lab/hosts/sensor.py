@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.supervisor.control import ask
+from content.loss_causes import LossCause
 from lab.cells.parts import Delivery
 from lab.hosts.order import Order
 from lab.hosts.placement import Death, Detected
@@ -33,6 +34,9 @@ STATUS_SECONDS = 0.25
 BALANCE_SECONDS = 10.0
 MOST_WORDS = 500
 """Characters of a reason."""
+
+PASSED = (LossCause.SUSPECT_EVENT, LossCause.NOT_EVALUATED)
+"""Losses of events that came into a ring: they are accounted for without having been evaluated."""
 
 STOP_SECONDS = 20.0
 EVALUATORS = {
@@ -219,7 +223,8 @@ def books(status: Mapping[str, Any]) -> tuple[int | None, int | None]:
     rings = status["collection"]["rings"].values()
     events = status["events"]
     accounted = sum(int(one["accounted"]) for one in rings)
-    return int(events["lost"]), accounted - int(events["evaluated"])
+    passed = sum(int(one["count"]) for one in status["losses"] if one["cause"] in PASSED)
+    return int(events["lost"]), accounted - int(events["evaluated"]) - passed
 
 
 def _happening(line: str) -> Mapping[str, Any]:

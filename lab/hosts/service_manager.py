@@ -12,7 +12,7 @@ RESTART_SECONDS = 0.1
 LIMIT_STARTS = 5
 LIMIT_SECONDS = 10.0
 SAME_DEATHS = 3
-"""Deaths in a row, each before the agent protected at all: nothing will change about that."""
+"""Deaths in a row, of agents that did not protect for long: nothing will change about that."""
 
 
 class Verdict(StrEnum):

@@ -14,6 +14,7 @@ is known (`died`): whoever listens has what was said before a host was lost.
 Usage: python -m lab.hosts.witness FOLDER PORT
 """
 
+import os
 import sys
 import tempfile
 import time
@@ -30,6 +31,9 @@ from lab.hosts.order import Order, OrderError
 from lab.hosts.placement import Host, PlacementError
 
 CANARY_SECONDS = 0.25
+UNPROTECTED_SECONDS = 1.0
+"""Between canaries, and as long as there never was protection: who is starting has better to do."""
+
 LOOK_SECONDS = 0.02
 MOST_WRONG = 10
 """Wrong answers that are said."""
@@ -49,6 +53,7 @@ class Watch:
     canaries: Canaries
     told: int = 0
     trouble: float = field(default_factory=time.monotonic)
+    back: float | None = None
     running_at: dict[int, float] = field(default_factory=dict)
     latest: float = 0.0
 
@@ -59,7 +64,7 @@ class Watch:
         self.running_at[self.canaries.ran] = time.monotonic()
         self.canaries.run()
         self.canaries.pipe(self.wanted.pipe)
-        until = time.monotonic() + CANARY_SECONDS
+        until = time.monotonic() + (CANARY_SECONDS if self.latest else UNPROTECTED_SECONDS)
         while time.monotonic() < until:
             self.look()
             time.sleep(LOOK_SECONDS)
@@ -68,29 +73,47 @@ class Watch:
         """Say what is new."""
         wrong = len(self.canaries.wrong)
         for number in self.canaries.look(self.host.detections()):
-            self.latest = max(self.latest, self.running_at[number])
+            self._detected(self.running_at[number])
             self.port.say("detected", number=number)
         for text in self.canaries.wrong[wrong:MOST_WRONG]:
             self.port.say("wrong", detection=text)
         deaths = self.host.deaths()
         for one in deaths[self.told :]:
             self.port.say("died", name=one.name, pid=one.pid, how=one.how, ago=time.time() - one.at)
-            self.trouble = time.monotonic()
+            self.troubled()
         self.told = len(deaths)
+
+    def troubled(self) -> None:
+        """Something happened just now that protection has to outlast."""
+        self.trouble, self.back = time.monotonic(), None
+
+    def _detected(self, ran_at: float) -> None:
+        self.latest = max(self.latest, ran_at)
+        if self.back is None and ran_at > self.trouble:
+            self.back = ran_at
 
     def until(self, holds: Callable[[], bool]) -> bool:
         """Go on until something holds; False if it does not within the order's patience."""
-        deadline = time.monotonic() + self.wanted.patience_seconds
+        deadline = time.monotonic() + self.wanted.patience_seconds * self.wanted.factor
         while not holds():
             if time.monotonic() > deadline or self.host.gone():
                 return False
             self.tick()
         return True
 
-    @property
     def calm(self) -> bool:
-        """Whether a canary was detected that ran long enough after the last trouble."""
-        return self.latest > self.trouble + self.wanted.calm_seconds and bool(self.host.settled())
+        """Whether protection came back after the last trouble and has lasted long enough since.
+
+        A process that dies of an event has mostly detected a canary just before; and what became of
+        the file may have been settled by a death that nobody has looked at yet.
+        """
+        if not self._lasted() or not self.host.settled():
+            return False
+        self.look()
+        return self._lasted()
+
+    def _lasted(self) -> bool:
+        return self.back is not None and self.latest > self.back + self.wanted.calm_seconds
 
 
 def main() -> int:
@@ -121,14 +144,16 @@ def _witness(watch: Watch) -> None:
             port.say("fault")
         if watch.until(lambda: watch.latest > 0):
             port.say("protected")
-        before = processes.alive()
+        elif fresh and watch.wanted.delivery is not Delivery.PRESENT:
+            raise PlacementError(f"NOT_PROTECTED: before the fault: {_why(watch)}")
+        before = processes.alive(os.getpid())
         if fresh and watch.wanted.delivery is Delivery.PUSHED:
             _push(watch)
         if fresh and watch.wanted.delivery is Delivery.POWER_CUT:
             _update_for_ever(watch)
-        if not watch.until(lambda: watch.calm):
+        if not watch.until(watch.calm):
             _repair(watch)
-        port.say("after", died=processes.died(before, processes.alive()))
+        port.say("after", died=processes.died(before, processes.alive(os.getpid())))
         port.say(
             "facts", **host.facts(), settled=host.settled(), wrong=watch.canaries.wrong[:MOST_WRONG]
         )
@@ -139,9 +164,8 @@ def _witness(watch: Watch) -> None:
 def _push(watch: Watch) -> None:
     order.act(watch.folder)
     watch.port.say("fault")
-    watch.trouble = time.monotonic()
     watch.host.push()
-    watch.trouble = time.monotonic()
+    watch.troubled()
 
 
 def _update_for_ever(watch: Watch) -> None:
@@ -154,13 +178,17 @@ def _update_for_ever(watch: Watch) -> None:
         watch.look()
 
 
+def _why(watch: Watch) -> str:
+    return watch.host.gone() or "no protection in time"
+
+
 def _repair(watch: Watch) -> None:
-    watch.port.say("gone", why=watch.host.gone() or "no protection in time")
+    watch.port.say("gone", why=_why(watch))
     for step in watch.host.repair():
         watch.port.say("repair", step=step)
     watch.port.say("repaired")
-    watch.trouble = time.monotonic()
-    if not watch.until(lambda: watch.latest > watch.trouble):
+    watch.troubled()
+    if not watch.until(lambda: watch.back is not None):
         watch.port.say("failed", why="no protection after the repair")
 
 

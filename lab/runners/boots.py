@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from lab.cells.story import SILENCE_SECONDS, Boot, End, Line, panic_of
@@ -51,16 +52,30 @@ class Ear:
             self.lines.append(Line(time.monotonic(), said))
 
 
-def boot(guest: Guest, folder: Path, boot_seconds: float, *, rescued: bool, cut: bool) -> Boot:
-    """Start the host and watch it to the end of this boot.
+def boot(
+    guest: Guest,
+    folder: Path,
+    boot_seconds: float,
+    stopping: Event,
+    *,
+    rescued: bool,
+    cut: bool,
+) -> Boot:
+    """Start the host and watch it to the end of this boot; KeyboardInterrupt once it is to stop.
 
     boot_seconds: how long it may take until anything is heard. cut: whether its power is to be cut
     amid updates.
     """
+
+    def has_ended() -> bool:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        return running.process.poll() is not None
+
     began = time.monotonic()
     with machine.started(guest, folder) as running:
         ear = Ear(folder / RESULTS)
-        end = watch(lambda: running.process.poll() is not None, ear, boot_seconds, cut=cut)
+        end = watch(has_ended, ear, boot_seconds, cut=cut)
     return told(ear, began, end, console(folder), rescued=rescued)
 
 

@@ -15,8 +15,9 @@ import shutil
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Event
 
 from content.escape import safe
 from lab.cells import judging
@@ -33,7 +34,7 @@ from lab.vm import cache
 from lab.vm.errors import VmError
 from lab.vm.image import kept_image
 from lab.vm.limits import LIMITS, MEBIBYTE
-from lab.vm.machine import CONSOLE
+from lab.vm.machine import CONSOLE, Guest
 
 FOLDER = CHECKOUT / "build" / "lab" / "direct"
 AS_EXPECTED, DIFFERS, WRONG_USE, NO_HOST, INTERRUPTED = 0, 1, 2, 3, 130
@@ -42,10 +43,13 @@ FREE_MEBIBYTES = 4096
 
 DISK = "disk.ext4"
 DISK_MEBIBYTES = 192
+AT_ONCE = 2
+"""Cells at a time, where there are as many processors: a host has one."""
+
 BOOT_SECONDS = 60.0
 """Until anything is heard of a host, on a processor of its own."""
 
-SECONDS = {Placement.MODULE: 40, Placement.AGENT: 90, Placement.SENSOR: 90, Placement.BPF: 60}
+SECONDS = {Placement.MODULE: 35, Placement.AGENT: 85, Placement.SENSOR: 80, Placement.BPF: 30}
 """About how long a cell takes on emulated processors of an idle machine."""
 
 
@@ -54,7 +58,9 @@ class DirectRunner:
     """A `Runner`; `prepare` makes or finds images, kernel and module."""
 
     name: str = "direct"
+    at_once: int = field(default_factory=lambda: min(AT_ONCE, os.cpu_count() or 1))
     _given: Given | None = None
+    _stopping: Event = field(default_factory=Event)
 
     def prepare(self) -> Environment:
         """What all cells need; RunnerError where there can be no host."""
@@ -76,7 +82,7 @@ class DirectRunner:
             accelerator=self._given.accelerator.name,
             release=kernel.release,
             kernel=kernel.version,
-            processors=LIMITS.processors,
+            processors=guests.PROCESSORS,
             memory_mebibytes=LIMITS.memory_mebibytes,
         )
 
@@ -89,7 +95,7 @@ class DirectRunner:
             raise RunnerError("NOT_PREPARED: prepare has not been called")
         began = time.monotonic()
         try:
-            story = carry_out(given, arm, fault, folder)
+            story = carry_out(given, arm, fault, folder, self._stopping)
         except (VmError, ModuleError) as error:
             raise RunnerError(str(error)) from error
         if not any(one.boot_id for one in story):
@@ -98,6 +104,10 @@ class DirectRunner:
             raise RunnerError(story[-1].failure)
         return judging.judge(story, time.monotonic() - began)
 
+    def stop(self) -> None:
+        """Hosts that are being watched end at once."""
+        self._stopping.set()
+
     def estimate_seconds(self, cell: Cell) -> float:
         """About how long a cell takes."""
         arm, fault = arms()[cell.arm], faults()[cell.fault]
@@ -105,7 +115,7 @@ class DirectRunner:
         return SECONDS[arm.placement] + (SILENCE_SECONDS if silent else 0.0)
 
 
-def carry_out(given: Given, arm: Arm, fault: Fault, folder: Path) -> list[Boot]:
+def carry_out(given: Given, arm: Arm, fault: Fault, folder: Path, stopping: Event) -> list[Boot]:
     """All boots of a cell, until protection is there or nothing more can be done."""
     folder.mkdir(parents=True, exist_ok=True)
     disk = folder / DISK
@@ -116,26 +126,26 @@ def carry_out(given: Given, arm: Arm, fault: Fault, folder: Path) -> list[Boot]:
             module = given.module if arm.placement is Placement.MODULE else None
             packing.pack(content, arm, fault, given.accelerator.time_factor, module)
             kept_image(content, disk, DISK_MEBIBYTES)
-        return _boots(given, fault, disk, folder)
+        users = guests.USERS if arm.placement is Placement.SENSOR else ()
+        return _boots(given, fault, guests.host(given, disk, users), folder, stopping)
     finally:
         disk.unlink(missing_ok=True)
 
 
-def _boots(given: Given, fault: Fault, disk: Path, folder: Path) -> list[Boot]:
+def _boots(given: Given, fault: Fault, host: Guest, folder: Path, stopping: Event) -> list[Boot]:
     story: list[Boot] = []
     rescued = False
     seconds = BOOT_SECONDS * given.accelerator.time_factor
-    host = guests.host(given, disk)
     while True:
         place = folder / f"boot-{len(story) + 1}"
         cut = fault.delivery is Delivery.POWER_CUT and not story
-        story.append(boots.boot(host, place, seconds, rescued=rescued, cut=cut))
+        story.append(boots.boot(host, place, seconds, stopping, rescued=rescued, cut=cut))
         decision = after(story)
         if decision in (Next.FINISH, Next.GIVE_UP):
             return story
         rescued = decision is Next.RESCUE
         if rescued:
-            guests.rescue(given, disk, folder / "rescue")
+            guests.rescue(given, folder / DISK, folder / "rescue")
 
 
 def _last_words(folder: Path) -> str:

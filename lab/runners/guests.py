@@ -33,6 +33,11 @@ from lab.vm.machine import Ending, Guest
 PLACE = "/srv/laboratory"
 RESCUE_PLACE = "/mnt"
 USERS = ("bulkhead-evaluator", "bulkhead-link")
+"""Of a sensor's roles; other placements have none."""
+
+PROCESSORS = 1
+"""Of a host: two cells are carried out at a time, on machines that have two processors."""
+
 RESCUE_SECONDS = 60.0
 """On a processor of its own."""
 
@@ -63,30 +68,30 @@ def prepare() -> Given:
     return Given(found, accelerator, disks, module, _over())
 
 
-def host(given: Given, disk: Path) -> Guest:
-    """A host of a cell, whose disk is kept."""
-    plan = Plan((*given.disks, Disk(disk, PLACE, kept=True)), command(), over=given.over)
-    return Guest(given.kernel, plan, given.accelerator, WORD)
+def host(given: Given, disk: Path, users: Sequence[str]) -> Guest:
+    """A host of a cell, with system users, whose disk is kept."""
+    plan = Plan((*given.disks, Disk(disk, PLACE, kept=True)), command(users), over=given.over)
+    return Guest(given.kernel, plan, given.accelerator, WORD, PROCESSORS)
 
 
 def rescue(given: Given, disk: Path, folder: Path) -> None:
     """Start another medium, mount the host's disk there, and delete the file."""
     bad = shlex.quote(f"{RESCUE_PLACE}/{CONTENT}/{IPC_FILE}")
     plan = Plan((given.disks[0], Disk(disk, RESCUE_PLACE, kept=True)), f"rm -f {bad} && sync\n")
-    guest = Guest(given.kernel, plan, given.accelerator)
+    guest = Guest(given.kernel, plan, given.accelerator, processors=PROCESSORS)
     outcome = machine.run(guest, folder, RESCUE_SECONDS)
     if outcome.ending is not Ending.FINISHED or outcome.status != 0:
         raise VmError(VmReason.GUEST_FAILED, f"the rescue ended with {outcome.ending}")
 
 
-def command() -> str:
-    """The script that runs in a host at each boot."""
+def command(users: Sequence[str]) -> str:
+    """The script that runs in a host at each boot; it makes the users first."""
     python = shlex.quote(str(environment() / "bin" / "python"))
-    users = [f"useradd --system --no-create-home --shell /usr/sbin/nologin {u}" for u in USERS]
+    made = [f"useradd --system --no-create-home --shell /usr/sbin/nologin {u}" for u in users]
     return "\n".join(
         [
             f"cd {shlex.quote(str(CHECKOUT))} || exit 1",
-            *users,
+            *made,
             f'exec {python} -I -m lab.hosts.witness {PLACE} "$GUEST_RESULTS"',
             "",
         ]
@@ -96,7 +101,8 @@ def command() -> str:
 def _over() -> Path:
     """The interpreter's library, which is built here: a host has no compiler."""
     library = build.build()
-    over = cache.FOLDER / f"over-{library.stem}"
+    # Its path is part of what it is: a checkout that was moved looks for it elsewhere.
+    over = cache.FOLDER / f"over-{cache.digest(str(library))}"
     if not over.exists():
         with cache.scratch() as scratch:
             place = scratch / "over" / library.relative_to("/")

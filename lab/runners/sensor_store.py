@@ -13,6 +13,7 @@ from pathlib import Path
 from cloud import push
 from cloud.folder import CloudFolder, create, enrol
 from cloud.push import PushRefusedError
+from cloud.rollout.plan import IMMEDIATE
 from cloud.signing import SigningKey
 from cloud.store.database import Database
 from content.channel_file import content_hash, load
@@ -33,7 +34,8 @@ def write(folder: Path, files: Files, fault: Fault) -> str:
     Returns why the cloud's own check refuses that file, as reason codes; "" where it passes.
     """
     now, cloud = datetime.now(UTC), CloudFolder(folder / CLOUD)
-    key = create(cloud.path, folder / OPERATOR, now)
+    # One host, and no gates: a fault that the cloud holds back would show nothing of the host.
+    key = create(cloud.path, folder / OPERATOR, now, IMMEDIATE)
     enrol(cloud, AGENT_ID, folder / TLS, now)
     present = fault.delivery is Delivery.PRESENT
     last = files.bad if present else files.before

@@ -78,6 +78,7 @@ class VagrantRunner:
     """A `Runner`; what `vagrant up` has made stays, as it was."""
 
     name = "vagrant"
+    at_once = 1
 
     def __init__(self) -> None:
         self._given: Given | None = None
@@ -117,6 +118,9 @@ class VagrantRunner:
             lines = words.strip().splitlines() or ["its console shows nothing"]
             raise RunnerError(f"HOST_NOT_BOOTED: {safe(lines[-1])}")
         return judging.judge(story, time.monotonic() - began)
+
+    def stop(self) -> None:
+        """Cells run in the main thread, where an interruption reaches them."""
 
     def estimate_seconds(self, cell: Cell) -> float:
         """About how long a cell takes."""

@@ -56,6 +56,7 @@ class Guest:
     plan: Plan
     accelerator: Accelerator
     arguments: str = ""
+    processors: int = LIMITS.processors
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def command_line(guest: Guest, archive: Path, folder: Path) -> list[str]:
     accelerator = guest.accelerator
     arguments = ["-name", "bulkhead-guest", "-nodefaults", "-no-user-config", "-no-reboot"]
     arguments += ["-display", "none", "-accel", accelerator.name, "-cpu", accelerator.processor]
-    arguments += ["-m", f"{LIMITS.memory_mebibytes}M", "-smp", str(LIMITS.processors)]
+    arguments += ["-m", f"{LIMITS.memory_mebibytes}M", "-smp", str(guest.processors)]
     arguments += ["-serial", f"file:{folder / CONSOLE}", "-serial", f"file:{folder / RESULTS}"]
     arguments += ["-kernel", str(guest.kernel.image), "-initrd", str(archive)]
     arguments += ["-append", f"{KERNEL_ARGUMENTS} {guest.arguments}".strip()]

@@ -1,10 +1,10 @@
 """A runner that carries cells out without hosts: outcomes, failures and waits as told."""
 
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 from lab.__main__ import main
 from lab.campaign.laboratory import Laboratory
@@ -30,6 +30,8 @@ class PlayedRunner:
     began: Callable[[Cell], None] = lambda _: None
     ran: list[str] = field(default_factory=list)
     name: str = "direct"
+    at_once: int = 1
+    stopping: Event = field(default_factory=Event)
 
     def prepare(self) -> Environment:
         """There is a host, or none."""
@@ -42,10 +44,15 @@ class PlayedRunner:
         self.ran.append(str(cell))
         (folder / CONSOLE).write_bytes(f"{cell} <b>\x1b[31m\n".encode())
         self.began(cell)
-        time.sleep(self.waits.get(cell, 0))
+        if self.stopping.wait(self.waits.get(cell, 0)):
+            raise KeyboardInterrupt
         if cell in self.failing:
             raise RunnerError(self.failing[cell])
         return self.measured.get(cell, BY_ARM[cell.arm])
+
+    def stop(self) -> None:
+        """Whoever waits is woken."""
+        self.stopping.set()
 
     def estimate_seconds(self, cell: Cell) -> float:
         """As long as it waits, and a second."""

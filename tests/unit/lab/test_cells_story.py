@@ -38,6 +38,12 @@ FACTS = {"events_lost": 0, "events_uncounted": 0, "said": "", "settled": "in for
 BEFORE = [*_canary(0, 1.0, 1.2), _line(2.0, "fault")]
 
 
+def test_a_serial_line_ends_its_lines_with_a_return() -> None:
+    """A report would have it in the midst of its words, where it hides what stands before it."""
+    _, panic = panic_of(CONSOLE.replace("\n", "\r\n"))
+    assert panic == "Kernel panic - not syncing: Fatal exception"
+
+
 def test_a_host_that_panics_is_started_again() -> None:
     """A reboot that would have helped would be counted as a repair."""
     assert after([_panicked()]) is Next.START_AGAIN

@@ -11,6 +11,7 @@ from lab.hosts.bpf import verifier_words
 from lab.hosts.canaries import CANARY, Canaries
 from lab.hosts.order import Order, OrderError
 from lab.hosts.placement import Detected
+from lab.hosts.processes import Process
 from lab.hosts.service_manager import Verdict
 from lab.hosts.tailing import Tail
 
@@ -56,7 +57,17 @@ def test_the_start_limit_is_systemds() -> None:
 def test_names_of_processes_may_have_brackets() -> None:
     """A process named to deceive would hide which one died."""
     rest = "S 1 7 7 0 -1 4194560 " + "0 " * 12 + "987 0"
-    assert processes.parsed(f"7 (a) (b) {rest}") == ("a) (b", 987, 4194560)
+    assert processes.parsed(f"7 (a) (b) {rest}") == Process("a) (b", 1, 987, 4194560)
+
+
+def test_processes_of_the_placement_are_its_own_business(tmp_path: Path) -> None:
+    """A stand-by that was needed, or a collector that was done, would pass for a casualty."""
+    parents = {1: 0, 5: 1, 6: 1, 7: 6, 8: 7}
+    for pid, parent in parents.items():
+        (tmp_path / str(pid)).mkdir()
+        rest = f"S {parent} 7 7 0 -1 4194560 " + "0 " * 12 + f"{pid}00 0"
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (p) {rest}")
+    assert set(processes.alive(6, tmp_path)) == {"1-100", "5-500"}
 
 
 def test_who_died_is_told_from_who_has_the_same_number() -> None:
@@ -107,7 +118,9 @@ def test_deaths_and_rejections_are_read_from_the_log(tmp_path: Path) -> None:
 def test_books_tell_what_is_unaccounted_for() -> None:
     """An event that was never evaluated nor counted would be missed."""
     rings = {"1": {"accounted": 40}, "4": {"accounted": 10}}
-    status = {"collection": {"rings": rings}, "events": {"lost": 2, "evaluated": 49}}
+    events = {"lost": 2, "evaluated": 48}
+    losses = [{"cause": "SUSPECT_EVENT", "count": 1}, {"cause": "RING_FULL", "count": 1}]
+    status = {"collection": {"rings": rings}, "events": events, "losses": losses}
     assert sensor.books(status) == (2, 1)
     assert sensor.books({}) == (None, None)
 

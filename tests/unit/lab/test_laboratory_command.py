@@ -151,6 +151,30 @@ def test_an_interruption_keeps_what_was_measured(
     assert "P/arity-gap" not in (folder / "report.html").read_text(encoding="utf-8")
 
 
+def test_two_cells_at_a_time_have_all_their_results(folder: Path) -> None:
+    """A result would be missing, or stand in another cell's place."""
+    waits = {K: 0.2}
+    assert run(folder, PlayedRunner(waits=waits, at_once=2), "--cells", "[KPW]/arity-gap") == 0
+    found = {str(one.result.cell): one.result.measured for one in Store(folder).read_all()[0]}
+    assert found == {f"{arm}/arity-gap": BY_ARM[arm] for arm in "KPW"}
+
+
+def test_an_interruption_stops_the_cell_beside(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C would wait for another cell's host, and begin the next."""
+
+    def interrupt(cell: Cell) -> None:
+        if cell == P:
+            raise KeyboardInterrupt
+
+    waits = {Cell(arm, "arity-gap"): 20.0 for arm in "KWG"}
+    runner = PlayedRunner(began=interrupt, waits=waits, at_once=2)
+    assert run(folder, runner, "--cells", "[KPWG]/arity-gap") == 130
+    assert not Store(folder).read_all()[0]
+    assert "interrupted; the next run goes on from here" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "words",
     [("--cells", "nothing"), ("--runner", "x"), ("--quick", "--cells", "K/*"), ("--fres",)],
