@@ -20,6 +20,7 @@ from content.matching.work import Clock
 from content.model import ChannelFile, TemplateInstance, TemplateTypeReference
 from content.record import Records, decode, header_problem
 from content.template_type import TemplateType
+from lab.unchecked import build
 from lab.unchecked.compiled import Compiled
 from lab.unchecked.input_block import InputBlock
 
@@ -61,6 +62,7 @@ class UncheckedEngine:
         note: Note | None = None,
         clock: Clock = time.thread_time_ns,
     ) -> None:
+        build.load()  # also where there is no file yet: a later engine is made after lock-down
         self._note: Note = note or (lambda _row, _ordinal: None)
         self._ipc = next(one for one in types.values() if one.name == IPC)
         owners = _owners(files)

@@ -148,7 +148,7 @@ def started(guest: Guest, folder: Path) -> Iterator[Machine]:
         yield machine
     finally:
         machine.cut_power()
-        archive.unlink()
+        archive.unlink(missing_ok=True)
 
 
 def bound_to(owner: int) -> list[str]:

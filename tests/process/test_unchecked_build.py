@@ -99,29 +99,27 @@ def test_an_unprivileged_role_can_build_it(readable_folder: Path) -> None:
 
 
 def test_it_needs_nothing_from_a_library(own_folder: Path) -> None:
-    """The same source could not become a kernel module."""
-    compiled = own_folder / "interpreter.o"
-    compile_it = ["cc", "-std=gnu11", "-O2", "-ffreestanding", "-nostdinc", "-c"]
+    """The same sources could not become a kernel module."""
+    compiled = own_folder / "all.o"
+    compile_them = ["cc", "-std=gnu11", "-O2", "-ffreestanding", "-nostdinc", "-nostdlib", "-r"]
     headers = own_folder / "linux"
     headers.mkdir()
     (headers / "types.h").write_text(
         "typedef unsigned char uint8_t; typedef unsigned int uint32_t;\n"
         "typedef unsigned long uint64_t; typedef long int64_t;\n"
     )
+    units = [own_folder / one.name for one in build.SHARED if one.suffix == ".c"]
     subprocess.run(
-        [
-            *compile_it,
-            "-D__KERNEL__",
-            "-I",
-            own_folder,
-            "-o",
-            compiled,
-            own_folder / "interpreter.c",
-        ],
+        [*compile_them, "-D__KERNEL__", "-I", own_folder, "-o", compiled, *units],
         check=True,
         timeout=30,
     )
     undefined = subprocess.run(
-        ["nm", "--undefined-only", compiled], capture_output=True, check=True, timeout=30
+        ["nm", "--undefined-only", "--format=posix", compiled],
+        capture_output=True,
+        check=True,
+        timeout=30,
     )
-    assert undefined.stdout == b""
+    # What a memory hog asks for, of the module or of the C library.
+    names = [line.split()[0] for line in undefined.stdout.splitlines()]
+    assert names == [b"bulkhead_allocate"]
