@@ -54,6 +54,7 @@ class Watch:
     told: int = 0
     trouble: float = field(default_factory=time.monotonic)
     back: float | None = None
+    settled: str = ""
     running_at: dict[int, float] = field(default_factory=dict)
     latest: float = 0.0
 
@@ -104,13 +105,18 @@ class Watch:
     def calm(self) -> bool:
         """Whether protection came back after the last trouble and has lasted long enough since.
 
-        A process that dies of an event has mostly detected a canary just before; and what became of
-        the file may have been settled by a death that nobody has looked at yet.
+        A process that dies of an event has mostly detected a canary just before. And it has to last
+        from when it is known what became of the file: one that has just come in force has yet to
+        be evaluated.
         """
-        if not self._lasted() or not self.host.settled():
+        if not self._lasted():
             return False
+        settled = self.host.settled()
+        if settled != self.settled:
+            self.settled = settled
+            self.troubled()
         self.look()
-        return self._lasted()
+        return bool(settled) and self._lasted()
 
     def _lasted(self) -> bool:
         return self.back is not None and self.latest > self.back + self.wanted.calm_seconds

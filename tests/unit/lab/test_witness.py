@@ -17,10 +17,11 @@ from lab.hosts.witness import Watch
 
 @dataclass
 class Told:
-    """A `Host` that detects all canaries, and settles a file by the death of a process."""
+    """A `Host` that detects all canaries; dies: it settles a file by the death of a process."""
 
     folder: Path
     ran: int = 0
+    dies: bool = True
     died: list[Death] = field(default_factory=list)
 
     def start(self) -> None:
@@ -30,8 +31,9 @@ class Told:
         """It has it."""
 
     def settled(self) -> str:
-        """By a death that happens just now."""
-        self.died = [Death("evaluator", 7, "SIGSEGV", time.time())]
+        """At once, by a death that happens just now if it dies."""
+        if self.dies:
+            self.died = [Death("evaluator", 7, "SIGSEGV", time.time())]
         return "in quarantine"
 
     def detections(self) -> Iterable[Detected]:
@@ -69,3 +71,18 @@ def test_a_death_that_settles_it_is_no_calm(tmp_path: Path) -> None:
     watch.look()
     assert not watch.calm()
     assert '"died"' in said.read_text()
+
+
+def test_content_that_has_just_come_in_force_is_waited_for(tmp_path: Path) -> None:
+    """A process that dies of the next event would be missed, on a slow host."""
+    said, host = tmp_path / "said", Told(tmp_path, dies=False)
+    said.touch()
+    wanted = Order(Placement.SENSOR, Delivery.PUSHED, "pipe", "ab", calm_seconds=5.0)
+    watch = Watch(Port(os.fspath(said)), host, wanted, tmp_path, Canaries(tmp_path))
+    watch.running_at = {number: watch.trouble + 7.0 * number + 1.0 for number in range(4)}
+    host.ran = 2
+    watch.look()
+    assert not watch.calm()
+    host.ran = 4
+    watch.look()
+    assert watch.calm()
