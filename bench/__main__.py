@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from bench.harness import CHECKOUT, NOT_MEASURABLE, programs
 
 SIDE_BY_SIDE = 2
-ALONE = ("collection", "host_cost", "ladder", "prevention", "setup_time")
-"""They switch the kernel's counting of BPF on and off, or auditing, or install packages."""
+ALONE = ("collection", "host_cost", "ladder", "prevention", "sensor_cpu", "setup_time")
+"""They switch the kernel's counting of BPF on and off, or auditing, install packages, or have so much
+content that they keep both processors busy."""
 
 
 def main() -> int:

@@ -162,15 +162,14 @@ def _roll_out(
     if known is not None and known.rollout.state in STAGES:
         return
     order = Revocation(content_hash=name, signatures=[key.sign_revocation(name)])
+    proven = _proven(connection, candidate.template_type)
     started = rollouts.Started(
         content_hash=name,
         template_type=candidate.template_type,
         version=candidate.version,
         started_unix_ns=now_ns,
         new_instances=tuple(
-            instance
-            for instance, digest in candidate.digests.items()
-            if digest not in _proven(connection, candidate.template_type)
+            instance for instance, digest in candidate.digests.items() if digest not in proven
         ),
         prevents=candidate.prevents,
     )
