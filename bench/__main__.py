@@ -16,8 +16,8 @@ from bench.harness import CHECKOUT, NOT_MEASURABLE, programs
 
 SIDE_BY_SIDE = 2
 ALONE = ("collection", "host_cost", "ladder", "prevention", "sensor_cpu", "setup_time")
-"""They switch the kernel's counting of BPF on and off, or auditing, install packages, or have so much
-content that they keep both processors busy."""
+"""They switch the kernel's counting of BPF on and off, or auditing, install packages, or keep both
+processors busy with a lot of content."""
 
 
 def main() -> int:
