@@ -3,6 +3,7 @@
 It is pushed to a host that is protected, and on whose disk it is from then on.
 """
 
+from lab.cells.expected import READ_PAST_THE_END
 from lab.cells.model import Expectation, Outcome
 from lab.cells.parts import Delivery, Fault
 from lab.july19 import channel_file
@@ -14,21 +15,7 @@ FAULT = Fault(
     delivery=Delivery.PUSHED,
     payload=lambda types, version: channel_file(types, version, wildcard=False),
     expected={
-        "K": Expectation(
-            Outcome.HOST_LOST, "The kernel reads past the array and panics, and again at each boot."
-        ),
-        "P": Expectation(
-            Outcome.AGENT_GONE, "The agent dies of it, and again each time that it is started."
-        ),
-        "W": Expectation(
-            Outcome.CONTAINED, "One process dies; its successor goes back to last known good."
-        ),
-        "B1": Expectation(
-            Outcome.REFUSED, "The verifier refuses the program, whatever the content."
-        ),
-        "B2": Expectation(
-            Outcome.WRONG_ANSWER, "Slot 21 is there, and has what an earlier event left in it."
-        ),
+        **READ_PAST_THE_END,
         "G": Expectation(
             Outcome.REFUSED, "Arity and fingerprint are compared before anything is evaluated."
         ),

@@ -5,6 +5,7 @@ expression itself.
 """
 
 from content.model import Operator
+from lab.cells.expected import HANG, VERIFIED
 from lab.cells.model import Expectation, Outcome
 from lab.cells.parts import Delivery, Fault, Types
 from lab.unchecked.marked import MARK, payload
@@ -24,18 +25,11 @@ FAULT = Fault(
     pipe="a" * 56 + "!",
     hangs=True,
     expected={
+        **HANG,
+        **VERIFIED,
         "K": Expectation(
             Outcome.HOST_LOST,
             "A processor is busy for years; nobody panics, and nobody can do anything.",
-        ),
-        "P": Expectation(
-            Outcome.AGENT_GONE, "The process does not end, so nobody starts it again."
-        ),
-        "W": Expectation(
-            Outcome.CONTAINED, "Its heartbeat stops; it is killed, and the file is left out."
-        ),
-        "B1": Expectation(
-            Outcome.REFUSED, "The verifier refuses the program, whatever the content."
         ),
         "B2": Expectation(Outcome.UNAFFECTED, "A BPF program has no expressions."),
         "G": Expectation(Outcome.UNAFFECTED, "The same expression is matched in linear time."),

@@ -1,5 +1,6 @@
 """The interpreter loops for ever. The value is marked (faults.h)."""
 
+from lab.cells.expected import HANG, MARKED
 from lab.cells.model import Expectation, Outcome
 from lab.cells.parts import Delivery, Fault
 from lab.unchecked.marked import marked
@@ -12,25 +13,11 @@ FAULT = Fault(
     payload=marked("endless-loop"),
     hangs=True,
     expected={
+        **MARKED,
+        **HANG,
         "K": Expectation(
             Outcome.HOST_LOST,
             "A processor never comes back; nobody panics, and nobody can do anything.",
-        ),
-        "P": Expectation(
-            Outcome.AGENT_GONE, "The process does not end, so nobody starts it again."
-        ),
-        "W": Expectation(
-            Outcome.CONTAINED, "Its heartbeat stops; it is killed, and the file is left out."
-        ),
-        "B1": Expectation(
-            Outcome.REFUSED, "The verifier refuses the program, whatever the content."
-        ),
-        "B2": Expectation(
-            Outcome.UNAFFECTED,
-            "A BPF program has no such code: the text is compared, and that is all.",
-        ),
-        "G": Expectation(
-            Outcome.UNAFFECTED, "The content is valid; its interpreter has no such code."
         ),
     },
 )

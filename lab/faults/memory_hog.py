@@ -1,5 +1,6 @@
 """The interpreter takes memory without end. The value is marked (faults.h)."""
 
+from lab.cells.expected import MARKED
 from lab.cells.model import Expectation, Outcome
 from lab.cells.parts import Delivery, Fault
 from lab.unchecked.marked import marked
@@ -11,6 +12,7 @@ FAULT = Fault(
     delivery=Delivery.PUSHED,
     payload=marked("memory-hog"),
     expected={
+        **MARKED,
         "K": Expectation(
             Outcome.HOST_LOST,
             "The kernel's memory is everybody's: others are killed for it, until it panics.",
@@ -19,15 +21,5 @@ FAULT = Fault(
             Outcome.AGENT_GONE, "It is killed for it, and again each time that it is started."
         ),
         "W": Expectation(Outcome.CONTAINED, "Its own limit ends it; the file is left out."),
-        "B1": Expectation(
-            Outcome.REFUSED, "The verifier refuses the program, whatever the content."
-        ),
-        "B2": Expectation(
-            Outcome.UNAFFECTED,
-            "A BPF program has no such code: the text is compared, and that is all.",
-        ),
-        "G": Expectation(
-            Outcome.UNAFFECTED, "The content is valid; its interpreter has no such code."
-        ),
     },
 )

@@ -1,5 +1,6 @@
 """The interpreter writes to address 0, which content as such can't cause (faults.h)."""
 
+from lab.cells.expected import MARKED, SEGMENTATION_FAULT
 from lab.cells.model import Expectation, Outcome
 from lab.cells.parts import Delivery, Fault
 from lab.unchecked.marked import marked
@@ -11,20 +12,10 @@ FAULT = Fault(
     delivery=Delivery.PUSHED,
     payload=marked("null-pointer"),
     expected={
+        **MARKED,
+        **SEGMENTATION_FAULT,
         "K": Expectation(
             Outcome.HOST_LOST, "A page fault in the kernel is a panic, and again at each boot."
-        ),
-        "P": Expectation(Outcome.AGENT_GONE, "SIGSEGV, and again each time that it is started."),
-        "W": Expectation(Outcome.CONTAINED, "SIGSEGV in one process; the file is left out."),
-        "B1": Expectation(
-            Outcome.REFUSED, "The verifier refuses the program, whatever the content."
-        ),
-        "B2": Expectation(
-            Outcome.UNAFFECTED,
-            "A BPF program has no such code: the text is compared, and that is all.",
-        ),
-        "G": Expectation(
-            Outcome.UNAFFECTED, "The content is valid; its interpreter has no such code."
         ),
     },
 )

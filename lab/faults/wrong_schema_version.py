@@ -8,6 +8,7 @@ from dataclasses import replace
 from content.channel_file import load, pack
 from content.model import Operator
 from content.template_type import SchemaVersion
+from lab.cells.expected import VERIFIED
 from lab.cells.model import Expectation, Outcome
 from lab.cells.parts import Delivery, Fault, Types
 from lab.unchecked.marked import payload
@@ -26,12 +27,10 @@ FAULT = Fault(
     delivery=Delivery.PUSHED,
     payload=_payload,
     expected={
+        **VERIFIED,
         "K": Expectation(Outcome.WRONG_ANSWER, "It is evaluated as if field 2 were the path."),
         "P": Expectation(Outcome.WRONG_ANSWER, "It is evaluated as if field 2 were the path."),
         "W": Expectation(Outcome.WRONG_ANSWER, "It is evaluated as if field 2 were the path."),
-        "B1": Expectation(
-            Outcome.REFUSED, "The verifier refuses the program, whatever the content."
-        ),
         "B2": Expectation(Outcome.WRONG_ANSWER, "It is evaluated as if field 2 were the path."),
         "G": Expectation(
             Outcome.REFUSED, "The schema version has to be exactly the one of the sensor."
