@@ -2,13 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from bench.rollout_fleet import Fleet
 
 MINUTE = 60.0
 
@@ -61,25 +57,3 @@ class Harm:
         after = random.uniform(low, high, hosts).astype(np.float32)
         strength = float(random.uniform(150, 1_000))
         return cls(fault, victims, after, strength)
-
-    def suffer(self, fleet: "Fleet", has_it: NDArray[np.bool_], seconds: float) -> None:
-        """What happens in this step on hosts that have the content."""
-        kind = self.fault.kind
-        if kind is Kind.NOTHING:
-            return
-        due = has_it & self.victims & (fleet.now - fleet.active_at >= self.after)
-        if kind in (Kind.JULY_2024, Kind.SILENT):
-            fleet.dead |= due
-        elif kind in (Kind.CRASH, Kind.PLATFORM, Kind.LATER):
-            reported = due & fleet.online
-            fleet.died |= reported
-            fleet.blamed |= reported
-        elif kind is Kind.SLOW:
-            usual = fleet.assumed.evaluation_ns
-            fleet.evaluation_ns[due] = np.maximum(fleet.evaluation_ns[due], usual * self.strength)
-        elif kind is Kind.MEMORY:
-            fleet.memory_bytes[due] += np.float32(2**30 / (10 * MINUTE) * seconds)
-        elif kind is Kind.FLOOD:
-            fleet.detections[due] += np.float32(self.strength * seconds / MINUTE)
-        elif kind is Kind.REFUSED:
-            fleet.given_up |= due

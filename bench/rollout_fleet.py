@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.rollout_faults import GOOD, Fault, Harm
+from bench.rollout_faults import GOOD, MINUTE, Fault, Harm, Kind
 from cloud.rollout.evidence import Columns, well
 from cloud.rollout.plan import Plan
 from cloud.rollout.policy import Ring
@@ -114,12 +114,35 @@ class Fleet:
         self.active_at[new] = self.now + self.assumed.trial_seconds
         has_it = self.reached & (self.active_at <= self.now)
         self._background(has_it, seconds)
-        self.harm.suffer(self, has_it, seconds)
+        self._suffer(has_it, seconds)
         up = self.online & ~self.dead
         beats = max(1.0, seconds / self.assumed.heartbeat_seconds)
         up[self._some(self.assumed.heartbeats_lost**beats)] = False
         self.heard_at[up] = self.now
         self.known |= up
+
+    def _suffer(self, has_it: Flags, seconds: float) -> None:
+        """What happens in this step on hosts that have the content."""
+        harm = self.harm
+        kind = harm.fault.kind
+        if kind is Kind.NOTHING:
+            return
+        due = has_it & harm.victims & (self.now - self.active_at >= harm.after)
+        if kind in (Kind.JULY_2024, Kind.SILENT):
+            self.dead |= due
+        elif kind in (Kind.CRASH, Kind.PLATFORM, Kind.LATER):
+            reported = due & self.online
+            self.died |= reported
+            self.blamed |= reported
+        elif kind is Kind.SLOW:
+            usual = self.assumed.evaluation_ns
+            self.evaluation_ns[due] = np.maximum(self.evaluation_ns[due], usual * harm.strength)
+        elif kind is Kind.MEMORY:
+            self.memory_bytes[due] += np.float32(2**30 / (10 * MINUTE) * seconds)
+        elif kind is Kind.FLOOD:
+            self.detections[due] += np.float32(harm.strength * seconds / MINUTE)
+        elif kind is Kind.REFUSED:
+            self.given_up |= due
 
     def columns(self, plan: Plan) -> Columns:
         """What the cloud knows."""
