@@ -22,7 +22,7 @@ class CloudLimits:
     keepalive_ms: int = 10_000
     keepalive_timeout_ms: int = 5_000
     least_ping_interval_ms: int = 500
-    stop_seconds: float = 0.5
+    stop_seconds: float = 0.9
     # How long sessions have to end by themselves before that, and how often that is looked at.
     farewell_seconds: float = 1.0
     farewell_look_seconds: float = 0.01
