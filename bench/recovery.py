@@ -39,7 +39,7 @@ SENSORS = 4
 PAUSE_SECONDS = 1.25
 """After a death. A successor that has worked for a second is in no crash loop, which would be
 slowed down; it was put to work within a fraction of one."""
-EXEC_PAUSE_SECONDS = 0.008
+EXEC_PAUSE_SECONDS = 0.02
 LAST_SECONDS = 15.0
 
 
