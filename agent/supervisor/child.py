@@ -5,7 +5,6 @@ die if the supervisor does. It is known by its pidfd from start to end, so that 
 reaches a stranger that got the same pid.
 """
 
-import fcntl
 import math
 import os
 import select
@@ -24,6 +23,7 @@ from agent import channel
 from agent.channel import Message, ProtocolViolationError, Sender, Violation
 from agent.privileges import COLLECTOR, become
 from agent.supervisor import listener
+from agent.supervisor.high_descriptors import moved_up
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.roles import Role, RoleEntry, command, ids
 
@@ -220,7 +220,7 @@ def start(role: Role, entry: RoleEntry, arguments: Sequence[str] = ()) -> Child:
     become_role = _become(entry)
     with ExitStack() as ours, ExitStack() as theirs:
         channel_ours, channel_theirs = channel.pair()
-        channel_ours = _moved_up(channel_ours)
+        channel_ours = socket.socket(fileno=moved_up(channel_ours.detach()))
         ours.enter_context(channel_ours)
         theirs.enter_context(channel_theirs)
         _enlarge(channel_theirs)
@@ -245,20 +245,6 @@ def start(role: Role, entry: RoleEntry, arguments: Sequence[str] = ()) -> Child:
         pidfd = _pidfd(process)
         ours.pop_all()
     return Child(role, process, pidfd, channel_ours, reading, time.monotonic())
-
-
-def _moved_up(ours: socket.socket) -> socket.socket:
-    """The same socket under a number above those of attachments, where the limit allows that.
-
-    If we are killed, the kernel closes what we hold from the highest number down, and attachments
-    take seconds: a role shall see at once that its channel has ended.
-    """
-    try:
-        high = fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, LIMITS.first_channel_descriptor)
-    except OSError:
-        return ours
-    ours.close()
-    return socket.socket(fileno=high)
 
 
 def _pidfd(process: subprocess.Popen[bytes]) -> int:

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.own_files import require_folder
+from agent.supervisor.high_descriptors import moved_up
 from agent.supervisor.limits import LIMITS
 
 _CREDENTIALS = struct.Struct("3i")
@@ -72,7 +73,8 @@ class ControlSocket:
         self._peers: dict[int, _Peer] = {}
         # Who was not served, by reason: part of what the status tells of attempts.
         self.refused: Counter[str] = Counter()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        low = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket = socket.socket(fileno=moved_up(low.detach()))
         self._socket.setblocking(False)
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -60,8 +60,8 @@ class SupervisorLimits:
     # Processes of this run that are known to be ours.
     own_processes: int = 4096
     own_processes_per_message: int = 1024
-    # Channels to roles have numbers from here on, above those of attachments.
-    first_channel_descriptor: int = 768
+    # What shall be seen of our end first has numbers from here on, above those of attachments.
+    first_high_descriptor: int = 768
     # How often a message channel is read before others get their turn.
     messages_per_turn: int = 256
     # How often the next step is tried while something is under way; else we sleep until it is due.

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agent import own_files
 from agent.own_files import NotOursError
+from agent.supervisor.high_descriptors import moved_up
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.manifest import Manifest, StoredFile
 from agent.supervisor.manifest_document import ManifestError, from_document, to_document
@@ -61,6 +62,7 @@ class Store:
             if not isinstance(error, BlockingIOError):
                 found = f"{error.strerror}; expected a file system that can lock"
             raise StoreError(f"{folder}: {found}") from None
+        self._lock = moved_up(self._lock)
         self.manifest = Manifest()
 
     def open(self, trusted: Callable[[StoredFile, bytes], bool]) -> list[str]:

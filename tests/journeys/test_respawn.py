@@ -106,7 +106,8 @@ def test_a_supervisor_comes_back(respawned: Demonstration, number: signal.Signal
     )
     protected(respawned)
     assert in_force(respawned) == content
-    assert not [one for one in (pid, *roles) if alive(one)]
+    assert not [one for one in roles if alive(one)]
+    wait_for("its end", lambda: not alive(pid) or None, 30.0)
     accounted(respawned)
     causes = {one["cause"] for one in status(respawned)["losses"]}
     assert causes & {"BEFORE_SENSOR", "COLLECTION_GAP"}, "the gap is not in the loss ledger"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.supervisor.high_descriptors import END
+from cli.respawn import _status_of_dying
 from lab.demo.processes import alive
 
 DEADLINE = 20.0
@@ -92,6 +94,26 @@ def test_a_stopped_supervisor_is_killed_and_started_again(tmp_path: Path) -> Non
     status, said = pair.end()
     assert status == 0
     assert "silent for 1 s" in said
+
+
+def test_what_is_dying_slowly_is_seen_to_be_dying() -> None:
+    """The host would stay unprotected while the kernel closes attachments, which takes seconds."""
+    with subprocess.Popen(["/bin/sleep", "100"]) as child:
+        assert _status_of_dying(child.pid) == 0
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert _status_of_dying(child.pid) == -signal.SIGKILL
+    assert _status_of_dying(child.pid) is None
+
+
+def test_a_supervisor_that_only_closes_descriptors_is_not_replaced(tmp_path: Path) -> None:
+    """There would be two of them."""
+    closing = CHILD.replace("while True:", f"os.close({END})\nwhile True:")
+    pair = Pair(tmp_path, child=closing)
+    first = pair.first()
+    time.sleep(1.0)
+    assert pair.children() == [first]
+    assert pair.end() == (0, "")
 
 
 def test_signs_of_life_of_somebody_else_do_not_count(tmp_path: Path) -> None:
