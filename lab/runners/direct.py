@@ -145,7 +145,7 @@ def _boots(given: Given, fault: Fault, host: Guest, folder: Path, stopping: Even
             return story
         rescued = decision is Next.RESCUE
         if rescued:
-            guests.rescue(given, folder / DISK, folder / "rescue")
+            guests.rescue(given, folder / DISK, folder / "rescue", stopping)
 
 
 def _last_words(folder: Path) -> str:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from lab.hosts.order import CONTENT
 from lab.hosts.stored import IPC_FILE
@@ -74,12 +75,12 @@ def host(given: Given, disk: Path, users: Sequence[str]) -> Guest:
     return Guest(given.kernel, plan, given.accelerator, WORD, PROCESSORS)
 
 
-def rescue(given: Given, disk: Path, folder: Path) -> None:
+def rescue(given: Given, disk: Path, folder: Path, stopping: Event) -> None:
     """Start another medium, mount the host's disk there, and delete the file."""
     bad = shlex.quote(f"{RESCUE_PLACE}/{CONTENT}/{IPC_FILE}")
     plan = Plan((given.disks[0], Disk(disk, RESCUE_PLACE, kept=True)), f"rm -f {bad} && sync\n")
     guest = Guest(given.kernel, plan, given.accelerator, processors=PROCESSORS)
-    outcome = machine.run(guest, folder, RESCUE_SECONDS)
+    outcome = machine.run(guest, folder, RESCUE_SECONDS, stopping=stopping)
     if outcome.ending is not Ending.FINISHED or outcome.status != 0:
         raise VmError(VmReason.GUEST_FAILED, f"the rescue ended with {outcome.ending}")
 

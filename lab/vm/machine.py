@@ -14,9 +14,10 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from threading import Event
 
 from lab.vm import commands, initramfs
 from lab.vm.accelerator import Accelerator
@@ -73,17 +74,19 @@ class Outcome:
 
 @dataclass(slots=True)
 class Machine:
-    """A running guest."""
+    """A running guest. stopping: once it is set, who waits gets a KeyboardInterrupt."""
 
     process: subprocess.Popen[bytes]
     folder: Path
+    stopping: Event = field(default_factory=Event)
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended within that time."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            if time.monotonic() > deadline:
+                return False
+            self._pause()
         return True
 
     def wait_until_ready(self, seconds: float) -> float | None:
@@ -92,7 +95,7 @@ class Machine:
         while READY not in self.results():
             if time.monotonic() > deadline or self.process.poll() is not None:
                 return None
-            time.sleep(LIMITS.look_seconds)
+            self._pause()
         return time.monotonic()
 
     def cut_power(self) -> None:
@@ -108,6 +111,10 @@ class Machine:
         """The end of what its console shows, and before it of what QEMU itself had to say."""
         said = [_text(self.folder / n, LIMITS.console_tail_bytes) for n in (QEMU_SAID, CONSOLE)]
         return "\n".join(text.strip() for text in said if text.strip())
+
+    def _pause(self) -> None:
+        if self.stopping.wait(LIMITS.look_seconds):
+            raise KeyboardInterrupt
 
 
 def command_line(guest: Guest, archive: Path, folder: Path) -> list[str]:
@@ -163,14 +170,19 @@ def bound_to(owner: int) -> list[str]:
 
 
 def run(
-    guest: Guest, folder: Path, seconds: float, boot_seconds: float = LIMITS.boot_seconds
+    guest: Guest,
+    folder: Path,
+    seconds: float,
+    boot_seconds: float = LIMITS.boot_seconds,
+    stopping: Event | None = None,
 ) -> Outcome:
     """Let a guest do its command; both limits grow with the accelerator's factor.
 
-    seconds: for the command, after the guest has booted.
+    seconds: for the command, after the guest has booted. KeyboardInterrupt once it is to stop.
     """
     factor = guest.accelerator.time_factor
     with started(guest, folder) as machine:
+        machine.stopping = stopping or machine.stopping
         began = time.monotonic()
         booted = machine.wait_until_ready(boot_seconds * factor)
         ended_itself = machine.wait(seconds * factor if booted else 0)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_guest_that_hangs_is_ended(play: Play, tmp_path: Path) -> None:
     guest = play(f'echo "guest: ready" >"$results"; echo $$ >{pid}\n{ENDLESS}')
     outcome = machine.run(guest, tmp_path / "run", seconds=0.5)
     assert outcome.ending is Ending.TIMED_OUT
+    assert not Path("/proc", pid.read_text(encoding="ascii").strip()).exists()
+
+
+def test_guest_of_somebody_who_is_told_to_stop_is_ended(play: Play, tmp_path: Path) -> None:
+    """A laboratory that is interrupted would wait for whatever its guests still do."""
+    pid, stopping = tmp_path / "pid", threading.Event()
+    guest = play(f'echo "guest: ready" >"$results"; echo $$ >{pid}\n{ENDLESS}')
+    threading.Timer(1.0, stopping.set).start()
+    with pytest.raises(KeyboardInterrupt):
+        machine.run(guest, tmp_path / "run", seconds=30, stopping=stopping)
     assert not Path("/proc", pid.read_text(encoding="ascii").strip()).exists()
 
 
