@@ -17,6 +17,7 @@ import typer
 from cli.cloud_audit import application as audit_commands
 from cli.cloud_common import AsJson, Folder, reported
 from cli.cloud_content import push, revoke
+from cli.cloud_incident import incident
 from cli.cloud_policy import application as policy_commands
 from cli.cloud_policy import group_application as group_commands
 from cli.cloud_rollout import application as rollout_commands
@@ -128,7 +129,7 @@ def _require_descriptor(ready_fd: int, *, as_json: bool) -> None:
         fail("DESCRIPTOR_INVALID", message, ExitCode.USAGE, as_json=as_json)
 
 
-for command in (push, revoke, fleet, detections, crashes, losses):
+for command in (push, revoke, fleet, detections, crashes, losses, incident):
     application.command()(command)
 application.add_typer(rollout_commands, name="rollout")
 application.add_typer(group_commands, name="group")

@@ -63,6 +63,9 @@ class CloudReason(StrEnum):
     ROLLOUT_REFUSED = "ROLLOUT_REFUSED"
     POLICY_INVALID = "POLICY_INVALID"
     AUDIT_BROKEN = "AUDIT_BROKEN"
+    # Incidents
+    REPORT_UNKNOWN = "REPORT_UNKNOWN"
+    REPORT_AMBIGUOUS = "REPORT_AMBIGUOUS"
 
 
 class CloudError(Exception):
@@ -99,6 +102,10 @@ class PolicyError(CloudError):
 
 class AuditError(CloudError):
     """The audit log is not what was written."""
+
+
+class RecordsError(CloudError):
+    """No crash report is meant, or several are."""
 
 
 class SessionError(CloudError):

@@ -115,6 +115,12 @@ def test_a_crash_halts_and_takes_back_within_a_second(tmp_path: Path) -> None:
         shown = cloud.json("rollout show", name.hex())
         assert shown["state"] == "halted"
         assert "blamed: 1 of 1 hosts" in shown["reason"]
+        told = cloud.json("incident", "crash-2")
+        assert (told["halt"]["by"], told["hosts"]) == ("rollout engine", {first: 1})
+        written = tmp_path / "report"
+        cloud.run("incident", "crash-2", "--output", str(written))
+        assert sorted(one.name for one in written.iterdir()) == ["incident.html", "incident.md"]
+        assert "Incident crash-2" in cloud.run("incident", "crash-2")
         time.sleep(0.5)
         assert reached(agents) == [first]
         assert not [one for one in NAMES if one != first and agents[one].of("revocation")]
