@@ -225,9 +225,9 @@ def test_reports_that_are_not_there_or_not_one(database: Database) -> None:
         ("same", "web-3", CloudReason.REPORT_UNKNOWN),
         ("same", None, CloudReason.REPORT_AMBIGUOUS),
     )
-    for name, agent, reason in wrong:
+    for name, whose, reason in wrong:
         with pytest.raises(RecordsError) as caught:
-            found(database, name, agent)
+            found(database, name, whose)
         assert caught.value.reason == reason
     assert found(database, "same", "web-2")[1].crash.agent_id == "web-2"
 
