@@ -16,6 +16,8 @@ import typer
 
 from cli.cloud_audit import application as audit_commands
 from cli.cloud_common import AsJson, Folder, reported
+from cli.cloud_console import console, sign
+from cli.cloud_console import operator_application as operator_commands
 from cli.cloud_content import push, revoke
 from cli.cloud_incident import incident
 from cli.cloud_policy import application as policy_commands
@@ -129,9 +131,10 @@ def _require_descriptor(ready_fd: int, *, as_json: bool) -> None:
         fail("DESCRIPTOR_INVALID", message, ExitCode.USAGE, as_json=as_json)
 
 
-for command in (push, revoke, fleet, detections, crashes, losses, incident):
+for command in (push, sign, revoke, fleet, detections, crashes, losses, incident, console):
     application.command()(command)
 application.add_typer(rollout_commands, name="rollout")
 application.add_typer(group_commands, name="group")
 application.add_typer(policy_commands, name="policy")
 application.add_typer(audit_commands, name="audit")
+application.add_typer(operator_commands, name="operator")

@@ -55,6 +55,7 @@ class CloudReason(StrEnum):
     CONTENT_AMBIGUOUS = "CONTENT_AMBIGUOUS"
     CONTENT_REVOKED = "CONTENT_REVOKED"
     NOT_OFFERED = "NOT_OFFERED"
+    CONTENT_REFUSED = "CONTENT_REFUSED"
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
     VALIDATOR_FAILED = "VALIDATOR_FAILED"
     # Rollouts, policies and the audit log
@@ -66,6 +67,18 @@ class CloudReason(StrEnum):
     # Incidents
     REPORT_UNKNOWN = "REPORT_UNKNOWN"
     REPORT_AMBIGUOUS = "REPORT_AMBIGUOUS"
+    # Console
+    OPERATOR_INVALID = "OPERATOR_INVALID"
+    OPERATOR_UNKNOWN = "OPERATOR_UNKNOWN"
+    OPERATOR_EXISTS = "OPERATOR_EXISTS"
+    PASSWORD_INVALID = "PASSWORD_INVALID"  # noqa: S105  a reason code
+    LOGIN_REFUSED = "LOGIN_REFUSED"
+    LOGIN_THROTTLED = "LOGIN_THROTTLED"
+    FORM_INVALID = "FORM_INVALID"
+    REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
+    REQUEST_LATE = "REQUEST_LATE"
+    PAGE_UNKNOWN = "PAGE_UNKNOWN"
+    TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
 
 
 class CloudError(Exception):
@@ -106,6 +119,14 @@ class AuditError(CloudError):
 
 class RecordsError(CloudError):
     """No crash report is meant, or several are."""
+
+
+class OperatorError(CloudError):
+    """An operator of the console, or a password, that can't be meant."""
+
+
+class RequestError(CloudError):
+    """A request to the console that is refused; nobody else's is affected."""
 
 
 class SessionError(CloudError):

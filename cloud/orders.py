@@ -2,7 +2,8 @@
 
 Each order is one transaction: what it was decided on is what is changed. An order that names the
 stage it is meant for is refused if the rollout has gone on meanwhile, so that two operators can't
-waive two stages by believing that they waive one.
+waive two stages by believing that they waive one. `seen`, where given, is the revision that whoever
+gives the order has looked at: if there is a newer one, the order is refused as well.
 """
 
 import re
@@ -29,10 +30,13 @@ FRESH_SECONDS = 15.0
 """Gates as of an older look than that say nothing: nobody serves the cloud."""
 
 
-def promote(database: Database, content_hash: bytes, stage: State, by: str) -> Stored:
+def promote(
+    database: Database, content_hash: bytes, stage: State, by: str, seen: int | None = None
+) -> Stored:
     """Go up from this stage, whose gates have all passed as of a look of now."""
 
     def decide(stored: Stored, now_ns: int) -> Rollout:
+        _require_seen(stored, seen)
         _require_stage(stored, stage)
         age = (now_ns - stored.looked_unix_ns) / NANOSECONDS
         if abs(age) > FRESH_SECONDS:
@@ -55,16 +59,16 @@ def override(
     return _order(database, content_hash, named, "override", decide, waived_because=reason)
 
 
-def pause(database: Database, content_hash: bytes, by: str, *, paused: bool) -> Stored:
+def pause(
+    database: Database, content_hash: bytes, by: str, *, paused: bool, seen: int | None = None
+) -> Stored:
     """Offer nothing more for now, or go on."""
-    action = "pause" if paused else "resume"
-    return _order(
-        database,
-        content_hash,
-        by,
-        action,
-        lambda stored, _: engine.pause(stored.rollout, paused=paused),
-    )
+
+    def decide(stored: Stored, _: int) -> Rollout:
+        _require_seen(stored, seen)
+        return engine.pause(stored.rollout, paused=paused)
+
+    return _order(database, content_hash, by, "pause" if paused else "resume", decide)
 
 
 def halt(database: Database, content_hash: bytes, by: str, reason: str) -> Stored:
@@ -138,6 +142,14 @@ def _order(
         told = {name: text[: LIMITS.reason_characters] for name, text in detail.items()}
         rollouts.change(connection, stored, after, by, action, now_ns, **told)
     return replace(stored, rollout=after, revision=stored.revision + 1)
+
+
+def _require_seen(stored: Stored, seen: int | None) -> None:
+    if seen not in (None, stored.revision):
+        raise rollouts.changed(
+            stored.started.subject,
+            f"is {stored.rollout.state} in revision {stored.revision}, and {seen} was looked at",
+        )
 
 
 def _require_stage(stored: Stored, stage: State) -> None:

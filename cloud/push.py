@@ -23,6 +23,7 @@ from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError, KeyFileError
 from cloud.files import read_capped
 from cloud.limits import LIMITS
+from cloud.presigned import Signer
 from cloud.refusals import Refusal, from_problems
 from cloud.rollout.table import STAGES, State
 from cloud.signing import SigningKey, TrustedKey
@@ -120,7 +121,7 @@ def read_candidates(
 def store(
     database: Database,
     candidates: Sequence[Candidate],
-    key: SigningKey,
+    key: Signer,
     now_ns: int,
     *,
     unsafe: bool,
@@ -154,7 +155,7 @@ def store(
 
 
 def _roll_out(
-    connection: Connection, candidate: Candidate, key: SigningKey, by: str, now_ns: int
+    connection: Connection, candidate: Candidate, key: Signer, by: str, now_ns: int
 ) -> None:
     """Begin the rollout, unless it is under way already."""
     name = content_hash(candidate.payload)

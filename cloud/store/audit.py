@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from cloud.rollout.audit import FIRST, Entry, digest_of
 from cloud.store.tables import AUDIT
@@ -47,18 +47,33 @@ def append(
 def entries(connection: Connection, after: int = 0) -> Iterator[Entry]:
     """All entries above a number, in their order."""
     rows = connection.execute(select(AUDIT).where(AUDIT.c.number > after).order_by(AUDIT.c.number))
-    for row in rows.mappings():
-        yield Entry(
-            row["number"],
-            row["time_unix_ns"],
-            row["actor"],
-            row["action"],
-            row["subject"],
-            row["detail"],
-            bytes(row["digest"]),
-        )
+    yield from map(_entry, rows.mappings())
+
+
+def latest(connection: Connection, limit: int, before: int) -> list[Entry]:
+    """At most `limit` entries below a number, newest first."""
+    query = select(AUDIT).where(AUDIT.c.number < before).order_by(AUDIT.c.number.desc())
+    return [_entry(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def about(connection: Connection, subject: str) -> list[Entry]:
+    """All entries on one subject, in their order."""
+    query = select(AUDIT).where(AUDIT.c.subject == subject).order_by(AUDIT.c.number)
+    return [_entry(row) for row in connection.execute(query).mappings()]
 
 
 def newest_number(connection: Connection) -> int:
     """The number of the latest entry; 0 without any."""
     return int(connection.execute(select(func.max(AUDIT.c.number))).scalar() or 0)
+
+
+def _entry(row: RowMapping) -> Entry:
+    return Entry(
+        row["number"],
+        row["time_unix_ns"],
+        row["actor"],
+        row["action"],
+        row["subject"],
+        row["detail"],
+        bytes(row["digest"]),
+    )
