@@ -26,7 +26,8 @@ setup: ## Install what is missing: Debian packages, system users, the environmen
 demo: setup ## Show and verify what Bulkhead exists for, on real kernel events
 	@scripts/as-root $(BIN)/bulkhead demo
 
-test: setup ## Run all tests: unit, process, kernel and journeys
+test: ## Run all tests: unit, process, kernel and journeys
+	@scripts/setup --for-tests
 	@scripts/test $(PYTEST_ARGUMENTS)
 
 kernel-test: setup ## Run the tests of the probes on this kernel

@@ -98,6 +98,14 @@ def require_vagrant() -> None:
         skip_unavoidable("no vagrant (scripts/setup --for-vagrant installs it)")
 
 
+def require_browser() -> tuple[str, str]:
+    """Debian's chromium and what drives it; returns their paths."""
+    return (
+        require_command("chromium", "chromium"),
+        require_command("chromedriver", "chromium-driver"),
+    )
+
+
 def require_corpus(name: str) -> Path:
     """A folder of outside material, kept beside the checkout and never in it; returns its path."""
     folder = CHECKOUT.parent / "shared" / "corpora" / name

@@ -12,6 +12,8 @@ from markupsafe import Markup
 from content.escape import safe
 
 ELLIPSIS = "…"
+EDGE = 2
+"""Room for the half of a line that is outside of its box."""
 CHARACTER_WIDTH: Final = 7.2
 """Units of the picture that a character takes, about; more than the average one."""
 
@@ -25,9 +27,9 @@ class Drawing:
             "svg",
             {
                 "xmlns": "http://www.w3.org/2000/svg",
-                "viewBox": f"0 0 {width:g} {height:g}",
-                "width": f"{width:g}",
-                "height": f"{height:g}",
+                "viewBox": f"{-EDGE} {-EDGE} {width + 2 * EDGE:g} {height + 2 * EDGE:g}",
+                "width": f"{width + 2 * EDGE:g}",
+                "height": f"{height + 2 * EDGE:g}",
                 "role": "img",
                 "class": f"picture {kind}",
             },

@@ -20,6 +20,9 @@ class ConsoleLimits:
     form_bytes: int = 16 * 1024
     upload_bytes: int = 24 * 1024 * 1024
     form_fields: int = 16
+    # What takes much processor time, or memory.
+    logins_at_once: int = 2
+    uploads_at_once: int = 2
 
     # Sessions.
     sessions: int = 64

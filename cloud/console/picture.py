@@ -16,7 +16,7 @@ from cloud.rollout.table import STAGES, State
 NANOSECONDS = 1_000_000_000
 MINUTE = 60
 GAP = 14.0
-CELL = (176.0, 132.0)
+CELL = (200.0, 132.0)
 INSET = 12.0
 LINE = 20.0
 NARROW = 336.0
@@ -53,7 +53,7 @@ def picture(life: Life, title: str, *, narrow: bool) -> Markup:
     for index in range(1, cells):
         _arrow(drawing, places[index - 1], places[index], cell, narrow=narrow)
     for place, stage in zip(places, life.stages, strict=False):
-        _stage(drawing, place, cell, stage, paused=life.paused)
+        _stage(drawing, place, cell, stage, life)
     _end(drawing, places[-1], cell, life)
     if gates:
         _gates(drawing, life, top, (width, gate_columns))
@@ -86,14 +86,11 @@ def _stage(
     place: tuple[float, float],
     cell: tuple[float, float],
     stage: Stage,
-    *,
-    paused: bool,
+    life: Life,
 ) -> None:
     x, y = place[0] + INSET, place[1]
     room = cell[0] - 2 * INSET
-    word = WORDS[stage.standing]
-    if stage.standing is Standing.HERE and paused:
-        word = "paused here"
+    word = _word(stage, life)
     drawing.box(place, cell, f"stage {stage.standing}")
     drawing.text((x, y + 1.2 * LINE), stage.state.replace("_", " "), "name", room)
     drawing.text((x, y + 2.2 * LINE), f"{stage.plan.share:.1%} of hosts", "fact", room)
@@ -102,6 +99,14 @@ def _stage(
     if when:
         drawing.text((x, y + 4.2 * LINE), _moment(when), "fact", room)
     _bake(drawing, (x, y + 5 * LINE), room, stage)
+
+
+def _word(stage: Stage, life: Life) -> str:
+    if stage.standing is Standing.HERE and life.paused:
+        return "paused here"
+    if stage.standing is Standing.AHEAD and life.state not in STAGES:
+        return "never reached"
+    return WORDS[stage.standing]
 
 
 def _bake(drawing: Drawing, place: tuple[float, float], room: float, stage: Stage) -> None:
@@ -151,7 +156,7 @@ def _gates(drawing: Drawing, life: Life, top: float, layout: tuple[float, int]) 
 
 
 def _told(life: Life) -> str:
-    stages = "; ".join(f"{one.state}: {WORDS[one.standing]}" for one in life.stages)
+    stages = "; ".join(f"{one.state}: {_word(one, life)}" for one in life.stages)
     return f"{life.state}{', paused' if life.paused else ''}. {stages}"
 
 

@@ -61,7 +61,11 @@ DEEDS: dict[str, Handler] = {
     "/policies/group": deeds.set_group,
 }
 UPLOADS = {"/push"}
-STATIC = {"console.css": "text/css", "console.js": "text/javascript"}
+STATIC = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 class Console:
@@ -75,8 +79,8 @@ class Console:
         self._attempts = Attempts(desk.limits)
         self._visitors = Visitors()
         self._rendering = Rendering()
-        self._one_login = asyncio.Semaphore(2)
-        self._one_upload = asyncio.Semaphore(2)
+        self._logins = asyncio.Semaphore(desk.limits.logins_at_once)
+        self._uploads = asyncio.Semaphore(desk.limits.uploads_at_once)
 
     def application(self) -> Starlette:
         """For an ASGI server."""
@@ -123,7 +127,7 @@ class Console:
                 CloudReason.LOGIN_THROTTLED, "too many logins have failed; try again in minutes"
             )
         self._attempts.failed(name, address, now)
-        async with self._one_login:
+        async with self._logins:
             known = operators.read(self._desk.cloud)
             found = await asyncio.to_thread(operators.proven, known, name, form.text("password"))
         if found is None:
@@ -176,7 +180,7 @@ class Console:
                 return RedirectResponse("/login", SEE_OTHER)
             if path not in UPLOADS:
                 return await carried_out(request, session)
-            async with self._one_upload:
+            async with self._uploads:
                 return await carried_out(request, session)
 
         return endpoint

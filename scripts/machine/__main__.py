@@ -28,6 +28,7 @@ def main() -> int:
         arguments = _arguments()
         set_up(
             *(packages.FOR_LINT if arguments.for_lint else ()),
+            *(packages.FOR_TESTS if arguments.for_tests else ()),
             *(packages.FOR_BENCH if arguments.for_bench else ()),
             *(packages.FOR_VMS if arguments.for_vms else ()),
             *(packages.FOR_VAGRANT if arguments.for_vagrant else ()),
@@ -55,6 +56,7 @@ def set_up(*further: packages.DebianPackage) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/setup", description=__doc__)
     parser.add_argument("--for-lint", action="store_true", help="also what only lint needs (npm)")
+    parser.add_argument("--for-tests", action="store_true", help="also a browser, for its tests")
     parser.add_argument("--for-bench", action="store_true", help="also what bench compares with")
     parser.add_argument("--for-vms", action="store_true", help="also what virtual machines need")
     parser.add_argument("--for-vagrant", action="store_true", help="also Vagrant with libvirt")

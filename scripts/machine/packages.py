@@ -66,6 +66,13 @@ FOR_LINT = (
     DebianPackage("npm", "fetches buf at its pinned version", "`make lint` skips buf", "npm"),
 )
 
+_NO_BROWSER = "the tests of the console in a browser are skipped"
+FOR_TESTS = (
+    DebianPackage("chromium", "shows the operators' console to its tests", _NO_BROWSER, "chromium"),
+    DebianPackage("chromium-driver", "lets these tests use it", _NO_BROWSER, "chromedriver"),
+    DebianPackage("fonts-dejavu-core", "letters its pages", _NO_BROWSER),
+)
+
 _NO_PEERS = "`bench.host_cost` leaves it out"
 FOR_BENCH = (
     DebianPackage("auditd", "is what the sensor's cost is compared with", _NO_PEERS),

@@ -143,13 +143,14 @@ class Console:
         self.process.send_signal(number)
         return self.process.wait(10)
 
-    def push(self, version: int = 1) -> bytes:
-        """Push a sound Channel File; its hash."""
+    def push(self, version: int = 1, at: int | None = None) -> bytes:
+        """Push a sound Channel File; its hash. at: ns since the epoch; now, where it is not said."""
+        now = time.time_ns() if at is None else at
         file = write(self.folder.parent / f"ipc-{version}.channel", channel_file(version))
         candidates = push.read_candidates([file], TYPES, unsafe=False)
         key = SigningKey.from_file(self.key)
         with closing(self.cloud.open()) as database:
-            (one,) = push.store(database, candidates, key, time.time_ns(), unsafe=False, by="ada")
+            (one,) = push.store(database, candidates, key, now, unsafe=False, by="ada")
         return one.content_hash
 
     def passed(self, name: bytes) -> None:
@@ -188,9 +189,16 @@ class Console:
         with closing(self.cloud.open()) as database, database.writing() as store:
             reports.add(store, DETECTIONS, reports.detection_rows(host, [one], time.time_ns()))
 
-    def crash(self, suspect: bytes, number: int = 1, host: str = "web-1", **more: object) -> None:
+    def crash(
+        self,
+        suspect: bytes,
+        number: int = 1,
+        host: str = "web-1",
+        at: int | None = None,
+        **more: object,
+    ) -> None:
         """A host's evaluator has died."""
-        now = time.time_ns()
+        now = time.time_ns() if at is None else at
         said = {"action": "EVENT_SET_ASIDE", "suspect_instance_id": "test-word", **more}
         one = CrashReport(
             id=f"c-{number}",
@@ -206,10 +214,19 @@ class Console:
         with closing(self.cloud.open()) as database, database.writing() as store:
             reports.add(store, CRASHES, [reports.crash_row(host, one, now)])
 
-    def meet(self, host: str, *, reduced: bool = False, platform: str = "linux/x86_64/6.1") -> None:
-        """A host has said hello and sent a heartbeat."""
+    def meet(
+        self,
+        host: str,
+        *,
+        reduced: bool = False,
+        platform: str = "linux/x86_64/6.1",
+        active: int = 0,
+    ) -> None:
+        """A host has said hello and sent a heartbeat; active: a version."""
         rung = report_pb2.RUNG_PSUTIL if reduced else report_pb2.RUNG_BPF_BTF
         hello = Hello(agent_id=host, sensor_version="0.1.0", platform=platform, rung=rung)
+        if active:
+            hello.active.add(template_type=IPC.number, version=active, content_hash=b"a" * 32)
         beat = Heartbeat(rung=rung, reduced_functionality=reduced, events_evaluated=1_000)
         with closing(self.cloud.open()) as database, database.writing() as store:
             hosts.say_hello(store, hello, f"session of {host}"[:40], time.time_ns())

@@ -1,0 +1,367 @@
+"""The operators' console over real HTTPS: who may, what is ordered, and what is refused."""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from cloud import presigned
+from cloud.console import operators
+from cloud.console.server import HEADERS
+from cloud.rollout.plan import STAGED
+from cloud.rollout.table import State
+from cloud.signing import SigningKey
+from cloud.store import audit, policies
+from content.channel_file import Envelope, content_hash, pack, pack_envelope
+from tests.process.cloud_files import channel_file
+from tests.process.console_process import ADA, GRACE, HOSTILE, Browser, Console, new_console
+from tests.process.waiting import until
+
+APPROVED = STAGED.quickened(0.0, 0, approval=True)
+PAGES = ("/", "/rollouts", "/crashes", "/detections", "/quarantine", "/policies", "/audit")
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """One for all tests that leave it as it was, or don't mind."""
+    limits = {"request_seconds": 1.0, "failures_by_address": 1000, "stream_look_seconds": 0.02}
+    with new_console(tmp_path_factory.mktemp("console"), APPROVED, **limits) as made:
+        made.meet("web-1")
+        made.meet("web-2", reduced=True)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ada(console: Console) -> Browser:
+    """An operator who is logged in."""
+    browser = console.browser()
+    assert browser.log_in().status == 303
+    return browser
+
+
+def entries(console: Console) -> list[tuple[str, str]]:
+    """Who did what, by the audit log."""
+    with closing(console.cloud.open()) as database, database.reading() as store:
+        return [(one.actor, one.action) for one in audit.entries(store)]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/login", "/static/console.css", "/no/such/page"])
+def test_every_answer_has_the_headers(ada: Browser, path: str) -> None:
+    """One page without its policy would be enough for markup to become a script."""
+    answer = ada.get(path)
+    assert answer.status == (404 if "such" in path else 200)
+    for name, value in HEADERS:
+        assert answer.headers[name.lower()] == value
+    assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/rollouts/00", "/crashes/1"])
+def test_without_a_session_there_is_the_login_only(console: Console, path: str) -> None:
+    """Whoever reaches the port would see the fleet."""
+    answer = console.browser().get(path)
+    assert (answer.status, answer.headers["location"], answer.text) == (303, "/login", "")
+
+
+def test_without_a_session_nothing_is_ordered_and_nothing_streams(console: Console) -> None:
+    """Whoever reaches the port could halt protection, or read detections."""
+    browser = console.browser()
+    assert browser.post("/policies/group", agent_id="web-1", group="x").status == 303
+    assert browser.get("/detections/stream").status == 204
+    assert browser.post("/policies").status == 404
+    assert ("ada", "group") not in entries(console)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("ada", "wrong"), ("nobody", ADA[1]), ("ada", GRACE[1]), ("", "")]
+)
+def test_a_wrong_password_is_refused(console: Console, name: str, password: str) -> None:
+    """Anybody could log in."""
+    browser = console.browser()
+    answer = browser.log_in((name, password))
+    assert answer.status == 403
+    assert "LOGIN_REFUSED" in answer.text
+    assert browser.get("/").status == 303
+
+
+def test_cookies_are_for_this_site_and_no_script(console: Console) -> None:
+    """A session could be read by a script, or sent along by another site."""
+    browser = console.browser()
+    told = browser.log_in().headers["set-cookie"]
+    assert told.startswith("__Host-")
+    assert {one.strip().lower() for one in told.split(";")[1:]} == {
+        "path=/",
+        "secure",
+        "httponly",
+        "samesite=strict",
+    }
+
+
+@pytest.mark.parametrize("case", ["no token", "another's token", "another site", "another origin"])
+def test_a_form_of_somebody_else_is_refused(console: Console, ada: Browser, case: str) -> None:
+    """A page that an operator looks at elsewhere could give orders here."""
+    token = ada.get("/policies").token
+    grace = console.browser()
+    grace.log_in(GRACE)
+    token = {"no token": "", "another's token": grace.get("/policies").token}.get(case, token)
+    headers = {
+        "another site": {"Sec_Fetch_Site": "cross-site"},
+        "another origin": {"Origin": "https://example.org"},
+    }.get(case, {})
+    body = f"token={token}&agent_id=web-1&group=csrf".encode()
+    kind = "application/x-www-form-urlencoded"
+    answer = ada.ask("POST", "/policies/group", body, Content_Type=kind, **headers)
+    assert (answer.status, "FORM_INVALID" in answer.text) == (403, True)
+    with closing(console.cloud.open()) as database, database.reading() as store:
+        assert policies.read(store).groups == {}
+
+
+def test_the_login_form_is_this_site_s_too(console: Console) -> None:
+    """Somebody could be logged in under another's name, unknowingly."""
+    body = f"name={ADA[0]}&password={ADA[1].replace(' ', '+')}&token=x".encode()
+    kind = "application/x-www-form-urlencoded"
+    answer = console.browser().ask("POST", "/login", body, Content_Type=kind)
+    assert (answer.status, "FORM_INVALID" in answer.text) == (403, True)
+
+
+def test_a_session_ends_with_logout_password_and_operator(console: Console) -> None:
+    """Who was let go could still give orders."""
+    with closing(console.cloud.open()) as database:
+        arguments = (console.cloud, database, "temp")
+        operators.add(*arguments, "a first password", "test", 1)
+        browser, other, third = (console.browser() for _ in range(3))
+        browser.log_in(("temp", "a first password"))
+        other.log_in(("temp", "a first password"))
+        assert browser.get("/").status == 200
+        assert browser.post("/logout", token=browser.get("/").token).status == 303
+        assert (browser.get("/").status, other.get("/").status) == (303, 200)
+        operators.change(*arguments, "another password", "test", 2)
+        assert other.get("/").status == 303
+        third.log_in(("temp", "another password"))
+        assert third.get("/").status == 200
+        operators.remove(*arguments, "test", 3)
+        assert third.get("/").status == 303
+
+
+def test_a_session_expires(tmp_path: Path) -> None:
+    """A browser that was left open would give orders for ever."""
+    with new_console(tmp_path, session_idle_seconds=0.6, failures_by_name=2) as console:
+        browser = console.browser()
+        browser.log_in()
+        assert browser.get("/").status == 200
+        time.sleep(0.8)
+        assert browser.get("/").status == 303
+        for _ in range(2):
+            assert browser.log_in(("ada", "wrong")).status == 403
+        throttled = browser.log_in()
+        assert (throttled.status, "LOGIN_THROTTLED" in throttled.text) == (429, True)
+        assert browser.log_in(GRACE).status == 303
+
+
+def test_a_rollout_is_paused_resumed_promoted_and_halted(console: Console, ada: Browser) -> None:
+    """Operators would need a shell on the cloud's host in an emergency."""
+    name = console.push(1)
+    path = f"/rollouts/{name.hex()}"
+    page = ada.get(path)
+    assert "<svg" in page.text
+    assert "Promote" not in page.text
+    assert ada.post(f"{path}/pause", token=page.token, revision=page.revision).status == 303
+    page = ada.get(path)
+    assert "Paused." in page.text
+    assert ada.post(f"{path}/resume", token=page.token, revision=page.revision).status == 303
+    console.passed(name)
+    page = ada.get(path)
+    order = {"token": page.token, "revision": page.revision, "stage": "internal"}
+    assert ada.post(f"{path}/promote", **order).status == 303
+    assert console.state(name) is State.CANARY
+    assert ada.post(f"{path}/halt", token=page.token, reason="why not").status == 403
+    assert ada.post(f"{path}/halt", token=page.token, reason=HOSTILE, sure="yes").status == 303
+    assert console.state(name) is State.HALTED
+    halted = ada.get(path).text
+    assert "Halted is the end" in halted
+    assert "<script>alert" not in halted
+    again = ada.post(f"{path}/halt", token=page.token, reason="again", sure="yes")
+    assert (again.status, "ROLLOUT_REFUSED" in again.text) == (409, True)
+    done = [action for who, action in entries(console) if who == "ada"]
+    assert [one for one in done if one != "push"] == ["pause", "resume", "promote", "halt"]
+
+
+def test_of_two_operators_at_once_one_is_told(console: Console, ada: Browser) -> None:
+    """An order would be carried out on what its operator has not seen."""
+    name = console.push(2)
+    path = f"/rollouts/{name.hex()}"
+    grace = console.browser()
+    grace.log_in(GRACE)
+    seen_by_ada, seen_by_grace = ada.get(path), grace.get(path)
+    first = {"token": seen_by_ada.token, "revision": seen_by_ada.revision}
+    assert ada.post(f"{path}/pause", **first).status == 303
+    second = {"token": seen_by_grace.token, "revision": seen_by_grace.revision}
+    answer = grace.post(f"{path}/pause", **second)
+    assert (answer.status, "ROLLOUT_CHANGED" in answer.text) == (409, True)
+    assert ("grace", "pause") not in entries(console)
+
+
+def test_content_that_was_signed_elsewhere_is_pushed(console: Console, ada: Browser) -> None:
+    """The key would have to lie where the web page is served."""
+    payload = pack(channel_file(90))
+    release = presigned.write(payload, SigningKey.from_file(console.key))
+    token = ada.get("/rollouts").token
+    answer = ada.upload("/push", token, "release", release)
+    assert answer.status == 303
+    assert answer.headers["location"] == f"/rollouts/{content_hash(payload).hex()}"
+    assert console.state(content_hash(payload)) is State.INTERNAL
+    assert entries(console)[-1] == ("ada", "push")
+
+
+@pytest.mark.parametrize("case", ["unsigned", "another key", "older version", "no file of ours"])
+def test_content_that_is_not_signed_or_not_sound_is_not_pushed(
+    console: Console, ada: Browser, case: str
+) -> None:
+    """Whoever has an operator's password would have all hosts."""
+    console_key = SigningKey.from_file(console.key)
+    older = presigned.write(pack(channel_file(1, word=case)), console_key)
+    files = {
+        "unsigned": pack_envelope(Envelope(pack(channel_file(95)))),
+        "another key": presigned.write(pack(channel_file(96)), SigningKey.generate()),
+        "older version": older,
+        "no file of ours": b"[" * 100_000,
+    }
+    if case == "older version":
+        console.push(94)
+    before = entries(console)
+    answer = ada.upload("/push", ada.get("/rollouts").token, "release", files[case])
+    expected = "VERSION_NOT_NEWER" if case == "older version" else "SIGNATURE_INVALID"
+    assert (answer.status, expected in answer.text) == (409, True)
+    assert entries(console) == before
+
+
+def test_a_version_is_pinned_and_a_group_paused(console: Console, ada: Browser) -> None:
+    """A customer's wish would need a shell on the cloud's host."""
+    token = ada.get("/policies").token
+    form = {"token": token, "category": "ipc", "ring": "general", "delay_hours": "0"}
+    assert ada.post("/policies/set", **form, group="frozen", pin="3", paused="yes").status == 303
+    assert "pinned to 3" in ada.get("/policies").text
+    with closing(console.cloud.open()) as database, database.reading() as store:
+        ((_, policy),) = policies.read(store).policies.items()
+    assert (policy.pinned, policy.paused, policy.prevention) == (3, True, False)
+    for wrong in ({"pin": "x"}, {"pin": "-1"}, {"pin": "3", "ring": "saturn"}):
+        assert ada.post("/policies/set", **{**form, "group": "g", **wrong}).status == 403
+    refused = ada.post("/policies/set", **{**form, "category": "all"}, group="g", pin="3")
+    assert (refused.status, "POLICY_INVALID" in refused.text) == (400, True)
+
+
+def test_what_hosts_have_chosen_is_text_on_every_page(console: Console, ada: Browser) -> None:
+    """A process with the right name would act as the operator who looks at it."""
+    name = console.push(97)
+    console.meet("web-3", platform=HOSTILE)
+    console.detect(HOSTILE.encode(), number=50)
+    console.crash(name, number=50, suspect_instance_id=HOSTILE, action=HOSTILE)
+    console.quarantine("web-3", name, HOSTILE)
+    for path in (*PAGES, "/crashes/1"):
+        text = ada.get(path).text
+        assert "<script>alert" not in text
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    for path in ("/", "/crashes", "/detections", "/quarantine"):
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x1b[31m\\x0a" in ada.get(path).text
+
+
+def test_detections_are_streamed_as_they_come(console: Console, ada: Browser) -> None:
+    """The page would show what was, and not what is."""
+    cookie = "; ".join(f"{name}={value}" for name, value in ada.cookies.items())
+    with closing(ada.connection()) as connection:
+        connection.request("GET", "/detections/stream?after=0", headers={"Cookie": cookie})
+        response = connection.getresponse()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        console.detect(b"/bin/sh -c 'a\nb'", number=60)
+        while not (line := response.readline()).startswith(b"data: ") or b"-c 'a" not in line:
+            assert line
+        assert b"'a\\\\x0ab'" in line
+
+
+def test_streams_are_counted_and_given_back(console: Console) -> None:
+    """A few pages left open would take the console from everybody."""
+    browser = console.browser()
+    browser.log_in()
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    with ExitStack() as stack:
+        for _ in range(4):
+            connection = stack.enter_context(closing(browser.connection()))
+            connection.request("GET", "/detections/stream", headers={"Cookie": cookie})
+            response = stack.enter_context(connection.getresponse())
+            assert (response.status, response.readline()) == (200, b"retry: 2000\n")
+        refused = browser.get("/detections/stream")
+        assert (refused.status, "TOO_MANY_STREAMS" in refused.text) == (429, True)
+    with closing(browser.connection()) as connection:
+
+        def again() -> bool:
+            connection.close()
+            connection.request("GET", "/detections/stream", headers={"Cookie": cookie})
+            return connection.getresponse().status == 200
+
+        until(again)
+
+
+@pytest.mark.parametrize(("path", "size"), [("/login", 17_000), ("/push", 30_000_000)])
+def test_a_body_that_is_too_large_is_not_read(ada: Browser, path: str, size: int) -> None:
+    """Whoever can post a form could fill the memory."""
+    told = {"Content_Length": str(size), "Content_Type": "application/x-www-form-urlencoded"}
+    answer = ada.ask("POST", path, b"token=x", **told)
+    assert (answer.status, "REQUEST_TOO_LARGE" in answer.text) == (413, True)
+
+
+def test_a_body_without_a_length_is_cut_off(ada: Browser) -> None:
+    """The same, by who doesn't say how much comes."""
+    with closing(ada.connection()) as connection:
+        chunks = (b"x" * 4096 for _ in range(8))
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/login", chunks, headers, encode_chunked=True)
+        assert connection.getresponse().status == 413
+
+
+def test_whoever_stalls_is_disconnected_and_in_nobody_s_way(console: Console, ada: Browser) -> None:
+    """A few connections that say nothing would take the console from everybody."""
+    context = ssl.create_default_context(cafile=str(ada.authority))
+    host, _, port = console.address.partition(":")
+    heads = (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n")
+    late = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"
+    with ExitStack() as stack:
+        stalled = []
+        for said in (*heads, late):
+            plain = socket.create_connection((host, int(port)), 10)
+            stalled.append(stack.enter_context(context.wrap_socket(plain, server_hostname=host)))
+            stalled[-1].sendall(said)
+        assert ada.get("/").status == 200
+        for one in stalled[:-1]:
+            assert received(one) == b""
+        assert b"REQUEST_LATE" in received(stalled[-1])
+
+
+def received(sock: ssl.SSLSocket) -> bytes:
+    """All until the other side is done."""
+    found = b""
+    try:
+        while data := sock.recv(65_536):
+            found += data
+    except (ssl.SSLEOFError, ConnectionResetError):
+        pass
+    return found
+
+
+def test_it_ends_within_two_seconds_whoever_is_connected(tmp_path: Path) -> None:
+    """A page that somebody looks at would keep the process from ending."""
+    with new_console(tmp_path) as console, ExitStack() as stack:
+        browser = console.browser()
+        browser.log_in()
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        stream = stack.enter_context(closing(browser.connection()))
+        stream.request("GET", "/detections/stream", headers={"Cookie": cookie})
+        assert stream.getresponse().status == 200
+        idle = stack.enter_context(closing(browser.connection()))
+        idle.connect()
+        began = time.monotonic()
+        assert console.stop() == 0
+        assert time.monotonic() - began < 2.0
