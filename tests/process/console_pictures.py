@@ -4,6 +4,7 @@ A console on a store that tells a story, and Debian's chromium that looks at it.
 """
 
 import base64
+import os
 import sys
 import tempfile
 import time
@@ -14,11 +15,11 @@ from pathlib import Path
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from cloud.folder import sole_server
+from cloud.folder import ServingNote, announce, sole_server
 from cloud.rollout import engine
 from cloud.rollout.gates import Outcome, Verdict
 from cloud.rollout.plan import STAGED
-from cloud.rollout.policy import Ring
+from cloud.rollout.policy import ContentUpdatePolicy, Ring
 from cloud.rollout.table import State
 from cloud.store import policies, rollouts
 from cloud.store.audit import ENGINE
@@ -61,6 +62,7 @@ def main() -> None:
         sole_server(console.cloud),
         new_browser(console, Path(folder) / "profile") as browser,
     ):
+        announce(console.cloud, ServingNote("127.0.0.1:7443", os.getpid(), unsafe=False))
         halted, under_way = _tell(console)
         _fleet(console, browser, output)
         for name, path in (("halted", halted), ("rollout", under_way)):
@@ -93,7 +95,7 @@ def _tell(console: Console) -> tuple[str, str]:
     with closing(console.cloud.open()) as database, database.writing() as store:
         for name in names[:2]:
             policies.set_group(store, name, "laboratory", "ada", _ago(200))
-        policy = replace(policies.DEFAULT_POLICY, ring=Ring.INTERNAL)
+        policy = ContentUpdatePolicy(ring=Ring.INTERNAL)
         policies.set_policy(store, "laboratory", 0, policy, "ada", _ago(199))
     bad = console.push(291, _ago(190))
     for number, name in enumerate(("web-1", "web-1", "web-2", "web-2")):

@@ -144,7 +144,7 @@ class Console:
         return self.process.wait(10)
 
     def push(self, version: int = 1, at: int | None = None) -> bytes:
-        """Push a sound Channel File; its hash. at: ns since the epoch; now, where it is not said."""
+        """Push a sound Channel File; its hash. at: ns since the epoch, or now."""
         now = time.time_ns() if at is None else at
         file = write(self.folder.parent / f"ipc-{version}.channel", channel_file(version))
         candidates = push.read_candidates([file], TYPES, unsafe=False)
@@ -188,6 +188,17 @@ class Console:
         )
         with closing(self.cloud.open()) as database, database.writing() as store:
             reports.add(store, DETECTIONS, reports.detection_rows(host, [one], time.time_ns()))
+
+    def detect_many(self, batch: int) -> None:
+        """A host has detected fifty things, with much to say of each."""
+        much = "x" * 600
+        many = [
+            Detection(id=f"{batch}-{number}", title=much, instance_id=much, time_unix_ns=1)
+            for number in range(50)
+        ]
+        with closing(self.cloud.open()) as database, database.writing() as store:
+            rows = reports.detection_rows("web-9", many, time.time_ns())
+            reports.add(store, DETECTIONS, rows)
 
     def crash(
         self,

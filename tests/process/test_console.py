@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,9 @@ PAGES = ("/", "/rollouts", "/crashes", "/detections", "/quarantine", "/policies"
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """One for all tests that leave it as it was, or don't mind."""
-    limits = {"request_seconds": 1.0, "failures_by_address": 1000, "stream_look_seconds": 0.02}
-    with new_console(tmp_path_factory.mktemp("console"), APPROVED, **limits) as made:
+    limits = {"request_seconds": 1.0, "write_seconds": 1.0, "stream_look_seconds": 0.02}
+    folder = tmp_path_factory.mktemp("console")
+    with new_console(folder, APPROVED, failures_by_address=1000, **limits) as made:
         made.meet("web-1")
         made.meet("web-2", reduced=True)
         yield made
@@ -338,6 +340,28 @@ def test_whoever_stalls_is_disconnected_and_in_nobody_s_way(console: Console, ad
         for one in stalled[:-1]:
             assert received(one) == b""
         assert b"REQUEST_LATE" in received(stalled[-1])
+
+
+def test_whoever_does_not_read_is_disconnected(console: Console, ada: Browser) -> None:
+    """Pages in frozen browsers would fill the memory, and take all streams."""
+    host, _, port = console.address.partition(":")
+    context = ssl.create_default_context(cafile=str(ada.authority))
+    cookie = "; ".join(f"{name}={value}" for name, value in ada.cookies.items())
+    log = console.folder.parent / "console.log"
+    with closing(socket.socket()) as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        plain.connect((host, int(port)))
+        with context.wrap_socket(plain, server_hostname=host) as sock:
+            head = f"GET /detections/stream HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"
+            sock.sendall(head.encode("ascii"))
+            batches = count()
+
+            def stalled() -> bool:
+                console.detect_many(next(batches))
+                return "console_write_stalled" in log.read_text(encoding="ascii")
+
+            until(stalled, 20.0)
+    assert ada.get("/").status == 200
 
 
 def received(sock: ssl.SSLSocket) -> bytes:
