@@ -6,7 +6,6 @@ goes, `cli.cloud_views` shows what the store holds. Only `run` loads gRPC.
 """
 
 import importlib
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated
 import typer
 
 from cli.cloud_audit import application as audit_commands
-from cli.cloud_common import AsJson, Folder, reported
+from cli.cloud_common import AsJson, Folder, reported, require_descriptor, tell_ready
 from cli.cloud_console import console, sign
 from cli.cloud_console import operator_application as operator_commands
 from cli.cloud_content import push, revoke
@@ -24,7 +23,7 @@ from cli.cloud_policy import application as policy_commands
 from cli.cloud_policy import group_application as group_commands
 from cli.cloud_rollout import application as rollout_commands
 from cli.cloud_views import crashes, detections, fleet, losses
-from cli.output import ExitCode, fail, print_json, screen, shown
+from cli.output import print_json, screen, shown
 from cloud.folder import CloudFolder, create, enrol, operator_folder
 from cloud.rollout.plan import PLANS, PlanName
 
@@ -101,34 +100,18 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Logs one JSON object per line to standard error."""
-    _require_descriptor(ready_fd, as_json=as_json)
+    require_descriptor("--ready-fd", ready_fd, as_json=as_json)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # errors are reported here, once
     journal = importlib.import_module("cloud.journal")
     server = importlib.import_module("cloud.server")
 
     def ready(address: str) -> None:
-        document = {"ready": True, "address": address, "pid": os.getpid()}
-        if as_json:
-            print_json(document)
-        else:
-            screen.print(f"serving on {address}; Ctrl-C ends it")
-        if ready_fd >= 0:
-            with os.fdopen(ready_fd, "w") as file:
-                file.write(json.dumps(document) + "\n")
+        tell_ready(f"serving on {address}", address, ready_fd, as_json=as_json)
 
     journal.start()
     with reported(as_json=as_json):
         order = server.Order(CloudFolder(folder), listen, unsafe_skip_validator)
         server.serve(order, ready)
-
-
-def _require_descriptor(ready_fd: int, *, as_json: bool) -> None:
-    try:
-        if ready_fd >= 0:
-            os.fstat(ready_fd)
-    except OSError as error:
-        message = f"--ready-fd {ready_fd}: {error.strerror}; expected an open descriptor"
-        fail("DESCRIPTOR_INVALID", message, ExitCode.USAGE, as_json=as_json)
 
 
 for command in (push, sign, revoke, fleet, detections, crashes, losses, incident, console):

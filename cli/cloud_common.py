@@ -1,6 +1,7 @@
 """What the commands of `bulkhead cloud` share: options, and errors in the command line's form."""
 
 import getpass
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import ExitCode, errors, fail, print_json, shown
+from cli.output import ExitCode, errors, fail, print_json, screen, shown
 from cloud.errors import CloudError, CloudReason
 from cloud.push import FileRefusals, PushRefusedError
 from cloud.refusals import Refusal
@@ -60,6 +61,28 @@ def reported(*, as_json: bool) -> Iterator[None]:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(ExitCode.OK) from None
+
+
+def require_descriptor(option: str, descriptor: int, *, as_json: bool) -> None:
+    """End the command unless the descriptor is open, or none is named (-1)."""
+    try:
+        if descriptor >= 0:
+            os.fstat(descriptor)
+    except OSError as error:
+        message = f"{option} {descriptor}: {error.strerror}; expected an open descriptor"
+        fail("DESCRIPTOR_INVALID", message, ExitCode.USAGE, as_json=as_json)
+
+
+def tell_ready(sentence: str, address: str, ready_fd: int, *, as_json: bool) -> None:
+    """One line on standard output, and one JSON line on a descriptor where one is named."""
+    document = {"ready": True, "address": address, "pid": os.getpid()}
+    if as_json:
+        print_json(document)
+    else:
+        screen.print(f"{sentence}; Ctrl-C ends it", soft_wrap=True)
+    if ready_fd >= 0:
+        with os.fdopen(ready_fd, "w") as file:
+            file.write(json.dumps(document) + "\n")
 
 
 def problem_document(refusal: Refusal) -> dict[str, str]:

@@ -5,7 +5,6 @@ Only `console` loads the web framework, and nothing here but `sign` opens a sign
 
 import getpass
 import importlib
-import json
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from cli.cloud_common import AsJson, By, Folder, reported
+from cli.cloud_common import AsJson, By, Folder, reported, require_descriptor, tell_ready
 from cli.output import ExitCode, fail, print_json, screen, shown, table
 from cloud import presigned, push
 from cloud.console import operators
@@ -46,19 +45,12 @@ def console(
     as_json: AsJson = False,
 ) -> None:
     """Serve the operators' console over HTTPS until SIGTERM or Ctrl-C."""
-    _require_descriptor("--ready-fd", ready_fd, as_json=as_json)
+    require_descriptor("--ready-fd", ready_fd, as_json=as_json)
     journal = importlib.import_module("cloud.journal")
     server = importlib.import_module("cloud.console.server")
 
     def ready(address: str) -> None:
-        document = {"ready": True, "address": address, "pid": os.getpid()}
-        if as_json:
-            print_json(document)
-        else:
-            screen.print(f"console on https://{address}; Ctrl-C ends it", soft_wrap=True)
-        if ready_fd >= 0:
-            with os.fdopen(ready_fd, "w") as file:
-                file.write(json.dumps(document) + "\n")
+        tell_ready(f"console on https://{address}", address, ready_fd, as_json=as_json)
 
     journal.start()
     with reported(as_json=as_json):
@@ -132,7 +124,7 @@ def sign(
 def _password(descriptor: int, *, as_json: bool) -> str:
     """From a prompt, twice, or the first line of a descriptor; never from the command line."""
     if descriptor >= 0:
-        _require_descriptor("--password-fd", descriptor, as_json=as_json)
+        require_descriptor("--password-fd", descriptor, as_json=as_json)
         with os.fdopen(descriptor, encoding="utf-8", errors="surrogateescape") as file:
             return file.readline(LIMITS.longest_password + 2).rstrip("\n")
     if not sys.stdin.isatty():
@@ -150,12 +142,3 @@ def _told(name: str, what: str, *, as_json: bool) -> None:
         print_json({"operator": name})
     else:
         screen.print(f"{shown(name)} {what}")
-
-
-def _require_descriptor(option: str, descriptor: int, *, as_json: bool) -> None:
-    try:
-        if descriptor >= 0:
-            os.fstat(descriptor)
-    except OSError as error:
-        message = f"{option} {descriptor}: {error.strerror}; expected an open descriptor"
-        fail("DESCRIPTOR_INVALID", message, ExitCode.USAGE, as_json=as_json)
