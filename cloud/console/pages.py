@@ -15,7 +15,7 @@ from cloud import views
 from cloud.console import fleet as fleets
 from cloud.console.life import life
 from cloud.console.picture import picture
-from cloud.console.rendering import Shown
+from cloud.console.rendering import Shown, short
 from cloud.console.strip import Crash, strip
 from cloud.console.visit import Answer, Desk, Page, Visit, unknown
 from cloud.folder import serving
@@ -271,5 +271,5 @@ def _strips(stored: Sequence[Stored[CrashReport]], told: Sequence[Document]) -> 
         for raw, one in zip(stored, told, strict=True)
     ]
     times = [one.time_unix_ns for one in crashes]
-    span = (views.moment(min(times)), views.moment(max(times)))
+    span = (short(views.moment(min(times))), short(views.moment(max(times))))
     return [strip(crashes, span, narrow=narrow) for narrow in (False, True)]

@@ -21,7 +21,10 @@ import atheris
 from tests.fuzz.campaign import CHECKOUT, folder_of
 from tests.fuzz.target import Target
 
-INSTRUMENTED = ["agent", "content", "ruamel.yaml", "tests.fuzz.drawn", "tests.unit.content"]
+INSTRUMENTED = [
+    *("agent", "cloud.console", "cloud.presigned", "content", "ruamel.yaml"),
+    *("tests.fuzz.drawn", "tests.unit.content"),
+]
 SECONDS_FOR_ONE_INPUT = 20
 """Longer, and the input counts as one that takes for ever."""
 

@@ -10,8 +10,10 @@ function cell(name, event) {
   const made = document.createElement(name === "time" ? "th" : "td");
   made.dataset.label = name[0].toUpperCase() + name.slice(1);
   let place = made;
+  if (name === "host") made.className = "name-cell";
   if (name === "time") {
     made.scope = "row";
+    made.className = "tight";
   } else if (name === "severity") {
     place = made.appendChild(document.createElement("span"));
     place.classList.add("severity");
