@@ -8,7 +8,8 @@ class ConsoleLimits:
     """Caps and deadlines; a test may pass its own."""
 
     # Connections. A request has to be complete, and an answer to be taken, within so many seconds.
-    connections: int = 128
+    connections: int = 256
+    connections_by_address: int = 64
     request_seconds: float = 10.0
     upload_seconds: float = 60.0
     write_seconds: float = 10.0

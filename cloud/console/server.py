@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cloud import journal
 from cloud.console.address import listening
 from cloud.console.limits import LIMITS, ConsoleLimits
-from cloud.console.punctual import punctual
+from cloud.console.punctual import Punctual
 from cloud.console.visit import Desk
 from cloud.console.web import Console
 from cloud.errors import CloudReason, KeyFileError
@@ -64,7 +65,7 @@ def serve(order: Order, ready: Callable[[str], None], limits: ConsoleLimits = LI
 
 async def _run(desk: Desk, port: socket.socket, ready: Callable[[str], None]) -> None:
     console = Console(desk)
-    server = _Server(_configuration(console, desk), ready)
+    server = _Server(_configuration(console, desk), ready, desk.limits)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -81,7 +82,7 @@ def _configuration(console: Console, desk: Desk) -> uvicorn.Config:
     limits = desk.limits
     configuration = uvicorn.Config(
         _Sending(console.application(), limits),
-        http=punctual(limits.request_seconds),
+        http=H11Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -108,15 +109,30 @@ def _configuration(console: Console, desk: Desk) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Says when it serves, and leaves signals to us."""
+    """Says when it serves, leaves signals to us, and waits for nobody's handshake."""
 
-    def __init__(self, configuration: uvicorn.Config, ready: Callable[[str], None]) -> None:
+    def __init__(
+        self, configuration: uvicorn.Config, ready: Callable[[str], None], limits: ConsoleLimits
+    ) -> None:
         super().__init__(configuration)
         self._ready = ready
+        self._limits = limits
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve, and say so."""
-        await super().startup(sockets)
+        """Serve, and say so; as uvicorn does, but for the time that TLS may take."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=one,
+                ssl=self.config.ssl,
+                ssl_handshake_timeout=self._limits.request_seconds,
+                ssl_shutdown_timeout=self._limits.stop_seconds,
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
         for one in sockets or ():
             host, port, *_ = one.getsockname()
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -127,6 +143,9 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """They are the loop's already."""
         yield
+
+    def _connection(self) -> Punctual:
+        return Punctual(self._limits, self.config, self.server_state, self.lifespan.state)
 
 
 class _Sending:
