@@ -28,7 +28,7 @@ def new_browser(console: Console, profile: Path) -> Iterator[Chrome]:
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # it refuses root otherwise; the page is ours
     options.add_argument(f"--user-data-dir={profile}")
-    made = Chrome(options, Service(driver))
+    made = Chrome(options, Service(driver, env={**os.environ, "HOME": str(profile)}))
     try:
         resize(made, WIDE)
         log_in(made, console)
