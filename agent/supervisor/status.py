@@ -21,6 +21,7 @@ from agent.supervisor.prevention import Prevention
 from agent.supervisor.reports import Reports
 from agent.supervisor.seeding import Seeding
 from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
+from content.signing_domains import key_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,13 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
             "on_trial": sources.flow.on_trial.hash if sources.flow.on_trial else "",
             "quarantine": [_quarantined(one) for one in sources.flow.manifest.quarantine],
             "quarantined_instances": [asdict(one) for one in sources.flow.manifest.instances],
+        },
+        "trust": {
+            "version": sources.flow.trust.version,
+            "targets_keys": [key_id(raw) for raw in sources.flow.trust.targets.keys],
+            "threshold": sources.flow.trust.targets.threshold,
+            "customer_keys": [key_id(raw) for raw in sources.flow.trust.customer],
+            "group": sources.flow.group,
         },
         "events": _events(sources),
         "losses": sources.ledger.documents(),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import content
 from agent.lifecycle import State
-from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.manifest import Manifest, Signature, StoredFile
 from agent.supervisor.store import Store
 from cloud.signing import SigningKey
 from content.channel_file import content_hash, pack
@@ -51,8 +51,7 @@ def stored(payload: bytes, template_type: int, version: int, key: SigningKey) ->
         hash=content_hash(payload).hex(),
         template_type=template_type,
         version=version,
-        key_id=signature.key_id,
-        signature=signature.signature.hex(),
+        signatures=(Signature(signature.key_id, signature.signature.hex()),),
         state=State.ACTIVE,
     )
 

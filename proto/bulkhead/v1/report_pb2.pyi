@@ -81,6 +81,8 @@ class _ContentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContentS
     """Replaced by an older version, because of a revocation or of crashes."""
     CONTENT_STATE_SUPERSEDED: _ContentState.ValueType  # 9
     """A newer version took its place."""
+    CONTENT_STATE_UNDELIVERED: _ContentState.ValueType  # 10
+    """It did not arrive as the signed metadata say: no verdict on the content."""
 
 class ContentState(_ContentState, metaclass=_ContentStateEnumTypeWrapper):
     """Where a Channel File stands on a sensor."""
@@ -97,6 +99,8 @@ CONTENT_STATE_ROLLED_BACK: ContentState.ValueType  # 8
 """Replaced by an older version, because of a revocation or of crashes."""
 CONTENT_STATE_SUPERSEDED: ContentState.ValueType  # 9
 """A newer version took its place."""
+CONTENT_STATE_UNDELIVERED: ContentState.ValueType  # 10
+"""It did not arrive as the signed metadata say: no verdict on the content."""
 Global___ContentState: _TypeAlias = ContentState  # noqa: Y015
 
 class _Prevention:

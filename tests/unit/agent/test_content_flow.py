@@ -10,6 +10,8 @@ from agent.lifecycle import State
 from agent.supervisor.content_flow import active_documents
 from agent.supervisor.evaluator_process import LoadedFile
 from agent.supervisor.limits import LIMITS
+from agent.supervisor.trust import Trust
+from content.signing_domains import KeySet
 from tests.unit.agent.flow_world import PROBATION, World, content, full_disk, hash_of
 
 
@@ -154,10 +156,9 @@ def test_signature_is_checked_again_at_the_start(world: World) -> None:
     """Content would be run whose key is trusted no more."""
     name = world.accepted(b"one", 1)
     world.flow.store.close()
-    world.flow.trusted = []
     said = world.start()
     assert said == []
-    world.flow.trusted = []
+    world.flow.trust = Trust(KeySet((), 1))
     assert [name in one for one in world.flow.open()] == [True]
     assert world.flow.wanted() == frozenset()
 
