@@ -28,13 +28,14 @@ def init(
     folder: Annotated[Path, typer.Option(help="Folder to make for the cloud.")],
     operator: Annotated[
         Path | None,
-        typer.Option(help="Folder for the signing key (default: FOLDER-operator, beside it)."),
+        typer.Option(help="Folder for root and signing key (default: FOLDER-operator, beside it)."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a cloud: development authority, server certificate, store and signing key.
+    """Make a cloud: development authority, server certificate, store, repository and its keys.
 
-    The signing key goes to the operator's folder, which the serving process never opens.
+    Root and signing key go to the operator's folder, which the serving process never opens. They
+    are for development: `bulkhead cloud keys` replaces them.
     """
     operator = operator or operator_folder(folder)
     with reported(as_json=as_json):
@@ -45,6 +46,7 @@ def init(
     else:
         screen.print(f"cloud in {shown(str(folder))}", soft_wrap=True)
         screen.print(f"signing key {key.key_id} in {shown(str(key_file))}", soft_wrap=True)
+        screen.print("[yellow]development keys[/yellow]: replace them with `bulkhead cloud keys`")
 
 
 @application.command()
@@ -55,7 +57,7 @@ def enroll(
     output: Annotated[Path, typer.Option(help="New folder for the agent's files.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write what one agent needs: agent.pem, agent.key, ca.pem and signing.pub."""
+    """Write what one agent needs: agent.pem, agent.key, ca.pem and root.json."""
     with reported(as_json=as_json):
         enrol(CloudFolder(folder), agent_id, output, datetime.now(UTC))
     if as_json:

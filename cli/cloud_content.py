@@ -21,6 +21,7 @@ from cloud import push as pushing
 from cloud import revoke as revoking
 from cloud.errors import CloudError, CloudReason
 from cloud.folder import CloudFolder, serving
+from cloud.limits import LIMITS
 from cloud.offers import RUNNING, Release, Standing
 from cloud.signing import SigningKey
 from cloud.store import releases
@@ -28,7 +29,9 @@ from cloud.store.database import Database
 from cloud.views import Types, type_name
 from content.definitions import load_definitions
 
-Key = Annotated[Path, typer.Option(help="The operator's signing key (signing.key).")]
+Keys = Annotated[
+    list[Path], typer.Option("--key", help="A targets key (signing.key); as many as are needed.")
+]
 Wait = Annotated[
     float, typer.Option(help="Seconds to wait for the connected agents' answers.", min=0.0)
 ]
@@ -36,6 +39,7 @@ COLOURS: dict[str, str] = {
     **dict.fromkeys(RUNNING, "green"),
     Standing.REJECTED: "red",
     Standing.QUARANTINED: "red",
+    Standing.UNDELIVERED: "red",
     Standing.WITHHELD: "yellow",
 }
 
@@ -62,7 +66,7 @@ def push(
     files: Annotated[list[Path], typer.Argument(help="Channel Files (*.channel).")],
     *,
     folder: Folder,
-    key: Key,
+    key: Keys,
     wait: Wait = 0.0,
     unsafe_skip_validator: Annotated[
         bool,
@@ -76,12 +80,12 @@ def push(
     unsafe = unsafe_skip_validator
     cloud = CloudFolder(folder)
     with reported(as_json=as_json), closing(cloud.open()) as database:
-        signing_key = SigningKey.from_file(key)
+        keys = [SigningKey.from_file(path) for path in key]
         if not unsafe:
-            pushing.require_trusted(signing_key, cloud.trusted_keys())
+            pushing.require_trusted(keys, cloud.trusted_keys())
         types = load_definitions()
         candidates = pushing.read_candidates(files, types, unsafe=unsafe)
-        pushed = pushing.store(database, candidates, signing_key, time.time_ns(), unsafe=unsafe)
+        pushed = pushing.store(database, candidates, keys, time.time_ns(), unsafe=unsafe)
         names = {one.content_hash: _name(one, types) for one in pushed}
         if not as_json:
             _show_pushed(pushed, names)
@@ -104,22 +108,29 @@ def revoke(
     ],
     *,
     folder: Folder,
-    key: Key,
+    key: Keys,
     reason: Annotated[str, typer.Option(help="Why, for whoever reads it on the hosts.")] = "",
+    expires_days: Annotated[
+        int, typer.Option(help="For how long hosts follow the order.", min=1, max=92)
+    ] = LIMITS.order_days,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Order every host to give a Channel File up, for good; it is never offered again."""
+    """Order every host to give a Channel File up, for good; it is never offered again.
+
+    Again, for hosts that come back later than that: it renews the order.
+    """
     cloud = CloudFolder(folder)
     with reported(as_json=as_json), closing(cloud.open()) as database:
-        signing_key = SigningKey.from_file(key)
-        pushing.require_trusted(signing_key, cloud.trusted_keys())
+        keys = [SigningKey.from_file(path) for path in key]
+        pushing.require_trusted(keys, cloud.trusted_keys())
         types = load_definitions()
         release, holders = _find(database, target, types)
-        news = revoking.revoke(database, release, signing_key, reason, time.time_ns())
+        now_ns = time.time_ns()
+        news = revoking.revoke(database, release, keys, reason, now_ns, days=expires_days)
         name = _name(release, types)
         if not as_json:
-            already = "" if news else " (it was already)"
+            already = "" if news else " (again: the order was renewed)"
             screen.print(f"revoked {name} {release.content_hash.hex()}{already}", soft_wrap=True)
 
         def read() -> list[progress.Progress]:

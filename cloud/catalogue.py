@@ -6,7 +6,7 @@ itself is read when it is asked for, and the newest few are held.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,27 +14,46 @@ from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError
 from cloud.limits import CloudLimits
 from cloud.offers import Release
-from cloud.store import releases
+from cloud.repository import trusted_keys
+from cloud.signing import TrustedKey
+from cloud.store import metadata, releases
 from cloud.store.database import Database
 from cloud.store.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Releases and revocations by content hash, as of one generation of the store."""
+    """Releases and revocations by content hash, as of one generation of the store.
 
-    generation: tuple[int, int]
+    metadata: of the repository, by role and version. trusted: keys whose signatures count.
+    """
+
+    generation: tuple[int, int, int]
     releases: Mapping[bytes, Release]
     revocations: Mapping[bytes, Revocation]
+    metadata: Mapping[tuple[str, int], bytes] = MappingProxyType({})
+    trusted: tuple[TrustedKey, ...] = ()
+
+    def newest(self, role: str) -> bytes | None:
+        """The newest metadata of a role."""
+        version = max((number for name, number in self.metadata if name == role), default=0)
+        return self.metadata.get((role, version))
 
 
-EMPTY = Catalogue((0, 0), MappingProxyType({}), MappingProxyType({}))
+EMPTY = Catalogue((0, 0, 0), MappingProxyType({}), MappingProxyType({}))
 
 
 class Library:
-    """Holds the current catalogue; `catalogue` is replaced by `refresh` only."""
+    """Holds the current catalogue; `catalogue` is replaced by `refresh` only.
 
-    def __init__(self, database: Database, limits: CloudLimits) -> None:
+    publish: called before it is read, so that nothing is offered that the newest timestamp doesn't
+    speak of.
+    """
+
+    def __init__(
+        self, database: Database, limits: CloudLimits, publish: Callable[[], None] | None = None
+    ) -> None:
+        self._publish = publish
         self.catalogue = EMPTY
         self._database = database
         self._limits = limits
@@ -71,12 +90,17 @@ class Library:
         return found
 
     def _load(self) -> Catalogue | None:
+        if self._publish is not None:
+            self._publish()
         with self._database.reading() as connection:
             generation = releases.generation(connection)
             if generation == self.catalogue.generation:
                 return None
             known = {one.content_hash: one for one in releases.all_releases(connection)}
-            return Catalogue(generation, known, releases.revocations(connection))
+            orders, root = releases.revocations(connection), metadata.newest_root(connection)
+            trusted = trusted_keys(root.signed) if root else ()
+            kept = metadata.everything(connection)
+            return Catalogue(generation, known, orders, kept, trusted)
 
     def _read(self, content_hash: bytes) -> bytes:
         with self._database.reading() as connection:

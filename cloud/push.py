@@ -3,7 +3,8 @@
     1. every file is read, no further than its limit, and its envelope opened strictly
     2. the Content Validator refuses what does not fit the cloud's own Definitions, and warns of
        what is costly
-    3. the payload is signed, with a key that the cloud trusts
+    3. the payload is signed, and an order to give it up with it, by which a rollout can be halted;
+       it becomes a target of the repository
     4. one transaction stores everything; a version must be newer than those pushed before
 
 `unsafe` leaves out what 1, 2 and 4 would refuse, so that a sensor's own refusal can be tried.
@@ -20,10 +21,14 @@ from bulkhead.v1.channel_file_pb2 import ChannelFile
 from cloud.errors import CloudReason, ContentStateError, KeyFileError
 from cloud.files import read_capped
 from cloud.limits import LIMITS
+from cloud.offers import Release
 from cloud.refusals import Refusal, from_problems
-from cloud.signing import SigningKey, TrustedKey
+from cloud.repository import Target
+from cloud.revoke import order_of, signed_order, version_before
+from cloud.signing import SigningKey, TrustedKey, envelope
 from cloud.store import releases
 from cloud.store.database import Database
+from cloud.targets import change_targets
 from cloud.validation import problems_of
 from content.advice import warnings_of
 from content.channel_file import content_hash, load, load_envelope
@@ -32,6 +37,9 @@ from content.problems import ContentError
 from content.reasons import Reason
 from content.supply import Supply
 from content.template_type import Rung, TemplateType
+
+HALTED = "its rollout was halted"
+"""What hosts are told by the order that is signed with a push."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +88,14 @@ class Pushed:
     warnings: tuple[Refusal, ...] = ()
 
 
-def require_trusted(key: SigningKey, trusted: Sequence[TrustedKey]) -> None:
-    """KeyFileError unless the cloud, and so its agents, trust this key."""
-    if key.key_id not in {one.key_id for one in trusted}:
-        raise KeyFileError(
-            CloudReason.KEY_NOT_TRUSTED,
-            f"key {key.key_id}: expected one of {', '.join(one.key_id for one in trusted)}",
-        )
+def require_trusted(keys: Sequence[SigningKey], trusted: Sequence[TrustedKey]) -> None:
+    """KeyFileError unless the cloud, and so its agents, trust these keys."""
+    for key in keys:
+        if key.key_id not in {one.key_id for one in trusted}:
+            raise KeyFileError(
+                CloudReason.KEY_NOT_TRUSTED,
+                f"key {key.key_id}: expected one of {', '.join(one.key_id for one in trusted)}",
+            )
 
 
 def read_candidates(
@@ -108,17 +117,17 @@ def read_candidates(
 def store(
     database: Database,
     candidates: Sequence[Candidate],
-    key: SigningKey,
+    keys: Sequence[SigningKey],
     now_ns: int,
     *,
     unsafe: bool,
 ) -> list[Pushed]:
-    """Steps 3 and 4. Raises PushRefusedError or StoreError, and nothing is stored then."""
-    signed = [key.sign_channel_file(one.payload).SerializeToString() for one in candidates]
+    """Steps 3 and 4. PushRefusedError, KeyFileError or StoreError, and nothing is stored then."""
+    signed = [envelope(one.payload, keys).SerializeToString() for one in candidates]
     with database.writing() as connection:
         known = {one.content_hash: one for one in releases.all_releases(connection)}
         pushed = []
-        for candidate, envelope in zip(candidates, signed, strict=True):
+        for candidate, data in zip(candidates, signed, strict=True):
             name = content_hash(candidate.payload)
             if name in known and known[name].revoked:
                 raise ContentStateError(
@@ -132,11 +141,32 @@ def store(
                 version=candidate.version,
                 instances=candidate.instances,
                 unsafe=unsafe,
-                signed=envelope,
+                signed=data,
+                halt_order=_halt_order(connection, candidate, name, keys, now_ns),
             )
             number = releases.push(connection, new, now_ns)
             pushed.append(_pushed(candidate, new, number, repeated=name in known))
+        targets = [_target(one) for one in candidates]
+        change_targets(connection, keys, now_ns, add=targets, remove=(), unsafe=unsafe)
     return pushed
+
+
+def _target(candidate: Candidate) -> Target:
+    name = content_hash(candidate.payload)
+    return Target(candidate.payload, name, candidate.template_type, candidate.version)
+
+
+def _halt_order(
+    connection: Connection,
+    candidate: Candidate,
+    name: bytes,
+    keys: Sequence[SigningKey],
+    now_ns: int,
+) -> bytes:
+    known = releases.all_releases(connection)
+    release = Release(name, candidate.template_type, candidate.version, 0, 0)
+    order = order_of(release, version_before(known, release), HALTED, now_ns)
+    return signed_order(order, keys).SerializeToString()
 
 
 def _read(file: Path, types: Mapping[int, TemplateType]) -> Candidate:

@@ -1,7 +1,8 @@
-"""The operator's side of a revocation: find the release, sign the order, store it.
+"""The operator's side of a rollback order: find the release, sign the order, store it.
 
-A revocation is an order to every host that may have the content to give it up and to return to
-what it had before. It can't be taken back: the same content is never offered again.
+It orders every host that may have the content to give it up and to return to an earlier version,
+and is valid for a time: whoever comes back later needs a new one (revoke again). It can't be taken
+back: the same content is never offered again, and is no target of the repository any more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,12 @@ from cloud.offers import Release
 from cloud.signing import SigningKey
 from cloud.store import releases
 from cloud.store.database import Database
+from cloud.targets import change_targets
+from content.signing_domains import RollbackOrder
 from content.template_type import TemplateType
+
+NANOSECONDS = 1_000_000_000
+SECONDS_PER_DAY = 86_400
 
 SHORTEST_PREFIX = 8
 """Hexadecimal digits of a hash that are enough to name a release."""
@@ -51,12 +57,63 @@ def find(known: Sequence[Release], target: str, types: Mapping[int, TemplateType
     return found[0]
 
 
-def revoke(database: Database, release: Release, key: SigningKey, reason: str, now_ns: int) -> bool:
-    """Store the signed order; False if there was one already. StoreError passes."""
-    order = Revocation(
-        content_hash=release.content_hash,
-        reason=reason[: LIMITS.reason_characters],
-        signatures=[key.sign_revocation(release.content_hash)],
-    )
+def revoke(
+    database: Database,
+    release: Release,
+    keys: Sequence[SigningKey],
+    reason: str,
+    now_ns: int,
+    *,
+    days: int = LIMITS.order_days,
+) -> bool:
+    """Store the signed order; False if it renews one. StoreError and KeyFileError pass."""
     with database.writing() as connection:
+        to_version = version_before(releases.all_releases(connection), release)
+        order = signed_order(order_of(release, to_version, reason, now_ns, days), keys)
+        removed = [release.content_hash]
+        change_targets(connection, keys, now_ns, add=(), remove=removed, unsafe=release.unsafe)
         return releases.revoke(connection, order, now_ns)
+
+
+def version_before(known: Sequence[Release], release: Release) -> int:
+    """The newest version of the same Template Type that hosts may go back to; 0 for none."""
+    earlier = [
+        one.version
+        for one in known
+        if one.template_type == release.template_type
+        and one.version < release.version
+        and not (one.revoked or one.unsafe)
+    ]
+    return max(earlier, default=0)
+
+
+def order_of(
+    release: Release, to_version: int, reason: str, now_ns: int, days: int = LIMITS.order_days
+) -> RollbackOrder:
+    """An order to every host to give this release up."""
+    now = now_ns // NANOSECONDS
+    return RollbackOrder(
+        release.content_hash,
+        release.template_type,
+        release.version,
+        to_version,
+        "",
+        now,
+        now + days * SECONDS_PER_DAY,
+        reason[: LIMITS.reason_characters],
+    )
+
+
+def signed_order(order: RollbackOrder, keys: Sequence[SigningKey]) -> Revocation:
+    """The order as it travels."""
+    return Revocation(
+        content_hash=order.content_hash,
+        template_type=order.template_type,
+        from_version=order.from_version,
+        to_version=order.to_version,
+        group=order.group,
+        issued_unix=order.issued_unix,
+        expires_unix=order.expires_unix,
+        reason=order.reason,
+        signatures=[key.sign_order(order) for key in keys],
+    )

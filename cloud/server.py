@@ -1,7 +1,7 @@
 """The serving process: acquire folder, store and port; serve; end cleanly when told to.
 
     1. the folder's lock: one process serves a folder
-    2. store, trusted keys, certificates; the operator's key is never among them
+    2. store, certificates, the keys for snapshot and timestamp; the operator's are never among them
     3. port and service; the address is announced once sessions are accepted
     4. notice what operators push or revoke, until a signal comes
     5. end every session, store what is queued, mark all hosts as not connected
@@ -13,9 +13,11 @@ import asyncio
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -25,11 +27,19 @@ from cloud import journal
 from cloud.catalogue import Library
 from cloud.connections import Connections
 from cloud.dispatch import Dispatcher
-from cloud.errors import AddressError, CloudReason, SessionError, StoreError
+from cloud.errors import (
+    AddressError,
+    CloudReason,
+    FolderError,
+    KeyFileError,
+    SessionError,
+    StoreError,
+)
 from cloud.files import read_capped
 from cloud.folder import CloudFolder, ServingNote, announce, sole_server
 from cloud.gate import Gate, ValidatorProcess
 from cloud.limits import LIMITS, CloudLimits
+from cloud.publish import publish
 from cloud.service import SensorService
 from cloud.store import hosts
 from cloud.store.database import Database
@@ -70,10 +80,16 @@ class _Serving:
         self._limits = limits
         self._stop = asyncio.Event()
         self._writer = Writer(database, limits)
-        self._library = Library(database, limits)
+        self._database = database
+        self._unsigned: CloudReason | None = None
+        self._library = Library(database, limits, self._publish)
         self._connections = Connections(limits)
-        keys = order.folder.trusted_keys()
-        self._gate = Gate(self._library, keys, ValidatorProcess(limits), limits)
+        self._gate = Gate(
+            self._library,
+            lambda: self._library.catalogue.trusted,
+            ValidatorProcess(limits),
+            limits,
+        )
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Serve until told to stop."""
@@ -124,10 +140,26 @@ class _Serving:
         journal.info("serving", address=address, unsafe=unsafe)
         ready(address)
 
+    def _publish(self) -> None:
+        """Renew snapshot and timestamp; without their keys, sensors take nothing that is new."""
+        try:
+            publish(self._database, self._order.folder.online_keys(), datetime.now(UTC))
+        except (KeyFileError, FolderError) as error:
+            if error.reason != self._unsigned:
+                journal.warning("metadata_unsigned", reason=error.reason, message=str(error))
+            self._unsigned = error.reason
+        else:
+            self._unsigned = None
+
     async def _watch(self) -> None:
         """Look for pushes and revocations by other processes until the end is asked for."""
         trouble: CloudReason | None = None
+        renewal = time.monotonic() + self._limits.publish_seconds
         while not self._stop.is_set():
+            if time.monotonic() >= renewal:
+                renewal += self._limits.publish_seconds
+                with suppress(StoreError):
+                    await asyncio.to_thread(self._publish)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.watch_seconds):
                     await self._stop.wait()

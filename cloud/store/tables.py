@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METADATA = MetaData()
 HALF = 2**63
 
@@ -43,7 +43,8 @@ SCHEMA = Table("schema", METADATA, Column("version", Integer, primary_key=True))
 
 # A Channel File that an operator pushed. `push` rises with every push of any file, also when the
 # same file is pushed again, which offers it once more to hosts that had refused it. `signed` is the
-# serialised SignedChannelFile, exactly as agents fetch it.
+# serialised SignedChannelFile, exactly as agents fetch it. `halt_order` is a rollback order that
+# was signed with it (a serialised Revocation), by which a rollout is halted without a key.
 RELEASES = Table(
     "releases",
     METADATA,
@@ -55,9 +56,19 @@ RELEASES = Table(
     Column("pushed_unix_ns", BigInteger, nullable=False),
     Column("unsafe", Boolean, nullable=False),
     Column("signed", LargeBinary, nullable=False),
+    Column("halt_order", LargeBinary, nullable=False),
 )
 
-# An operator's order to give a Channel File up; `revocation` is the serialised message.
+# Metadata of the TUF repository, as signed.
+TRUST_METADATA = Table(
+    "trust_metadata",
+    METADATA,
+    Column("role", String, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# A rollback order: to give a Channel File up; `revocation` is the serialised message.
 REVOCATIONS = Table(
     "revocations",
     METADATA,

@@ -46,7 +46,7 @@ def process_content(version: int) -> ChannelFile:
 
 def stored(payload: bytes, template_type: int, version: int, key: SigningKey) -> StoredFile:
     """What the sensor knows of a payload that has just passed its trial."""
-    (signature,) = key.sign_channel_file(payload).signatures
+    signature = key.sign_channel_file(payload)
     return StoredFile(
         hash=content_hash(payload).hex(),
         template_type=template_type,

@@ -21,6 +21,7 @@ from agent.channel import Message, Sender
 from agent.supervisor.child import ENVIRONMENT
 from bulkhead.v1 import report_pb2
 from tests.process.link_certificates import authority
+from tests.process.link_repository import repository
 
 AGENT = "agent-of-the-test"
 USER = "bulkhead-link"
@@ -47,6 +48,7 @@ def link_folders() -> Iterator[tuple[Path, Path]]:
         state.mkdir(mode=0o700)
         tls.mkdir(mode=0o755)
         authority().write_for_agent(tls)
+        (tls / "root.json").write_bytes(repository().installed)
         user = link_user()
         if user is not None:
             os.chown(state, *user)

@@ -97,6 +97,4 @@ def manifests(draw: st.DrawFn) -> Manifest:
         if before:
             previous[number] = tuple(before)
     orders = tuple(draw(st.lists(HASHES, max_size=3)))
-    return Manifest(
-        active, previous, tuple(draw(_QUARANTINE)), tuple(draw(_INSTANCES)), orders
-    )
+    return Manifest(active, previous, tuple(draw(_QUARANTINE)), tuple(draw(_INSTANCES)), orders)

@@ -46,7 +46,7 @@ def memfd(payload: bytes, seals: int = SEALED) -> int:
 
 
 def content(payload: bytes, template_type: int = 1, **different: Any) -> Message:
-    """The link's message with a payload; `descriptors`, fields and its signature may be different."""
+    """The link's message with a payload; descriptors, fields, the signature may be different."""
     descriptors = different.pop("descriptors", None)
     key_id = different.pop("key_id", KEY.key_id)
     signature = different.pop("signature", PRIVATE.sign(CHANNEL_FILE_DOMAIN + payload).hex())
