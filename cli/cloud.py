@@ -13,8 +13,9 @@ from typing import Annotated
 
 import typer
 
+from cli import cloud_keys
 from cli.cloud_common import AsJson, Folder, reported
-from cli.cloud_content import push, revoke
+from cli.cloud_content import countersign, push, revoke
 from cli.cloud_views import crashes, detections, fleet, losses
 from cli.output import ExitCode, fail, print_json, screen, shown
 from cloud.folder import CloudFolder, create, enrol, operator_folder
@@ -116,5 +117,6 @@ def _require_descriptor(ready_fd: int, *, as_json: bool) -> None:
         fail("DESCRIPTOR_INVALID", message, ExitCode.USAGE, as_json=as_json)
 
 
-for command in (push, revoke, fleet, detections, crashes, losses):
+application.add_typer(cloud_keys.application, name="keys", help="Replace the repository's keys.")
+for command in (push, revoke, countersign, fleet, detections, crashes, losses):
     application.command()(command)

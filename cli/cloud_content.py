@@ -1,8 +1,8 @@
-"""`bulkhead cloud push|revoke`: the operator's commands, who alone holds the signing key.
+"""`bulkhead cloud push|revoke|countersign`: what only the holder of a signing key can do.
 
-Both store their order and, with --wait, report what the connected agents make of it: exit status 0
-if every agent has it active (or is not offered it, for a reason that is shown), 1 if a sensor has
-refused it, 4 if an agent has not answered in time.
+Push and revoke store their order and, with --wait, report what the connected agents make of it:
+exit status 0 if every agent has it active (or is not offered it, for a reason that is shown), 1 if
+a sensor has refused it, 4 if an agent has not answered in time.
 """
 
 import time
@@ -16,7 +16,7 @@ import typer
 
 from cli.cloud_common import AsJson, Folder, problem_document, problem_line, reported
 from cli.output import ExitCode, errors, print_json, screen, shown
-from cloud import progress
+from cloud import ceremony, progress
 from cloud import push as pushing
 from cloud import revoke as revoking
 from cloud.errors import CloudError, CloudReason
@@ -31,6 +31,9 @@ from content.definitions import load_definitions
 
 Keys = Annotated[
     list[Path], typer.Option("--key", help="A targets key (signing.key); as many as are needed.")
+]
+Target = Annotated[
+    str, typer.Argument(help="Hash of a Channel File, or a Template Type: its newest one.")
 ]
 Wait = Annotated[
     float, typer.Option(help="Seconds to wait for the connected agents' answers.", min=0.0)
@@ -103,9 +106,7 @@ def push(
 
 
 def revoke(
-    target: Annotated[
-        str, typer.Argument(help="Hash of a Channel File, or a Template Type: its newest one.")
-    ],
+    target: Target,
     *,
     folder: Folder,
     key: Keys,
@@ -144,6 +145,28 @@ def revoke(
         revoked = {"content_hash": release.content_hash.hex(), "content": name, "news": news}
         print_json({"revoked": revoked, **_answers_document(answers)})
     raise SystemExit(answers.exit_code())
+
+
+def countersign(
+    target: Target,
+    *,
+    folder: Folder,
+    key: Annotated[Path, typer.Option(help="The customer's key.")],
+    as_json: AsJson = False,
+) -> None:
+    """Add a customer's signature to a Channel File, for hosts that ask for one."""
+    cloud = CloudFolder(folder)
+    with reported(as_json=as_json), closing(cloud.open()) as database:
+        signing_key = SigningKey.from_file(key)
+        types = load_definitions()
+        release, _ = _find(database, target, types)
+        with database.writing() as connection:
+            ceremony.countersign(connection, release.content_hash, signing_key, time.time_ns())
+    name = _name(release, types)
+    if as_json:
+        print_json({"content_hash": release.content_hash.hex(), "key_id": signing_key.key_id})
+    else:
+        screen.print(f"{name} signed by {signing_key.key_id} as well", soft_wrap=True)
 
 
 def _find(database: Database, target: str, types: Types) -> tuple[Release, list[str]]:

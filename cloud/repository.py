@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import (
@@ -48,6 +48,9 @@ LIFETIME: Mapping[str, timedelta] = MappingProxyType(
 )
 RENEWED_AFTER = 1 / 3
 """Of its lifetime: a timestamp has two days left at least, which a clock may be wrong by."""
+
+
+RootMetadata: TypeAlias = Metadata[Root]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,21 @@ def is_current(root: Root, metadata: Metadata[Any], now: datetime) -> bool:
         return False
     left: timedelta = metadata.signed.expires - now
     return left > LIFETIME[role] * (1 - RENEWED_AFTER)
+
+
+def described(metadata: Metadata[Root]) -> dict[str, Any]:
+    """What root metadata say, for people and programs."""
+    root = metadata.signed
+    return {
+        "version": root.version,
+        "expires": f"{root.expires:%Y-%m-%dT%H:%M:%SZ}",
+        "signed_by": sorted(metadata.signatures),
+        "development": sorted(root.unrecognized_fields.get(DEVELOPMENT, ())),
+        "roles": {
+            name: {"threshold": role.threshold, "keys": sorted(role.keyids)}
+            for name, role in root.roles.items()
+        },
+    }
 
 
 def root_from(data: bytes, where: str) -> Metadata[Root]:

@@ -117,3 +117,17 @@ def signed_order(order: RollbackOrder, keys: Sequence[SigningKey]) -> Revocation
         reason=order.reason,
         signatures=[key.sign_order(order) for key in keys],
     )
+
+
+def told_order(order: Revocation) -> RollbackOrder:
+    """What a stored order says."""
+    return RollbackOrder(
+        order.content_hash,
+        order.template_type,
+        order.from_version,
+        order.to_version,
+        order.group,
+        order.issued_unix,
+        order.expires_unix,
+        order.reason,
+    )

@@ -119,17 +119,52 @@ def revoke(connection: Connection, revocation: Revocation, now_ns: int) -> bool:
     return news
 
 
+def renew_order(connection: Connection, revocation: Revocation) -> None:
+    """The same order with other signatures."""
+    connection.execute(
+        update(REVOCATIONS)
+        .where(REVOCATIONS.c.content_hash == revocation.content_hash)
+        .values(revocation=revocation.SerializeToString())
+    )
+
+
+def sign_anew(
+    connection: Connection, content_hash: bytes, signed: bytes, halt_order: bytes | None = None
+) -> None:
+    """The same release with other signatures; nobody is offered it again for that."""
+    values = {"signed": signed} | ({} if halt_order is None else {"halt_order": halt_order})
+    connection.execute(
+        update(RELEASES).where(RELEASES.c.content_hash == content_hash).values(values)
+    )
+
+
+def offer_again(connection: Connection, content_hash: bytes, now_ns: int) -> None:
+    """Count a release as pushed once more: hosts that had not taken it are offered it again."""
+    number = int(connection.execute(select(func.max(RELEASES.c.push))).scalar() or 0) + 1
+    connection.execute(
+        update(RELEASES)
+        .where(RELEASES.c.content_hash == content_hash)
+        .values(push=number, pushed_unix_ns=now_ns)
+    )
+
+
+def halt_order(connection: Connection, content_hash: bytes) -> Revocation | None:
+    """The order that was signed with a release, if there is such a release."""
+    query = select(RELEASES.c.halt_order).where(RELEASES.c.content_hash == content_hash)
+    order = connection.execute(query).scalar()
+    return Revocation.FromString(bytes(order)) if order else None
+
+
 def halt(connection: Connection, content_hash: bytes, now_ns: int) -> bool:
     """Withdraw a release by the order that was signed with it; whether that is news.
 
     For who has to act within a second and holds no key. False as well where the release is unknown.
     """
-    query = select(RELEASES.c.halt_order).where(RELEASES.c.content_hash == content_hash)
-    order = connection.execute(query).scalar()
-    known = {one.content_hash for one in all_releases(connection) if one.revoked}
-    if not order or content_hash in known:
+    order = halt_order(connection, content_hash)
+    revoked = {one.content_hash for one in all_releases(connection) if one.revoked}
+    if order is None or content_hash in revoked:
         return False
-    return revoke(connection, Revocation.FromString(bytes(order)), now_ns)
+    return revoke(connection, order, now_ns)
 
 
 def revocations(connection: Connection) -> dict[bytes, Revocation]:
