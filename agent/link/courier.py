@@ -103,9 +103,8 @@ class Courier:
         finally:
             # Also where a later step failed: new root metadata count from when they were verified.
             await self._tell_trust()
-        self._sensor.trust = replace(
-            self._sensor.trust, root=self._verifier.root_version, because=""
-        )
+        note = self._sensor.trust
+        self._sensor.trust = replace(note, root=self._verifier.root_version, good=True)
 
     async def _tell_trust(self) -> None:
         for fields in self._verifier.records(self._root_told):
@@ -128,8 +127,9 @@ class Courier:
 
     def _note_refusal(self, what: str, error: FetchRefusedError) -> None:
         say(f"refused {what}: {error}")
-        note = self._sensor.trust
-        self._sensor.trust = replace(note, refused=note.refused + 1, because=str(error.reason))
+        note, count = self._sensor.trust, self._sensor.trust.refused + 1
+        good = note.good and not error.place.startswith("metadata")
+        self._sensor.trust = replace(note, refused=count, because=str(error.reason), good=good)
 
     async def _fetch(self, content_hash: bytes, payload_bytes: int) -> bytes | None:
         """The envelope as it came, or None where the connection did not let us."""

@@ -40,7 +40,8 @@ class MetadataFetcher:
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.NOT_FOUND:
                     return None
-                if self._backoff.failures >= LIMITS.fetch_tries - 1:
+                slow = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                if slow or self._backoff.failures >= LIMITS.fetch_tries - 1:
                     raise _no_answer(role, error.code()) from error
                 await asyncio.sleep(self._backoff.next_delay())
             else:

@@ -176,9 +176,10 @@ class Link:
             "outbox": self._store.waiting,
             "dropped": self._store.dropped,
             "own_activity": self._intake.own_activity.detections,
-            "trust_root": self._sensor.trust.root,
-            "trust_refused": self._sensor.trust.refused,
-            "trust_because": self._sensor.trust.because,
+            "metadata_root": self._sensor.trust.root,
+            "metadata_good": int(self._sensor.trust.good),
+            "deliveries_refused": self._sensor.trust.refused,
+            "last_refusal": self._sensor.trust.because,
         }
 
     def _listen(self) -> None:

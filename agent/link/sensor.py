@@ -66,12 +66,14 @@ class Identity:
 class TrustNote:
     """How it stands with the repository: root in use, refusals since the start, and the last one.
 
-    because: empty where the last refresh was good.
+    because: reason of the last refusal; empty as long as there was none. good: whether the last
+    refresh was.
     """
 
     root: int = 0
     refused: int = 0
     because: str = ""
+    good: bool = False
 
 
 @dataclass(slots=True)

@@ -495,6 +495,8 @@ class Heartbeat(_message.Message):
     UPTIME_MS_FIELD_NUMBER: _builtins.int
     PREVENTION_OFF_FIELD_NUMBER: _builtins.int
     PROGRAMS_STOPPED_FIELD_NUMBER: _builtins.int
+    DELIVERIES_REFUSED_FIELD_NUMBER: _builtins.int
+    LAST_REFUSAL_FIELD_NUMBER: _builtins.int
     time_unix_ns: _builtins.int
     rung: Global___Rung.ValueType
     reduced_functionality: _builtins.bool
@@ -506,6 +508,12 @@ class Heartbeat(_message.Message):
     """The policy of the host has switched prevention off."""
     programs_stopped: _builtins.int
     """Stopped by the kernel or by a verdict, since the sensor's start."""
+    deliveries_refused: _builtins.int
+    """What was offered since the link's start and was not what the signed metadata
+    say, and why the last time. A cloud that has taken over can't hide it from
+    the one that comes after.
+    """
+    last_refusal: _builtins.str
     @_builtins.property
     def active(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActiveChannelFile]: ...
     def __init__(
@@ -521,10 +529,12 @@ class Heartbeat(_message.Message):
         uptime_ms: _builtins.int = ...,
         prevention_off: _builtins.bool = ...,
         programs_stopped: _builtins.int = ...,
+        deliveries_refused: _builtins.int = ...,
+        last_refusal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "evaluator_deaths", b"evaluator_deaths", "events_evaluated", b"events_evaluated", "events_lost", b"events_lost", "prevention_off", b"prevention_off", "programs_stopped", b"programs_stopped", "reduced_functionality", b"reduced_functionality", "rung", b"rung", "time_unix_ns", b"time_unix_ns", "uptime_ms", b"uptime_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "deliveries_refused", b"deliveries_refused", "evaluator_deaths", b"evaluator_deaths", "events_evaluated", b"events_evaluated", "events_lost", b"events_lost", "last_refusal", b"last_refusal", "prevention_off", b"prevention_off", "programs_stopped", b"programs_stopped", "reduced_functionality", b"reduced_functionality", "rung", b"rung", "time_unix_ns", b"time_unix_ns", "uptime_ms", b"uptime_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
