@@ -38,8 +38,9 @@ def said(supervisor: socket.socket) -> list[tuple[str, object]]:
 
 def revoke(number: int) -> HandOver:
     """An order that fills a queue quickly."""
-    fields = {"hash": str(number), "key_id": "", "signature": "", "reason": "r" * 50_000}
-    return HandOver("revoke", fields)
+    numbers = dict.fromkeys(("template_type", "from_version", "to_version", "issued", "expires"), 0)
+    texts = {"group": "", "reason": "r" * 50_000}
+    return HandOver("revoke", {"hash": str(number), **numbers, **texts, "signatures": []})
 
 
 def test_a_full_queue_keeps_orders_and_the_latest_of_the_rest(
