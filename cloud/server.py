@@ -144,7 +144,8 @@ class _Serving:
         """Renew snapshot and timestamp; without their keys, sensors take nothing that is new."""
         try:
             publish(self._database, self._order.folder.online_keys(), datetime.now(UTC))
-        except (KeyFileError, FolderError) as error:
+        except (KeyFileError, FolderError, StoreError) as error:
+            # What is withdrawn must reach hosts all the same.
             if error.reason != self._unsigned:
                 journal.warning("metadata_unsigned", reason=error.reason, message=str(error))
             self._unsigned = error.reason
@@ -158,8 +159,7 @@ class _Serving:
         while not self._stop.is_set():
             if time.monotonic() >= renewal:
                 renewal += self._limits.publish_seconds
-                with suppress(StoreError):
-                    await asyncio.to_thread(self._publish)
+                await asyncio.to_thread(self._publish)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.watch_seconds):
                     await self._stop.wait()

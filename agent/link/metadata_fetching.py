@@ -42,6 +42,7 @@ class MetadataFetcher:
                     return None
                 slow = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
                 if slow or self._backoff.failures >= LIMITS.fetch_tries - 1:
+                    self._backoff.reset()
                     raise _no_answer(role, error.code()) from error
                 await asyncio.sleep(self._backoff.next_delay())
             else:
