@@ -79,13 +79,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
             "quarantine": [_quarantined(one) for one in sources.flow.manifest.quarantine],
             "quarantined_instances": [asdict(one) for one in sources.flow.manifest.instances],
         },
-        "trust": {
-            "version": sources.flow.trust.version,
-            "targets_keys": [key_id(raw) for raw in sources.flow.trust.targets.keys],
-            "threshold": sources.flow.trust.targets.threshold,
-            "customer_keys": [key_id(raw) for raw in sources.flow.trust.customer],
-            "group": sources.flow.group,
-        },
+        "trust": _trust(sources),
         "events": _events(sources),
         "losses": sources.ledger.documents(),
         "loss_records": [dict(facts) for facts in sources.ledger.records],
@@ -190,6 +184,17 @@ def _template_types(sources: StatusSources) -> dict[str, Any]:
         },
         "leaving": sorted(sources.joining.leaving),
         "missing": {str(number): _missing(needs, number) for number in missing},
+    }
+
+
+def _trust(sources: StatusSources) -> dict[str, Any]:
+    trust = sources.flow.trust
+    return {
+        "version": trust.version,
+        "targets_keys": [key_id(raw) for raw in trust.targets.keys],
+        "threshold": trust.targets.threshold,
+        "customer_keys": [key_id(raw) for raw in trust.customer],
+        "group": sources.flow.group,
     }
 
 
