@@ -90,12 +90,13 @@ class Library:
         return found
 
     def _load(self) -> Catalogue | None:
+        with self._database.reading() as connection:
+            if releases.generation(connection) == self.catalogue.generation:
+                return None
         if self._publish is not None:
             self._publish()
         with self._database.reading() as connection:
             generation = releases.generation(connection)
-            if generation == self.catalogue.generation:
-                return None
             known = {one.content_hash: one for one in releases.all_releases(connection)}
             orders, root = releases.revocations(connection), metadata.newest_root(connection)
             trusted = trusted_keys(root.signed) if root else ()

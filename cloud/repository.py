@@ -121,7 +121,7 @@ def require_follows(before: Metadata[Root] | None, after: Metadata[Root]) -> Non
         record = trust_record(after.signed).signed_bytes()
         over_record = after.unrecognized_fields.get(TRUST_SIGNATURES, {})
         good = sum(
-            _trusted(judge.signed, key).signed(record, bytes.fromhex(over_record.get(key, "")))
+            _trusted(judge.signed, key).signed(record, _signature(over_record, key))
             for key in wanted.keyids
         )
         if good < wanted.threshold:
@@ -245,4 +245,19 @@ def _key_set(root: Root, role: str) -> KeySet:
 
 
 def _trusted(root: Root, key_id: str) -> TrustedKey:
-    return TrustedKey.from_raw(bytes.fromhex(root.keys[key_id].keyval["public"]))
+    try:
+        return TrustedKey.from_raw(bytes.fromhex(root.keys[key_id].keyval["public"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise KeyFileError(
+            CloudReason.ROOT_INVALID,
+            f"root {root.version}: key {key_id:.64} is no Ed25519 key; expected one",
+        ) from error
+
+
+def _signature(over_record: Any, key_id: str) -> bytes:
+    """A signature of a draft, which may have been edited; empty for what is none."""
+    found = over_record.get(key_id) if isinstance(over_record, dict) else None
+    try:
+        return bytes.fromhex(found or "")
+    except (TypeError, ValueError):
+        return b""

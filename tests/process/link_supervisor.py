@@ -78,7 +78,7 @@ class ScriptedSupervisor:
     run: str = "run-1"
     rung: str = "bpf_btf"
     received: list[Message] = field(default_factory=list)
-    facts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     stored: int = 0
     reports: int = 0
     last_errors: str = ""
