@@ -9,7 +9,7 @@
 A draft is a root.json that lacks signatures; it may travel on any medium and needs no secrecy.
 """
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -107,7 +107,7 @@ def countersign(connection: Connection, content_hash: bytes, key: SigningKey, no
     if data is None:
         raise KeyFileError(CloudReason.CONTENT_UNKNOWN, f"{content_hash.hex()}: not in the store")
     envelope = SignedChannelFile.FromString(data)
-    _add_signature(envelope.signatures, key.sign_channel_file(envelope.payload))
+    _add_signature(envelope, key.sign_channel_file(envelope.payload))
     releases.sign_anew(connection, content_hash, envelope.SerializeToString())
     releases.offer_again(connection, content_hash, now_ns)
 
@@ -136,7 +136,7 @@ def _sign_files(connection: Connection, targets: Targets, keys: Sequence[Signing
             releases.signed_bytes(connection, content_hash) or b""
         )
         for key in keys:
-            _add_signature(envelope.signatures, key.sign_channel_file(envelope.payload))
+            _add_signature(envelope, key.sign_channel_file(envelope.payload))
         order = releases.halt_order(connection, content_hash) or Revocation()
         _sign_order(order, keys)
         releases.sign_anew(
@@ -155,11 +155,11 @@ def _sign_orders(connection: Connection, keys: Sequence[SigningKey]) -> int:
 
 def _sign_order(order: Revocation, keys: Sequence[SigningKey]) -> None:
     for key in keys:
-        _add_signature(order.signatures, key.sign_order(told_order(order)))
+        _add_signature(order, key.sign_order(told_order(order)))
 
 
-def _add_signature(signatures: MutableSequence[Signature], new: Signature) -> None:
+def _add_signature(message: SignedChannelFile | Revocation, new: Signature) -> None:
     """Once per key, the newest first: sensors look at a limited number."""
-    kept = [one for one in signatures if one.key_id != new.key_id]
-    del signatures[:]
-    signatures.extend([new, *kept])
+    kept = [one for one in message.signatures if one.key_id != new.key_id]
+    del message.signatures[:]
+    message.signatures.extend([new, *kept])

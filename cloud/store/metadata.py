@@ -48,4 +48,4 @@ def add(connection: Connection, metadata: Metadata[Any]) -> bytes:
 def versions(connection: Connection) -> int:
     """A number that changes with every new root and every new timestamp."""
     query = select(func.max(TRUST_METADATA.c.version)).group_by(TRUST_METADATA.c.role)
-    return sum(row[0] for row in connection.execute(query))
+    return sum(int(row[0]) for row in connection.execute(query))
