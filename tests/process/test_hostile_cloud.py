@@ -50,6 +50,7 @@ class World:
     repository: Repository
     control: Path
     log: Path
+    heard: dict[bytes, int] = dataclasses.field(default_factory=dict)
 
     def status(self) -> dict[str, Any]:
         """What the supervisor says now."""
@@ -69,6 +70,13 @@ class World:
             )
         )
         return name
+
+    def next_told(self, name: bytes) -> tuple[int, list[str]]:
+        """What the sensor says of content now that it has not said before."""
+        until(lambda: len(self.told(name)) > self.heard.get(name, 0), SECONDS)
+        told = self.told(name)
+        self.heard[name] = len(told)
+        return told[-1]
 
     def told(self, name: bytes) -> list[tuple[int, list[str]]]:
         """What the sensor has said of content: states with reasons."""
@@ -91,8 +99,10 @@ def running_sensor(repository: Repository) -> Iterator[World]:
         with log.open("wb") as file:
             process = subprocess.Popen(command, stderr=file, stdin=subprocess.DEVNULL)
         try:
-            until(lambda: bool(cloud.hellos), SECONDS)
             yield World(cloud, repository, control, log)
+        except AssertionError as error:
+            said = log.read_text(encoding="utf-8", errors="replace")
+            raise AssertionError(f"{error}; the sensor says:\n{said[-4000:]}") from error
         finally:
             process.terminate()
             process.wait(SECONDS)
@@ -103,6 +113,7 @@ def world() -> Iterator[World]:
     """A sensor that is enrolled in a repository with one Channel File."""
     require_sandbox_users()
     with running_sensor(Repository()) as made:
+        until(lambda: bool(made.cloud.hellos), SECONDS)
         yield made
 
 
@@ -216,11 +227,9 @@ def test_a_hostile_server_puts_nothing_in_force_and_hides_nothing(world: World) 
     cloud, name = world.cloud, content_hash(GOOD)
     for attack, (prepare, reason) in ATTACKS.items():
         prepare(world)
-        before = len(world.told(name))
         world.offer()
-        until(lambda before=before: len(world.told(name)) > before, SECONDS)
-        expected = (report_pb2.CONTENT_STATE_UNDELIVERED, [reason])
-        assert world.told(name)[-1] == expected, attack
+        told = world.next_told(name)
+        assert told == (report_pb2.CONTENT_STATE_UNDELIVERED, [reason]), attack
     _forged_orders(world)
     # The sensor itself: nothing in force, every reason in its log, the count in its status.
     status = world.status()
@@ -250,10 +259,8 @@ def _forged_orders(world: World) -> None:
     name = content_hash(b"content of others")
     order = sensor_service_pb2.Revocation(content_hash=name, expires_unix=2**40)
     world.cloud.push(Response(revocation=order))
-    until(lambda: bool(world.told(name)), SECONDS)
-    assert world.told(name) == [
-        (report_pb2.CONTENT_STATE_UNDELIVERED, ["SIGNATURE_INVALID"]),
-    ]
+    expected = (report_pb2.CONTENT_STATE_UNDELIVERED, ["SIGNATURE_INVALID"])
+    assert world.next_told(name) == expected
 
 
 @pytest.mark.timeout(240)
@@ -267,10 +274,8 @@ def test_keys_are_replaced_over_the_session(world: World) -> None:
     cloud.serve(repository)
     name = content_hash(newer)
     cloud.files[name] = signed(newer, stolen)
-    before = len(world.told(name))
     world.offer(newer, 2)
-    until(lambda: len(world.told(name)) > before, SECONDS)
-    assert world.told(name)[-1] == (report_pb2.CONTENT_STATE_UNDELIVERED, ["UNKNOWN_KEY"])
+    assert world.next_told(name) == (report_pb2.CONTENT_STATE_UNDELIVERED, ["UNKNOWN_KEY"])
     assert world.status()["trust"]["version"] == 3
     cloud.files[name] = signed(newer, repository.keys["targets"][0])
     world.offer(newer, 2)

@@ -64,9 +64,7 @@ def test_one_byte_too_many_is_refused(cloud: ScriptedCloud) -> None:
         fetched(cloud, [b"x" * LIMIT, b"y"])
 
 
-def test_a_slow_server_is_given_up(
-    cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_server_is_given_up(cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server could keep a sensor from all that follows by a byte a minute (slow retrieval)."""
     quick = replace(LIMITS, metadata_seconds=0.5)
     monkeypatch.setattr(metadata_fetching, "LIMITS", quick)
