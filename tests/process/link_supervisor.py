@@ -20,6 +20,7 @@ from agent import channel
 from agent.channel import Message, Sender
 from agent.supervisor.child import ENVIRONMENT
 from bulkhead.v1 import report_pb2
+from tests.patience import patient
 from tests.process.link_certificates import authority
 from tests.process.link_repository import repository
 
@@ -173,9 +174,9 @@ class ScriptedSupervisor:
 
     def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         """Take turns until that holds; the test fails where it never does."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patient(seconds)
         while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s; link said {self.facts}"
+            assert time.monotonic() < deadline, f"not within {patient(seconds)} s; link said {self.facts}"
             assert self.running.poll() is None, f"the link has ended: {self.errors()}"
             self.turn()
             select.select([self.sock], [], [], 0.01)

@@ -90,7 +90,7 @@ def test_descriptors_of_orders_are_closed_when_nobody_hears_them(
     supervisor, link = ends
     reading, writing = os.pipe()
     supervisor.close()
-    fields = {"hash": "", "key_id": "", "signature": "", "template_type": 1}
+    fields = {"hash": "", "signatures": [], "template_type": 1}
     link.hand_over(HandOver("content", fields, reading))
     assert link.flush()
     with pytest.raises(OSError, match="Bad file descriptor"):
