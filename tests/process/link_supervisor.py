@@ -176,7 +176,9 @@ class ScriptedSupervisor:
         """Take turns until that holds; the test fails where it never does."""
         deadline = time.monotonic() + patient(seconds)
         while not condition():
-            assert time.monotonic() < deadline, f"not within {patient(seconds)} s; link said {self.facts}"
+            assert time.monotonic() < deadline, (
+                f"not within {patient(seconds)} s; link said {self.facts}"
+            )
             assert self.running.poll() is None, f"the link has ended: {self.errors()}"
             self.turn()
             select.select([self.sock], [], [], 0.01)
