@@ -25,6 +25,10 @@ NAME = b"n" * 32
 DAY = 86_400.0
 WAITS = (Refusal("ROLLOUT_STAGE", "rollout", "internal", "a stage that has this host"),)
 BAKING = STAGED.quickened(600.0, 10)
+ORDER = Revocation(content_hash=NAME, reason="its rollout was halted")
+RELEASE = releases.NewRelease(
+    NAME, 4, 1, 1, unsafe=False, signed=b"x", halt_order=ORDER.SerializeToString()
+)
 
 
 @dataclass
@@ -45,7 +49,8 @@ class Cloud:
         """A rollout, and hosts that wait for their turn."""
         started = rollouts.Started(NAME, 4, 1, int(self.wall * 1e9), ("new",), prevents=False)
         with self.database.writing() as store:
-            rollouts.start(store, started, plan, Revocation(content_hash=NAME), "alice")
+            releases.push(store, RELEASE, int(self.wall * 1e9))
+            rollouts.start(store, started, plan, "alice")
             for agent_id in agents:
                 said = Hello(agent_id=agent_id, platform="linux/x86_64/6.1.0", rung=RUNG_BPF_BTF)
                 hosts.say_hello(store, said, "s", int(self.wall * 1e9))
