@@ -155,6 +155,7 @@ def countersign(
     *,
     folder: Folder,
     key: Annotated[Path, typer.Option(help="The customer's key.")],
+    by: By,
     as_json: AsJson = False,
 ) -> None:
     """Add a customer's signature to a Channel File, for hosts that ask for one."""
@@ -163,8 +164,9 @@ def countersign(
         signing_key = SigningKey.from_file(key)
         types = load_definitions()
         release, _ = _find(database, target, types)
+        content_hash, now_ns = release.content_hash, time.time_ns()
         with database.writing() as connection:
-            ceremony.countersign(connection, release.content_hash, signing_key, time.time_ns())
+            ceremony.countersign(connection, content_hash, signing_key, now_ns, by)
     name = _name(release, types)
     if as_json:
         print_json({"content_hash": release.content_hash.hex(), "key_id": signing_key.key_id})

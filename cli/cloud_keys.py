@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.cloud_common import AsJson, Folder, reported
+from cli.cloud_common import AsJson, By, Folder, reported
 from cli.output import print_json, screen, shown, table
 from cloud import ceremony
 from cloud.ceremony import Change
@@ -105,6 +105,7 @@ def publish(
         list[Path] | None,
         typer.Option(help="Targets keys that count from now on, where these have changed."),
     ] = None,
+    by: By,
     as_json: AsJson = False,
 ) -> None:
     """Put a signed draft in force; sensors follow it over their sessions."""
@@ -113,7 +114,7 @@ def publish(
         keys = [SigningKey.from_file(path) for path in key or ()]
         root = _read(draft)
         with database.writing() as connection:
-            done = ceremony.publish(connection, root, keys, time.time_ns())
+            done = ceremony.publish(connection, root, keys, time.time_ns(), by)
         _tell(root, f"in force; {done.signed_anew} files and orders signed anew", as_json=as_json)
 
 

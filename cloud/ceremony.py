@@ -29,7 +29,8 @@ from cloud.repository import (
 )
 from cloud.revoke import told_order
 from cloud.signing import SigningKey, TrustedKey
-from cloud.store import metadata, releases
+from cloud.store import audit, metadata, releases
+from cloud.store.audit import UNNAMED
 from cloud.targets import change_targets
 
 
@@ -79,7 +80,11 @@ def proposed(before: Metadata[Root], change: Change, now: datetime) -> Metadata[
 
 
 def publish(
-    connection: Connection, draft: Metadata[Root], keys: Sequence[SigningKey], now_ns: int
+    connection: Connection,
+    draft: Metadata[Root],
+    keys: Sequence[SigningKey],
+    now_ns: int,
+    by: str = UNNAMED,
 ) -> Published:
     """Put root metadata in force; KeyFileError where they don't follow or a key is missing."""
     before = metadata.newest_root(connection)
@@ -92,6 +97,9 @@ def publish(
     require_follows(before, draft)
     targets = _targets(connection)
     metadata.add(connection, draft)
+    signed_by = sorted(draft.signatures)
+    subject = f"root {draft.signed.version}"
+    audit.append(connection, by, "keys", subject, {"signed_by": signed_by}, now_ns)
     if targets is None or _still_signed(draft.signed, targets):
         return Published(draft.signed.version, 0)
     change_targets(connection, keys, now_ns, add=(), remove=())
@@ -101,7 +109,9 @@ def publish(
     return Published(draft.signed.version, count)
 
 
-def countersign(connection: Connection, content_hash: bytes, key: SigningKey, now_ns: int) -> None:
+def countersign(
+    connection: Connection, content_hash: bytes, key: SigningKey, now_ns: int, by: str = UNNAMED
+) -> None:
     """Add a customer's signature to a Channel File, which is offered once more by that."""
     data = releases.signed_bytes(connection, content_hash)
     if data is None:
@@ -110,6 +120,8 @@ def countersign(connection: Connection, content_hash: bytes, key: SigningKey, no
     _add_signature(envelope, key.sign_channel_file(envelope.payload))
     releases.sign_anew(connection, content_hash, envelope.SerializeToString())
     releases.offer_again(connection, content_hash, now_ns)
+    detail = {"key": key.key_id}
+    audit.append(connection, by, "countersign", content_hash.hex(), detail, now_ns)
 
 
 def _targets(connection: Connection) -> Metadata[Targets] | None:
@@ -129,7 +141,7 @@ def _sign_files(connection: Connection, targets: Targets, keys: Sequence[Signing
     named = [
         one.content_hash
         for one in releases.all_releases(connection)
-        if target_name(one.content_hash) in targets.targets
+        if target_name(one.content_hash) in targets.targets and not one.revoked
     ]
     for content_hash in named:
         envelope = SignedChannelFile.FromString(

@@ -9,7 +9,7 @@ from tuf.api.metadata import Metadata, Targets
 from cloud.errors import KeyFileError
 from cloud.repository import Target, changed_targets
 from cloud.signing import SigningKey
-from cloud.store import metadata
+from cloud.store import metadata, releases
 
 NANOSECONDS = 1_000_000_000
 
@@ -25,6 +25,7 @@ def change_targets(
 ) -> None:
     """Store the next targets metadata; KeyFileError where the keys don't suffice.
 
+    Whatever was withdrawn since the last ones, as by a halt, which has no key, is no target either.
     What is pushed unsafely with keys that nobody trusts becomes no target: a sensor has to refuse
     it, and only it. A store without a repository has no targets.
     """
@@ -34,8 +35,9 @@ def change_targets(
     data = metadata.newest(connection, "targets")
     before = None if data is None else Metadata[Targets].from_bytes(data)
     now = datetime.fromtimestamp(now_ns // NANOSECONDS, UTC)
+    withdrawn = [one.content_hash for one in releases.all_releases(connection) if one.revoked]
     try:
-        after = changed_targets(root.signed, before, add, remove, keys, now)
+        after = changed_targets(root.signed, before, add, [*remove, *withdrawn], keys, now)
     except KeyFileError:
         if unsafe:
             return

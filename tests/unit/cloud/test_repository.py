@@ -9,16 +9,17 @@ import pytest
 from tuf.api.metadata import Metadata, Root, Targets, Timestamp
 
 from bulkhead.v1.channel_file_pb2 import SignedChannelFile
-from cloud import ceremony
+from cloud import ceremony, orders
 from cloud.ceremony import Change, proposed
 from cloud.errors import KeyFileError
 from cloud.folder import CloudFolder, create
+from cloud.limits import LIMITS
 from cloud.publish import publish
-from cloud.push import read_candidates, store
+from cloud.push import HALTED, read_candidates, store
 from cloud.repository import DEVELOPMENT, sign_root
 from cloud.revoke import Why, revoke, told_order
 from cloud.signing import SigningKey
-from cloud.store import metadata, releases
+from cloud.store import audit, metadata, releases
 from cloud.store.database import Database
 from tests.process.cloud_files import TYPES, channel_file, write
 
@@ -70,6 +71,11 @@ class Cloud:
         with self.database.reading() as connection:
             signed = releases.signed_bytes(connection, content_hash)
         return SignedChannelFile.FromString(signed or b"")
+
+    def audited(self) -> list[tuple[str, str]]:
+        """Action and subject of each entry of the audit log."""
+        with self.database.reading() as connection:
+            return [(one.action, one.subject) for one in audit.entries(connection)]
 
     def replace_targets_key(self, new: SigningKey, *signers: SigningKey) -> ceremony.Published:
         """The whole ceremony for a stolen targets key."""
@@ -172,6 +178,7 @@ def test_a_stolen_key_is_replaced_and_everything_signed_anew(cloud: Cloud) -> No
     assert cloud.root().signed.unrecognized_fields[DEVELOPMENT], "root key is still one of init's"
     assert cloud.key.key_id not in cloud.root().signed.unrecognized_fields[DEVELOPMENT]
     assert publish(cloud.database, cloud.online, NOW)
+    assert cloud.audited()[-1] == ("keys", "root 2")
 
 
 @pytest.mark.parametrize(
@@ -217,17 +224,42 @@ def test_a_customer_signs_beside_the_vendor_and_it_is_offered_again(cloud: Cloud
     with cloud.database.reading() as connection:
         (release,) = releases.all_releases(connection)
     assert release.push == 3
+    assert cloud.audited()[-1] == ("countersign", name.hex())
 
 
 def test_a_rollout_is_halted_by_the_order_that_was_signed_with_it(cloud: Cloud) -> None:
     """Halting within a second would need the operator's key in the serving process."""
     cloud.push(1)
     name = cloud.push(2)
+    orders.halt(cloud.database, name, "alice", "by hand")
     with cloud.database.writing() as connection:
-        assert releases.halt(connection, name, NOW_NS)
+        order = releases.revocations(connection)[name]
+        assert order == releases.halt_order(connection, name)
         assert not releases.halt(connection, name, NOW_NS)
         assert not releases.halt(connection, b"?" * 32, NOW_NS)
-    with cloud.database.reading() as connection:
-        order = releases.revocations(connection)[name]
-    assert (order.from_version, order.to_version) == (2, 1)
+    assert (order.from_version, order.to_version, order.reason) == (2, 1, HALTED)
     assert cloud.key.trusted().signed_order(told_order(order), order.signatures[0])
+
+
+def test_what_was_halted_is_no_target_after_the_next_push(cloud: Cloud) -> None:
+    """Who takes the server over could offer for ever what was withdrawn."""
+    name = cloud.push(1)
+    orders.halt(cloud.database, name, "alice", "by hand")
+    assert [*cloud.targets().signed.targets] == [f"{name.hex()}.channel"]
+    after = cloud.push(2)
+    assert [*cloud.targets().signed.targets] == [f"{after.hex()}.channel"]
+
+
+def test_an_order_that_has_expired_is_known_as_such_and_renewed(cloud: Cloud) -> None:
+    """Nobody would be told that hosts keep what was halted, or be able to change it."""
+    name, later = cloud.push(1), NOW_NS + (LIMITS.order_days + 1) * 86_400 * 10**9
+    orders.halt(cloud.database, name, "alice", "by hand")
+    with cloud.database.reading() as connection:
+        (release,) = releases.all_releases(connection)
+        assert not orders.order_expired(connection, name, NOW_NS)
+        assert orders.order_expired(connection, name, later)
+        assert not orders.order_expired(connection, b"?" * 32, later)
+    assert not revoke(cloud.database, release, [cloud.key], Why("because", "bob"), later)
+    with cloud.database.reading() as connection:
+        assert not orders.order_expired(connection, name, later)
+    assert [action for action, _ in cloud.audited()] == ["plan", "push", "halt", "renew"]
