@@ -40,8 +40,8 @@ class Catalogue:
     rollouts: Mapping[bytes, Stored]
     seats: Mapping[bytes, frozenset[str]]
     policies: Policies
-    metadata: Mapping[tuple[str, int], bytes] = MappingProxyType({})
-    trusted: tuple[TrustedKey, ...] = ()
+    metadata: Mapping[tuple[str, int], bytes]
+    trusted: tuple[TrustedKey, ...]
 
     @property
     def delays(self) -> bool:
@@ -69,8 +69,8 @@ class Catalogue:
         return self.metadata.get((role, version))
 
 
-_NOTHING: Mapping[bytes, Any] = MappingProxyType({})
-EMPTY = Catalogue((), _NOTHING, _NOTHING, _NOTHING, _NOTHING, Policies({}, {}))
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+EMPTY = Catalogue((), _NOTHING, _NOTHING, _NOTHING, _NOTHING, Policies({}, {}), _NOTHING, ())
 
 
 class Library:

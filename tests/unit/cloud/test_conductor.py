@@ -232,7 +232,7 @@ def test_a_host_that_got_nothing_speaks_for_nobody(cloud: Cloud) -> None:
 
 
 def test_another_stands_in_for_who_got_nothing_but_not_for_all(cloud: Cloud) -> None:
-    """One host with a wrong clock could hold content up, or a fault of ours seat the whole fleet."""
+    """A wrong clock could hold content up everywhere, or a fault of the cloud's seat all hosts."""
     cloud.begin(STAGED.quickened(0.0, 0), "a", "b", "c", "d")
     cloud.look()
     (first,) = cloud.seated()
