@@ -3,8 +3,8 @@
     1. every file is read, no further than its limit, and its envelope opened strictly
     2. the Content Validator refuses what does not fit the cloud's own Definitions, and warns of
        what is costly
-    3. the payload is signed, with a key that the cloud trusts
-    4. the order to take it back is signed as well, for the rollout to use if it is halted
+    3. the payload is signed, with keys that the cloud trusts; it becomes a target of the repository
+    4. an order to give it up is signed as well, by which its rollout can be halted
     5. one transaction stores everything and begins the rollouts; a version must be newer than those
        pushed before. A file whose rollout is under way goes on where it is
 
@@ -19,15 +19,19 @@ from google.protobuf.message import DecodeError
 from sqlalchemy import Connection
 
 from bulkhead.v1.channel_file_pb2 import DISPOSITION_PREVENT, ChannelFile, SignedChannelFile
-from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError, KeyFileError
 from cloud.files import read_capped
 from cloud.limits import LIMITS
+from cloud.offers import Release
 from cloud.refusals import Refusal, from_problems
+from cloud.repository import Target
+from cloud.revoke import order_of, signed_order, version_before
 from cloud.rollout.table import STAGES, State
-from cloud.signing import SigningKey, TrustedKey
+from cloud.signing import SigningKey, TrustedKey, envelope
 from cloud.store import policies, releases, rollouts
+from cloud.store.audit import UNNAMED
 from cloud.store.database import Database
+from cloud.targets import change_targets
 from cloud.validation import problems_of
 from content.advice import warnings_of
 from content.channel_file import content_hash, load, load_envelope
@@ -37,6 +41,9 @@ from content.problems import ContentError
 from content.reasons import Reason
 from content.supply import Supply
 from content.template_type import Rung, TemplateType
+
+HALTED = "its rollout was halted"
+"""What hosts are told by the order that is signed with a push."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +95,14 @@ class Pushed:
     warnings: tuple[Refusal, ...] = ()
 
 
-UNNAMED = "operator"
-"""Who pushes, where nobody says."""
-
-
-def require_trusted(key: SigningKey, trusted: Sequence[TrustedKey]) -> None:
-    """KeyFileError unless the cloud, and so its agents, trust this key."""
-    if key.key_id not in {one.key_id for one in trusted}:
-        raise KeyFileError(
-            CloudReason.KEY_NOT_TRUSTED,
-            f"key {key.key_id}: expected one of {', '.join(one.key_id for one in trusted)}",
-        )
+def require_trusted(keys: Sequence[SigningKey], trusted: Sequence[TrustedKey]) -> None:
+    """KeyFileError unless the cloud, and so its agents, trust these keys."""
+    for key in keys:
+        if key.key_id not in {one.key_id for one in trusted}:
+            raise KeyFileError(
+                CloudReason.KEY_NOT_TRUSTED,
+                f"key {key.key_id}: expected one of {', '.join(one.key_id for one in trusted)}",
+            )
 
 
 def read_candidates(
@@ -120,18 +124,18 @@ def read_candidates(
 def store(
     database: Database,
     candidates: Sequence[Candidate],
-    key: SigningKey,
+    keys: Sequence[SigningKey],
     now_ns: int,
     *,
     unsafe: bool,
     by: str = UNNAMED,
 ) -> list[Pushed]:
-    """Steps 3 to 5. Raises PushRefusedError or StoreError, and nothing is stored then."""
-    signed = [key.sign_channel_file(one.payload).SerializeToString() for one in candidates]
+    """Steps 3 to 5. PushRefusedError, KeyFileError or StoreError, and nothing is stored then."""
+    signed = [envelope(one.payload, keys).SerializeToString() for one in candidates]
     with database.writing() as connection:
         known = {one.content_hash: one for one in releases.all_releases(connection)}
         pushed = []
-        for candidate, envelope in zip(candidates, signed, strict=True):
+        for candidate, data in zip(candidates, signed, strict=True):
             name = content_hash(candidate.payload)
             if name in known and known[name].revoked:
                 raise ContentStateError(
@@ -145,23 +149,41 @@ def store(
                 version=candidate.version,
                 instances=candidate.instances,
                 unsafe=unsafe,
-                signed=envelope,
+                signed=data,
+                halt_order=_halt_order(connection, candidate, name, keys, now_ns),
             )
             number = releases.push(connection, new, now_ns)
-            _roll_out(connection, candidate, key, by, now_ns)
+            _roll_out(connection, candidate, by, now_ns)
             pushed.append(_pushed(candidate, new, number, repeated=name in known))
+        targets = [_target(one) for one in candidates]
+        change_targets(connection, keys, now_ns, add=targets, remove=(), unsafe=unsafe)
     return pushed
 
 
-def _roll_out(
-    connection: Connection, candidate: Candidate, key: SigningKey, by: str, now_ns: int
-) -> None:
+def _target(candidate: Candidate) -> Target:
+    name = content_hash(candidate.payload)
+    return Target(candidate.payload, name, candidate.template_type, candidate.version)
+
+
+def _halt_order(
+    connection: Connection,
+    candidate: Candidate,
+    name: bytes,
+    keys: Sequence[SigningKey],
+    now_ns: int,
+) -> bytes:
+    known = releases.all_releases(connection)
+    release = Release(name, candidate.template_type, candidate.version, 0, 0)
+    order = order_of(release, version_before(known, release), HALTED, now_ns)
+    return signed_order(order, keys).SerializeToString()
+
+
+def _roll_out(connection: Connection, candidate: Candidate, by: str, now_ns: int) -> None:
     """Begin the rollout, unless it is under way already."""
     name = content_hash(candidate.payload)
     known = rollouts.find(connection, name)
     if known is not None and known.rollout.state in STAGES:
         return
-    order = Revocation(content_hash=name, signatures=[key.sign_revocation(name)])
     proven = _proven(connection, candidate.template_type)
     started = rollouts.Started(
         content_hash=name,
@@ -173,7 +195,7 @@ def _roll_out(
         ),
         prevents=candidate.prevents,
     )
-    rollouts.start(connection, started, policies.plan(connection), order, by)
+    rollouts.start(connection, started, policies.plan(connection), by)
 
 
 def _proven(connection: Connection, template_type: int) -> frozenset[bytes]:

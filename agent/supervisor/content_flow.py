@@ -7,7 +7,6 @@ outcomes are said to the link, with reasons.
 """
 
 import math
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,29 +17,33 @@ from agent.channel import Message
 from agent.deaths import Decision
 from agent.lifecycle import Event, State
 from agent.supervisor import payload as payloads
+from agent.supervisor import trust_files
 from agent.supervisor.evaluator_process import FileSet, LoadedFile
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.manifest import Manifest, StoredFile
 from agent.supervisor.payload import Problem, RefusedError, problem
+from agent.supervisor.rollback import carried_out, refusal, told_order
 from agent.supervisor.search import Search
-from agent.supervisor.signature import TrustedKey
 from agent.supervisor.store import Store
+from agent.supervisor.trust import Trust, signatures_of
+from content.signing_domains import RollbackOrder
 
 Say = Callable[[str, State, Sequence[Problem]], None]
-_SIGNATURE = re.compile(r"[0-9a-f]{128}")
 
 
 @dataclass(slots=True)
 class ContentFlow:
     """All Channel Files of this sensor.
 
-    say: tells the link about a payload's new state.
+    trust: whose signatures count. say: tells the link about a payload's new state. group: the one
+    of hosts that this one belongs to.
     """
 
     store: Store
-    trusted: Sequence[TrustedKey]
+    trust: Trust
     probation_seconds: float
     say: Say
+    group: str = ""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     waiting: deque[StoredFile] = field(default_factory=deque)
@@ -64,7 +67,8 @@ class ContentFlow:
 
     def open(self) -> list[str]:
         """Read the store; what had to be left out is returned in words."""
-        said = self.store.open(self._still_trusted)
+        self.trust, said = trust_files.opened(self.trust, self.store)
+        said += self.store.open(self._still_trusted)
         for content_hash in self.manifest.probation():
             self._accept_at[content_hash] = self.clock() + self.probation_seconds
         return said
@@ -140,22 +144,33 @@ class ContentFlow:
             hash=content_hash,
             template_type=message["template_type"],
             version=0,
-            key_id=message["key_id"],
-            signature=message["signature"],
+            signatures=signatures_of(message["signatures"]),
             state=State.RECEIVED,
         )
         try:
             payload = payloads.read(message)
             self._require_welcome(file)
-            self._require_trusted(file, payload)
+            self.trust.require_content(payload, file.signatures)
             self.store.add_payload(content_hash, payload)
         except RefusedError as refused:
             self.say(content_hash, refused.state, [refused.problem])
             return
         except OSError as error:
-            self.say(content_hash, State.REJECTED, [_store_failed(error)])
+            self.say(content_hash, State.UNDELIVERED, [_store_failed(error)])
             return
         self.waiting.append(self._step(file, Event.SIGNATURE_GOOD))
+
+    def follow(self, message: Message) -> bool:
+        """Take over a trust record that follows; whether it was new.
+
+        TrustRecordError for one that doesn't, OSError where it can't be kept: nothing changes then.
+        """
+        trust = self.trust.follow(message.fields)
+        if trust == self.trust:
+            return False
+        trust_files.keep(trust, self.store)
+        self.trust = trust
+        return True
 
     def passed(self, version: int) -> None:
         """The file on trial has passed: it is active, on probation."""
@@ -314,31 +329,38 @@ class ContentFlow:
             self.say(content_hash, State.REJECTED, [cause])
 
     def revoke(self, message: Message) -> None:
-        """A signed order to give up a payload; ProtocolViolationError where it names no hash."""
+        """A rollback order; ProtocolViolationError where it names no hash."""
         content_hash = payloads.hash_of(message)
         payloads.close_descriptors(message)
-        try:
-            key = self._key(message["key_id"])
-            order = bytes.fromhex(content_hash)
-            good = key.signed_revocation(order, bytes.fromhex(message["signature"]))
-        except (RefusedError, ValueError):
-            good = False
-        if good:
-            self._withdraw(content_hash, message["reason"])
+        order = told_order(content_hash, message.fields)
+        now, signatures = self.wall(), message["signatures"]
+        why = refusal(order, signatures, self.trust, self.manifest, group=self.group, now=now)
+        if why is not None:
+            self.say(content_hash, self._state(content_hash), [why])
             return
-        cause = problem("SIGNATURE_INVALID", "revocation", "no good signature", "a signed order")
-        known = self._known(content_hash)
-        self.say(content_hash, known.state if known else State.REJECTED, [cause])
+        self._withdraw(order)
 
-    def _withdraw(self, content_hash: str, reason: str) -> None:
-        revoked = problem("REVOKED", "", reason, "")
+    def _withdraw(self, order: RollbackOrder) -> None:
+        content_hash = order.content_hash.hex()
+        revoked = problem("REVOKED", "", order.reason, "")
         for file in [f for f in self.waiting if f.hash == content_hash]:
             self.waiting.remove(file)
             self._step(file, Event.REVOKED, [revoked])
         if self.on_trial is not None and self.on_trial.hash == content_hash:
             self._step(self.on_trial, Event.REVOKED, [revoked])
             self.on_trial = None
-        self._give_up([content_hash], Event.REVOKED, "REVOKED", "", revoked)
+        manifest = carried_out(order, self.manifest, self.wall())
+        if manifest != self.manifest:
+            self._commit(manifest)
+        self.say(content_hash, self._state(content_hash), [revoked])
+
+    def _state(self, content_hash: str) -> State:
+        """Where a payload stands, whether it is here or not."""
+        file, refused = self._known(content_hash), self.manifest.refusal(content_hash)
+        previous = [one for files in self.manifest.previous.values() for one in files]
+        earlier = next((one for one in previous if one.hash == content_hash), None)
+        found = file or refused or earlier
+        return found.state if found else State.UNDELIVERED
 
     def _give_up(
         self,
@@ -411,25 +433,8 @@ class ContentFlow:
         if len(self.waiting) >= LIMITS.pending_content:
             raise RefusedError("TOO_MANY_WAITING", str(len(self.waiting)), "fewer files at once")
 
-    def _require_trusted(self, file: StoredFile, payload: bytes) -> None:
-        key = self._key(file.key_id)
-        # In one form only: what is stored must read back as it was written.
-        written = file.signature if _SIGNATURE.fullmatch(file.signature) else ""
-        if not key.signed_channel_file(payload, bytes.fromhex(written)):
-            raise RefusedError("SIGNATURE_INVALID", "a signature that is not good", "a good one")
-
-    def _key(self, key_id: str) -> TrustedKey:
-        for key in self.trusted:
-            if key.key_id == key_id:
-                return key
-        raise RefusedError("UNKNOWN_KEY", f"key {key_id:.64}", "the trusted key of this sensor")
-
     def _still_trusted(self, file: StoredFile, payload: bytes) -> bool:
-        try:
-            self._require_trusted(file, payload)
-        except RefusedError:
-            return False
-        return True
+        return self.trust.is_good(payload, file.signatures)
 
     def _step(self, file: StoredFile, event: Event, problems: Sequence[Problem] = ()) -> StoredFile:
         after = file.after(event)

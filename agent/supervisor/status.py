@@ -21,6 +21,7 @@ from agent.supervisor.prevention import Prevention
 from agent.supervisor.reports import Reports
 from agent.supervisor.seeding import Seeding
 from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
+from content.signing_domains import key_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
             "quarantine": [_quarantined(one) for one in sources.flow.manifest.quarantine],
             "quarantined_instances": [asdict(one) for one in sources.flow.manifest.instances],
         },
+        "trust": _trust(sources),
         "events": _events(sources),
         "losses": sources.ledger.documents(),
         "loss_records": [dict(facts) for facts in sources.ledger.records],
@@ -182,6 +184,17 @@ def _template_types(sources: StatusSources) -> dict[str, Any]:
         },
         "leaving": sorted(sources.joining.leaving),
         "missing": {str(number): _missing(needs, number) for number in missing},
+    }
+
+
+def _trust(sources: StatusSources) -> dict[str, Any]:
+    trust = sources.flow.trust
+    return {
+        "version": trust.version,
+        "targets_keys": [key_id(raw) for raw in trust.targets.keys],
+        "threshold": trust.targets.threshold,
+        "customer_keys": [key_id(raw) for raw in trust.customer],
+        "group": sources.flow.group,
     }
 
 

@@ -45,9 +45,9 @@ from agent.supervisor.sealed import sealed
 from agent.supervisor.seeding import Seeding
 from agent.supervisor.service_manager import forget, from_environment
 from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
-from agent.supervisor.signature import TrustedKey
 from agent.supervisor.status import StatusSources, reduced, snapshot
 from agent.supervisor.store import Store
+from agent.supervisor.trust_files import installed
 
 Handler = Callable[[], None]
 
@@ -75,7 +75,7 @@ class Supervisor:
         self.started = time.monotonic()
         self.log = Log(as_json=settings.json_log)
         self.roles = load_roles(settings.roles)
-        keys = [TrustedKey.from_file(path) for path in settings.trust]
+        trust = installed(settings.trust, settings.counter_trust)
         self.store = Store(settings.state)
         owner = ids(self.roles[Role.LINK])
         self.link_tls = prepare(settings.link_folder, settings.tls, owner)
@@ -95,7 +95,9 @@ class Supervisor:
             self.log,
             _backoff(),
         )
-        self.flow = ContentFlow(self.store, keys, settings.probation_seconds, self.linking.say)
+        self.flow = ContentFlow(
+            self.store, trust, settings.probation_seconds, self.linking.say, group=settings.group
+        )
         self.evaluators = Evaluators(_Launcher(self), _backoff(), self.flow.missing)
         self.collecting = Collecting(
             settings.rungs,

@@ -10,6 +10,7 @@ from agent.lifecycle import State
 from agent.supervisor.content_flow import active_documents
 from agent.supervisor.evaluator_process import LoadedFile
 from agent.supervisor.limits import LIMITS
+from agent.supervisor.trust import NOBODY
 from tests.unit.agent.flow_world import PROBATION, World, content, full_disk, hash_of
 
 
@@ -154,10 +155,9 @@ def test_signature_is_checked_again_at_the_start(world: World) -> None:
     """Content would be run whose key is trusted no more."""
     name = world.accepted(b"one", 1)
     world.flow.store.close()
-    world.flow.trusted = []
     said = world.start()
     assert said == []
-    world.flow.trusted = []
+    world.flow.trust = NOBODY
     assert [name in one for one in world.flow.open()] == [True]
     assert world.flow.wanted() == frozenset()
 
@@ -246,7 +246,7 @@ def test_full_disk_rejects_an_update(world: World) -> None:
     message = content(b"two")
     with full_disk():
         world.flow.receive(message)
-    assert world.last() == (hash_of(b"two"), State.REJECTED, ["STORE_FAILED"])
+    assert world.last() == (hash_of(b"two"), State.UNDELIVERED, ["STORE_FAILED"])
     world.flow.receive(content(b"three"))
     world.flow.candidate_set()
     with full_disk():
