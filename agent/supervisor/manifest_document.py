@@ -169,3 +169,16 @@ def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"{value!r:.80} is not a count")
     return value
+
+
+def active_documents(manifest: Manifest) -> list[dict[str, Any]]:
+    """What is in force, as the link and the status show it."""
+    return [
+        {
+            "template_type": file.template_type,
+            "version": file.version,
+            "hash": file.hash,
+            "state": str(file.state),
+        }
+        for _, file in sorted(manifest.active.items())
+    ]

@@ -202,7 +202,7 @@ class Supervisor:
         self._watch(self.control.fileno(), self.control.answer)
         for sentence in self.flow.open():
             self.log.say("store", left_out=sentence)
-        self.evaluators.wanted = self.flow.wanted()
+        self.evaluators.wanted = self.flow.working.wanted()
         self.prevention.open(Policy(self.settings.prevention) if self.settings.prevention else None)
         if os.geteuid() == 0:
             supervisor_capabilities()
@@ -243,13 +243,14 @@ class Supervisor:
         if self.flow.accept_due():
             self.judging.history.forget()
         self.flow.retry_commit()
-        if self.flow.recover_due():
-            self.log.say("content on again", files=len(self.flow.wanted()))
+        working = self.flow.working
+        if working.recover_due():
+            self.log.say("content on again", files=len(working.wanted()))
         self._end_lingering(now)
         self._start_trial()
         self.judging.consequences.search_on()
-        self.evaluators.wanted = self.flow.wanted()
-        self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
+        self.evaluators.wanted = working.wanted()
+        self.evaluators.fallback = working.fallback() or self.judging.consequences.cautious()
         self.evaluators.prevents = self.prevention.policy is Policy.ON
         self.judging.watch_rings()
         self.evaluators.reconcile()

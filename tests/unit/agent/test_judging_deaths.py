@@ -230,7 +230,7 @@ def test_content_is_off_after_many_unexplained_deaths_and_on_again_later(court: 
     assert court.judging.recent[-1]["action"] == "DEGRADED"
     court.theatre.now += LIMITS.degraded_seconds
     court.world.now += LIMITS.degraded_seconds
-    assert court.world.flow.recover_due()
+    assert court.world.flow.working.recover_due()
     court.turn()
     assert court.theatre.pool.wanted != empty
 
@@ -263,7 +263,7 @@ def test_a_file_that_kills_whoever_loads_it_is_found(court: Court) -> None:
                 court.says(one, "ready", files=[], milliseconds=1, sandbox={})
     assert 0 not in seen
     assert {1, 2} & set(seen), "nobody evaluated while it was looked for"
-    assert court.world.flow.search is None
+    assert court.world.flow.working.search is None
     worker = court.theatre.pool.worker
     assert worker is not None
     assert {file.hash for file in worker.files} == {*good, before}
@@ -276,10 +276,10 @@ def test_a_file_that_kills_whoever_loads_it_is_found(court: Court) -> None:
 def test_nothing_is_tried_while_a_deadly_file_is_looked_for(court: Court) -> None:
     """A new file would be refused for the death that another one has caused."""
     court.worker()
-    court.world.flow.find_deadly()
+    court.world.flow.working.find_deadly()
     court.world.flow.receive(content(b"new", 2))
     assert court.world.flow.candidate_set() is None
-    court.world.flow.search = None
+    court.world.flow.working.search = None
     assert court.world.flow.candidate_set() is not None
 
 
@@ -316,10 +316,10 @@ def test_no_file_is_blamed_where_evaluators_die_without_any(court: Court) -> Non
             if not one.finished:
                 court.dies(one)
     assert court.world.flow.manifest.quarantine == ()
-    assert court.world.flow.degraded
+    assert court.world.flow.working.degraded
     court.world.now += LIMITS.degraded_seconds
-    assert court.world.flow.recover_due()
-    assert len(court.world.flow.wanted()) == 2
+    assert court.world.flow.working.recover_due()
+    assert len(court.world.flow.working.wanted()) == 2
 
 
 def test_deaths_far_apart_are_not_in_a_row(court: Court) -> None:
