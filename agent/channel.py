@@ -179,9 +179,33 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         # The first thing after lock-down, once: the descriptor tells of system calls that are not
         # permitted, which then wait for an answer (agent.supervisor.listener).
         "locked": _kind(_C, _E, _L),
-        # link → supervisor. content: one descriptor, a sealed memfd with the payload.
-        "content": _kind(_L, hash=str, key_id=str, signature=str, template_type=int),
-        "revoke": _kind(_L, hash=str, key_id=str, signature=str, reason=str),
+        # link → supervisor. content: one descriptor, a sealed memfd with the payload. signatures:
+        # [[id of the key, signature]], both in hexadecimal.
+        "content": _kind(_L, hash=str, signatures=list, template_type=int),
+        # A rollback order: the fields that content.signing_domains.RollbackOrder has.
+        "revoke": _kind(
+            _L,
+            hash=str,
+            template_type=int,
+            from_version=int,
+            to_version=int,
+            group=str,
+            issued=int,
+            expires=int,
+            reason=str,
+            signatures=list,
+        ),
+        # Keys have been replaced: what content.signing_domains.TrustRecord has, keys in
+        # hexadecimal, with its signatures by root keys.
+        "trust": _kind(
+            _L,
+            version=int,
+            root_keys=list,
+            root_threshold=int,
+            targets_keys=list,
+            targets_threshold=int,
+            signatures=list,
+        ),
         # The link has stored everything up to this report number durably.
         "stored": _kind(_L, report=int),
         # supervisor → link. identity comes first, and again when the rung changes; `run` is random

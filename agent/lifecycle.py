@@ -25,6 +25,8 @@ class State(StrEnum):
     QUARANTINED = "quarantined"
     ROLLED_BACK = "rolled_back"
     SUPERSEDED = "superseded"
+    # Outside of the table: what came was not what was signed, which says nothing of the content.
+    UNDELIVERED = "undelivered"
 
 
 class Event(StrEnum):

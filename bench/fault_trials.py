@@ -7,7 +7,7 @@ same boot of the same kernel, the same supervisor (or, where that was the fault'
 one that came by itself), a canary detected, evaluator and stand-by ready again. Nothing is done
 about it but waiting. `--seed` repeats a run, `--trials` sets how many; the seed is printed.
 Several sensors side by side share the trials, most of whose time is waiting. The full form takes
-an hour and a half.
+under an hour.
 """
 
 import functools
@@ -34,7 +34,7 @@ from lab.poisoned import scenario
 TRIALS, QUICK_TRIALS = 3000, 8
 QUICK_SEED = 116
 """Among whose eight are no hangs that take half a minute to be noticed, and one of a supervisor."""
-SENSORS = 4
+SENSORS = 6
 LOAD_PER_SECOND = 1000
 ROLES = ("evaluator", "standby", "link")
 SIGNALS = (signal.SIGKILL, signal.SIGSTOP)

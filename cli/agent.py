@@ -50,11 +50,19 @@ def run(
         str, typer.Option(help="HOST:PORT of the cloud; without it, local only.")
     ] = "",
     tls: Annotated[
-        Path | None, typer.Option(help="Folder with ca.pem, agent.pem, agent.key.")
+        Path | None, typer.Option(help="Folder with ca.pem, agent.pem, agent.key, root.json.")
     ] = None,
     trust: Annotated[
-        list[Path] | None, typer.Option(help="Public key (PEM) whose content is accepted.")
+        list[Path] | None,
+        typer.Option(help="Whose content is accepted: root.json, or public keys (PEM)."),
     ] = None,
+    counter_trust: Annotated[
+        list[Path] | None,
+        typer.Option(help="Public key (PEM) of the customer's, one of which has to sign as well."),
+    ] = None,
+    group: Annotated[
+        str, typer.Option(help="Group of this host: whose rollback orders it follows.")
+    ] = "",
     agent_id: Annotated[
         str, typer.Option(help="Name of this sensor (default: from the machine id).")
     ] = "",
@@ -101,6 +109,7 @@ def run(
         "--cloud": cloud,
         "--tls": tls,
         "--agent-id": agent_id,
+        "--group": group,
         "--rung": rung,
         "--prevention": prevention,
         "--roles": roles,
@@ -108,7 +117,8 @@ def run(
         "--collect": ",".join(map(str, _template_types(collect))),
         "--detach-after-seconds": detach_after_seconds,
     }
-    command = _supervisor_command(options, trust or [], ["--json-log"] if as_json else [])
+    paths = {"--trust": trust or [], "--counter-trust": counter_trust or []}
+    command = _supervisor_command(options, paths, ["--json-log"] if as_json else [])
     if respawn:
         raise SystemExit(Respawner(command).run())
     os.execv(sys.executable, command)  # noqa: S606 — our own interpreter, our own module
@@ -128,11 +138,11 @@ def _template_types(names: str) -> list[int]:
 
 
 def _supervisor_command(
-    options: Mapping[str, object], trust: Sequence[Path], more: Sequence[str]
+    options: Mapping[str, object], paths: Mapping[str, Sequence[Path]], more: Sequence[str]
 ) -> list[str]:
     given = {name: value for name, value in options.items() if value not in ("", None)}
     arguments = [part for name, value in given.items() for part in (name, str(value))]
-    arguments += [part for path in trust for part in ("--trust", str(path))]
+    arguments += [part for name in paths for path in paths[name] for part in (name, str(path))]
     return [sys.executable, "-I", "-m", "agent.supervisor", *arguments, *more]
 
 

@@ -13,11 +13,12 @@ from typing import Annotated
 
 import typer
 
+from cli import cloud_keys
 from cli.cloud_audit import application as audit_commands
 from cli.cloud_common import AsJson, Folder, reported, require_descriptor, tell_ready
 from cli.cloud_console import console, sign
 from cli.cloud_console import operator_application as operator_commands
-from cli.cloud_content import push, revoke
+from cli.cloud_content import countersign, push, revoke
 from cli.cloud_incident import incident
 from cli.cloud_policy import application as policy_commands
 from cli.cloud_policy import group_application as group_commands
@@ -36,7 +37,7 @@ def init(
     folder: Annotated[Path, typer.Option(help="Folder to make for the cloud.")],
     operator: Annotated[
         Path | None,
-        typer.Option(help="Folder for the signing key (default: FOLDER-operator, beside it)."),
+        typer.Option(help="Folder for root and signing key (default: FOLDER-operator, beside it)."),
     ] = None,
     plan: Annotated[
         PlanName,
@@ -48,9 +49,10 @@ def init(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a cloud: development authority, server certificate, store and signing key.
+    """Make a cloud: development authority, server certificate, store, repository and its keys.
 
-    The signing key goes to the operator's folder, which the serving process never opens.
+    Root and signing key go to the operator's folder, which the serving process never opens. They
+    are for development: `bulkhead cloud keys` replaces them.
     """
     operator = operator or operator_folder(folder)
     with reported(as_json=as_json):
@@ -61,6 +63,7 @@ def init(
     else:
         screen.print(f"cloud in {shown(str(folder))}", soft_wrap=True)
         screen.print(f"signing key {key.key_id} in {shown(str(key_file))}", soft_wrap=True)
+        screen.print("[yellow]development keys[/yellow]: replace them with `bulkhead cloud keys`")
 
 
 @application.command()
@@ -71,7 +74,7 @@ def enroll(
     output: Annotated[Path, typer.Option(help="New folder for the agent's files.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write what one agent needs: agent.pem, agent.key, ca.pem and signing.pub."""
+    """Write what one agent needs: agent.pem, agent.key, ca.pem and root.json."""
     with reported(as_json=as_json):
         enrol(CloudFolder(folder), agent_id, output, datetime.now(UTC))
     if as_json:
@@ -114,7 +117,10 @@ def run(
         server.serve(order, ready)
 
 
-for command in (push, sign, revoke, fleet, detections, crashes, losses, incident, console):
+application.add_typer(cloud_keys.application, name="keys", help="Replace the repository's keys.")
+for command in (push, sign, revoke, countersign):
+    application.command()(command)
+for command in (fleet, detections, crashes, losses, incident, console):
     application.command()(command)
 application.add_typer(rollout_commands, name="rollout")
 application.add_typer(group_commands, name="group")

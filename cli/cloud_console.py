@@ -1,6 +1,7 @@
 """`bulkhead cloud console|operator|sign`: the web page of operators, who may log in, and signing.
 
-Only `console` loads the web framework, and nothing here but `sign` opens a signing key.
+Only `console` loads the web framework, and nothing here but `sign` opens a signing key. `sign` only
+reads the cloud's folder.
 """
 
 import getpass
@@ -15,6 +16,7 @@ from typing import Annotated
 import typer
 
 from cli.cloud_common import AsJson, By, Folder, reported, require_descriptor, tell_ready
+from cli.cloud_content import Keys
 from cli.output import ExitCode, fail, print_json, screen, shown, table
 from cloud import presigned, push
 from cloud.console import operators
@@ -106,19 +108,29 @@ def list_operators(*, folder: Folder, as_json: AsJson = False) -> None:
 def sign(
     file: Annotated[Path, typer.Argument(help="A Channel File (*.channel).")],
     *,
-    key: Annotated[Path, typer.Option(help="The operator's signing key (signing.key).")],
+    folder: Folder,
+    key: Keys,
     output: Annotated[Path, typer.Option(help="The signed release, for the console.")],
     as_json: AsJson = False,
 ) -> None:
-    """Validate and sign a Channel File, to be pushed where the key is not."""
-    with reported(as_json=as_json):
-        signing_key = SigningKey.from_file(key)
+    """Validate a Channel File and sign all that its push needs, to be pushed where no key is.
+
+    It counts for a day, and only while the repository is what it is now.
+    """
+    with reported(as_json=as_json), closing(CloudFolder(folder).look()) as database:
+        keys = [SigningKey.from_file(path) for path in key]
         (candidate,) = push.read_candidates([file], load_definitions(), unsafe=False)
-        write_whole(output, presigned.write(candidate.payload, signing_key))
+        with database.reading() as store:
+            parts = presigned.sign(store, candidate, keys, time.time_ns())
+        write_whole(output, parts.written())
+    version = parts.targets.signed.version
     if as_json:
-        print_json({"output": str(output), "key_id": signing_key.key_id})
+        signed_by = [one.key_id for one in keys]
+        document = {"output": str(output), "key_ids": signed_by, "targets_version": version}
+        print_json({**document, "content_hash": parts.halt.content_hash.hex()})
     else:
-        screen.print(f"signed release in {shown(str(output))}", soft_wrap=True)
+        where = f"signed release in {shown(str(output))}"
+        screen.print(f"{where}, for version {version} of the targets", soft_wrap=True)
 
 
 def _password(descriptor: int, *, as_json: bool) -> str:

@@ -1,8 +1,8 @@
-"""`bulkhead cloud push|revoke`: the operator's commands, who alone holds the signing key.
+"""`bulkhead cloud push|revoke|countersign`: what only the holder of a signing key can do.
 
-Both store their order and, with --wait, report what the connected agents make of it: exit status 0
-if every agent has it active (or is not offered it, for a reason that is shown), 1 if a sensor has
-refused it, 4 if an agent has not answered in time.
+Push and revoke store their order and, with --wait, report what the connected agents make of it:
+exit status 0 if every agent has it active (or is not offered it, for a reason that is shown), 1 if
+a sensor has refused it, 4 if an agent has not answered in time.
 """
 
 import time
@@ -16,11 +16,12 @@ import typer
 
 from cli.cloud_common import AsJson, By, Folder, problem_document, problem_line, reported
 from cli.output import ExitCode, errors, print_json, screen, shown
-from cloud import progress
+from cloud import ceremony, progress
 from cloud import push as pushing
 from cloud import revoke as revoking
 from cloud.errors import CloudError, CloudReason
 from cloud.folder import CloudFolder, serving
+from cloud.limits import LIMITS
 from cloud.offers import RUNNING, Release, Standing
 from cloud.signing import SigningKey
 from cloud.store import releases
@@ -28,7 +29,12 @@ from cloud.store.database import Database
 from cloud.views import Types, type_name
 from content.definitions import load_definitions
 
-Key = Annotated[Path, typer.Option(help="The operator's signing key (signing.key).")]
+Keys = Annotated[
+    list[Path], typer.Option("--key", help="A targets key (signing.key); as many as are needed.")
+]
+Target = Annotated[
+    str, typer.Argument(help="Hash of a Channel File, or a Template Type: its newest one.")
+]
 Wait = Annotated[
     float, typer.Option(help="Seconds to wait for the connected agents' answers.", min=0.0)
 ]
@@ -36,6 +42,7 @@ COLOURS: dict[str, str] = {
     **dict.fromkeys(RUNNING, "green"),
     Standing.REJECTED: "red",
     Standing.QUARANTINED: "red",
+    Standing.UNDELIVERED: "red",
     Standing.WITHHELD: "yellow",
 }
 
@@ -62,7 +69,7 @@ def push(
     files: Annotated[list[Path], typer.Argument(help="Channel Files (*.channel).")],
     *,
     folder: Folder,
-    key: Key,
+    key: Keys,
     wait: Wait = 0.0,
     unsafe_skip_validator: Annotated[
         bool,
@@ -77,14 +84,13 @@ def push(
     unsafe = unsafe_skip_validator
     cloud = CloudFolder(folder)
     with reported(as_json=as_json), closing(cloud.open()) as database:
-        signing_key = SigningKey.from_file(key)
+        keys = [SigningKey.from_file(path) for path in key]
         if not unsafe:
-            pushing.require_trusted(signing_key, cloud.trusted_keys())
+            pushing.require_trusted(keys, cloud.trusted_keys())
         types = load_definitions()
         candidates = pushing.read_candidates(files, types, unsafe=unsafe)
-        pushed = pushing.store(
-            database, candidates, signing_key, time.time_ns(), unsafe=unsafe, by=by
-        )
+        now_ns = time.time_ns()
+        pushed = pushing.store(database, candidates, keys, now_ns, unsafe=unsafe, by=by)
         names = {one.content_hash: _name(one, types) for one in pushed}
         if not as_json:
             _show_pushed(pushed, names)
@@ -102,28 +108,33 @@ def push(
 
 
 def revoke(
-    target: Annotated[
-        str, typer.Argument(help="Hash of a Channel File, or a Template Type: its newest one.")
-    ],
+    target: Target,
     *,
     folder: Folder,
-    key: Key,
+    key: Keys,
     reason: Annotated[str, typer.Option(help="Why, for whoever reads it on the hosts.")] = "",
+    expires_days: Annotated[
+        int, typer.Option(help="For how long hosts follow the order.", min=1, max=92)
+    ] = LIMITS.order_days,
     wait: Wait = 0.0,
     by: By,
     as_json: AsJson = False,
 ) -> None:
-    """Order every host to give a Channel File up, for good; it is never offered again."""
+    """Order every host to give a Channel File up, for good; it is never offered again.
+
+    Again, for hosts that come back later than that: it renews the order.
+    """
     cloud = CloudFolder(folder)
     with reported(as_json=as_json), closing(cloud.open()) as database:
-        signing_key = SigningKey.from_file(key)
-        pushing.require_trusted(signing_key, cloud.trusted_keys())
+        keys = [SigningKey.from_file(path) for path in key]
+        pushing.require_trusted(keys, cloud.trusted_keys())
         types = load_definitions()
         release, holders = _find(database, target, types)
-        news = revoking.revoke(database, release, signing_key, reason, time.time_ns(), by)
+        why = revoking.Why(reason, by, expires_days)
+        news = revoking.revoke(database, release, keys, why, time.time_ns())
         name = _name(release, types)
         if not as_json:
-            already = "" if news else " (it was already)"
+            already = "" if news else " (again: the order was renewed)"
             screen.print(f"revoked {name} {release.content_hash.hex()}{already}", soft_wrap=True)
 
         def read() -> list[progress.Progress]:
@@ -137,6 +148,30 @@ def revoke(
         revoked = {"content_hash": release.content_hash.hex(), "content": name, "news": news}
         print_json({"revoked": revoked, **_answers_document(answers)})
     raise SystemExit(answers.exit_code())
+
+
+def countersign(
+    target: Target,
+    *,
+    folder: Folder,
+    key: Annotated[Path, typer.Option(help="The customer's key.")],
+    by: By,
+    as_json: AsJson = False,
+) -> None:
+    """Add a customer's signature to a Channel File, for hosts that ask for one."""
+    cloud = CloudFolder(folder)
+    with reported(as_json=as_json), closing(cloud.open()) as database:
+        signing_key = SigningKey.from_file(key)
+        types = load_definitions()
+        release, _ = _find(database, target, types)
+        content_hash, now_ns = release.content_hash, time.time_ns()
+        with database.writing() as connection:
+            ceremony.countersign(connection, content_hash, signing_key, now_ns, by)
+    name = _name(release, types)
+    if as_json:
+        print_json({"content_hash": release.content_hash.hex(), "key_id": signing_key.key_id})
+    else:
+        screen.print(f"{name} signed by {signing_key.key_id} as well", soft_wrap=True)
 
 
 def _find(database: Database, target: str, types: Types) -> tuple[Release, list[str]]:

@@ -69,7 +69,7 @@ def show(target: Target, *, folder: Folder, as_json: AsJson = False) -> None:
         stored = _find(database, target, types)
         with database.reading() as connection:
             seats = rollouts.seats(connection).get(stored.started.content_hash, frozenset())
-        document = _document(stored, types, len(seats))
+        document = _document(stored, types, len(seats)) | _order_document(database, stored)
     if as_json:
         print_json(document)
         return
@@ -160,7 +160,8 @@ def halt(
         types = load_definitions()
         found = _find(database, target, types).started.content_hash
         reason = reason[: LIMITS.reason_characters]
-        _done(orders.halt(database, found, by, reason), types, as_json=as_json)
+        halted = orders.halt(database, found, by, reason)
+        _show(_document(halted, types) | _order_document(database, halted), as_json=as_json)
 
 
 @application.command()
@@ -223,8 +224,17 @@ def _document(stored: Stored, types: Types, seats: int | None = None) -> dict[st
     }
 
 
+def _order_document(database: Database, stored: Stored) -> dict[str, bool]:
+    with database.reading() as connection:
+        expired = orders.order_expired(connection, stored.started.content_hash, time.time_ns())
+    return {"order_expired": expired}
+
+
 def _done(stored: Stored, types: Types, *, as_json: bool) -> None:
-    document = _document(stored, types)
+    _show(_document(stored, types), as_json=as_json)
+
+
+def _show(document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
@@ -240,6 +250,12 @@ def _tell(document: dict[str, Any]) -> None:
     )
     if document["reason"]:
         screen.print(f"  {shown(document['reason'])}", soft_wrap=True)
+    if document.get("order_expired"):
+        screen.print(
+            "  [yellow]the order to give it up has expired: a host that still has it keeps it; "
+            "`bulkhead cloud revoke` signs a new one[/yellow]",
+            soft_wrap=True,
+        )
 
 
 def _row(document: dict[str, Any]) -> list[str]:

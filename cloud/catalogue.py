@@ -6,7 +6,7 @@ itself is read when it is asked for, and the newest few are held.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -16,8 +16,10 @@ from cloud.errors import CloudReason, ContentStateError
 from cloud.limits import CloudLimits
 from cloud.offers import Release
 from cloud.refusals import Refusal
+from cloud.repository import trusted_keys
 from cloud.rollout.policy import RolledOut, Withheld, offer
-from cloud.store import policies, releases, rollouts
+from cloud.signing import TrustedKey
+from cloud.store import metadata, policies, releases, rollouts
 from cloud.store.database import Database
 from cloud.store.policies import Policies
 from cloud.store.rollouts import Stored
@@ -28,7 +30,8 @@ from cloud.store.watch import Watch
 class Catalogue:
     """Releases, revocations, rollouts and seats by content hash, as of one generation of the store.
 
-    Rollouts are as far along as they were when their state last changed.
+    Rollouts are as far along as they were when their state last changed. metadata: of the
+    repository, by role and version. trusted: keys whose signatures count.
     """
 
     generation: tuple[int, ...]
@@ -37,6 +40,8 @@ class Catalogue:
     rollouts: Mapping[bytes, Stored]
     seats: Mapping[bytes, frozenset[str]]
     policies: Policies
+    metadata: Mapping[tuple[str, int], bytes]
+    trusted: tuple[TrustedKey, ...]
 
     @property
     def delays(self) -> bool:
@@ -58,15 +63,27 @@ class Catalogue:
             return (Refusal(told.reason, "rollout", told.found, told.expected),)
         return ()
 
+    def newest(self, role: str) -> bytes | None:
+        """The newest metadata of a role."""
+        version = max((number for name, number in self.metadata if name == role), default=0)
+        return self.metadata.get((role, version))
 
-_NOTHING: Mapping[bytes, Any] = MappingProxyType({})
-EMPTY = Catalogue((), _NOTHING, _NOTHING, _NOTHING, _NOTHING, Policies({}, {}))
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+EMPTY = Catalogue((), _NOTHING, _NOTHING, _NOTHING, _NOTHING, Policies({}, {}), _NOTHING, ())
 
 
 class Library:
-    """Holds the current catalogue; `catalogue` is replaced by `refresh` only."""
+    """Holds the current catalogue; `catalogue` is replaced by `refresh` only.
 
-    def __init__(self, database: Database, limits: CloudLimits) -> None:
+    publish: called before it is read, so that nothing is offered that the newest timestamp doesn't
+    speak of.
+    """
+
+    def __init__(
+        self, database: Database, limits: CloudLimits, publish: Callable[[], None] | None = None
+    ) -> None:
+        self._publish = publish
         self.catalogue = EMPTY
         self._database = database
         self._limits = limits
@@ -104,10 +121,14 @@ class Library:
 
     def _load(self) -> Catalogue | None:
         with self._database.reading() as connection:
-            generation = releases.generation(connection)
-            if generation == self.catalogue.generation:
+            if releases.generation(connection) == self.catalogue.generation:
                 return None
+        if self._publish is not None:
+            self._publish()
+        with self._database.reading() as connection:
+            generation = releases.generation(connection)
             known = {one.content_hash: one for one in releases.all_releases(connection)}
+            root = metadata.newest_root(connection)
             return Catalogue(
                 generation,
                 known,
@@ -115,6 +136,8 @@ class Library:
                 {one.started.content_hash: one for one in rollouts.all_rollouts(connection)},
                 rollouts.seats(connection),
                 policies.read(connection),
+                metadata.everything(connection),
+                trusted_keys(root.signed) if root else (),
             )
 
     def _read(self, content_hash: bytes) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bulkhead.v1.report_pb2 import ActiveChannelFile
-from bulkhead.v1.sensor_service_pb2 import Hello, Receipt, SessionResponse
+from bulkhead.v1.sensor_service_pb2 import Hello, Receipt, Revocation, SessionResponse
 from cloud import journal
 from cloud.errors import CloudReason, SessionError
 from cloud.limits import CloudLimits
@@ -63,7 +63,7 @@ class AgentConnection:
 
     due: set when another decision about this host is due. offered: push numbers by content hash, of
     what this session has settled; withheld: with the reasons. fetchable: everything that was
-    offered in it. withdrawn: what it was told to give up.
+    offered in it. withdrawn: the orders that it was told, by content hash.
     """
 
     def __init__(self, hello: Hello, limits: CloudLimits) -> None:
@@ -76,7 +76,7 @@ class AgentConnection:
         self.offered: dict[bytes, int] = {}
         self.withheld: dict[bytes, tuple[int, tuple[Refusal, ...]]] = {}
         self.fetchable: set[bytes] = set()
-        self.withdrawn: set[bytes] = set()
+        self.withdrawn: dict[bytes, Revocation] = {}
         self.fetching = 0
         self._files: dict[int, ActiveChannelFile] = {}
         self._content: dict[bytes, HostContent] = {}

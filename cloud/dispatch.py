@@ -102,10 +102,10 @@ def _is_in_progress(release: Release, connection: AgentConnection) -> bool:
 
 def _withdraw(decision: Decision, connection: AgentConnection, catalogue: Catalogue) -> None:
     for content_hash in decision.withdrawals:
-        if content_hash in connection.withdrawn:
-            continue
-        connection.withdrawn.add(content_hash)
         revocation = catalogue.revocations[content_hash]
+        if connection.withdrawn.get(content_hash) == revocation:
+            continue
+        connection.withdrawn[content_hash] = revocation  # one that was renewed is told again
         connection.outgoing.put(SessionResponse(revocation=revocation))
         journal.info(
             "revocation_sent", agent_id=connection.agent_id, content_hash=content_hash.hex()

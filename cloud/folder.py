@@ -3,29 +3,40 @@
     FOLDER/cloud.sqlite          the store
     FOLDER/authority/ca.pem, ca.key        development authority; the key only enrols agents
     FOLDER/server/server.pem, server.key   the serving process's certificate
-    FOLDER/trusted/KEY-ID.pem    public keys whose signatures count
+    FOLDER/online/NAME.key       the serving process's own keys: snapshot and timestamp
     FOLDER/serving.json          address and process id while a process serves this folder
-    OPERATOR/signing.key, signing.pub      the signing key: never inside FOLDER
+    OPERATOR/root.key, signing.key         root and targets key: never inside FOLDER
 
-The serving process reads everything in FOLDER but the authority's key, and nothing in OPERATOR.
+The serving process reads everything in FOLDER but the authority's key, and nothing in OPERATOR. The
+repository's metadata are in the store. All keys made here are for development: marked so in the
+root metadata, and to be replaced (`bulkhead cloud keys`) before hosts depend on them.
 """
 
 import fcntl
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from tuf.api.metadata import Metadata, Root
+
 from cloud.authority import Identity, create_authority, issue_agent, issue_server
 from cloud.errors import CloudReason, FolderError, KeyFileError
 from cloud.files import PRIVATE_FILE, make_private_folder, read_capped, write_whole
 from cloud.limits import LIMITS
+from cloud.repository import (
+    changed_targets,
+    first_root,
+    require_follows,
+    sign_root,
+    trusted_keys,
+)
 from cloud.rollout.plan import STAGED, Plan
 from cloud.signing import SigningKey, TrustedKey
-from cloud.store import policies
+from cloud.store import metadata, policies
 from cloud.store.database import Database
 
 OPERATOR_SUFFIX = "-operator"
@@ -64,9 +75,9 @@ class CloudFolder:
         return self.path / "server" / "server.key"
 
     @property
-    def trusted(self) -> Path:
-        """Folder of the public keys whose signatures count."""
-        return self.path / "trusted"
+    def online(self) -> Path:
+        """Folder of the keys that the serving process signs metadata with."""
+        return self.path / "online"
 
     @property
     def serving(self) -> Path:
@@ -78,6 +89,11 @@ class CloudFolder:
         self.require_made()
         return Database.open(self.database, busy_ms)
 
+    def look(self) -> Database:
+        """The store, to read from; nothing is written in the folder. Errors as of `open`."""
+        self.require_made()
+        return Database.look(self.database)
+
     def require_made(self) -> None:
         """FolderError unless `create` has been here."""
         if not self.database.exists():
@@ -88,13 +104,22 @@ class CloudFolder:
             )
 
     def trusted_keys(self) -> tuple[TrustedKey, ...]:
-        """The keys whose signatures count; KeyFileError if there is none."""
-        keys = tuple(TrustedKey.from_file(path) for path in sorted(self.trusted.glob("*.pem")))
-        if not keys:
+        """The targets keys; KeyFileError if the store has no repository."""
+        return trusted_keys(self.root().signed)
+
+    def root(self) -> Metadata[Root]:
+        """The root metadata in force; KeyFileError if the store has no repository."""
+        with closing(self.open()) as database, database.reading() as connection:
+            root = metadata.newest_root(connection)
+        if root is None:
             raise KeyFileError(
-                CloudReason.KEY_MISSING, f"{self.trusted}: expected at least one trusted key"
+                CloudReason.KEY_MISSING, f"{self.database}: expected root metadata in it"
             )
-        return keys
+        return root
+
+    def online_keys(self) -> tuple[SigningKey, ...]:
+        """What the serving process signs metadata with; KeyFileError for one that is unfit."""
+        return tuple(SigningKey.from_file(path) for path in sorted(self.online.glob("*.key")))
 
 
 def operator_folder(folder: Path) -> Path:
@@ -110,39 +135,60 @@ def create(
     plan: Plan = STAGED,
     names: Sequence[str] = (),
 ) -> SigningKey:
-    """Make both folders, the authority, the server's certificate, the store and a signing key.
+    """Make both folders, the authority, the server's certificate, the store and its repository.
 
     Rollouts will begin by `plan`. names: what the server is reached by beside localhost;
     KeyFileError for a malformed one.
 
-    Raises FolderError if either folder already holds a cloud or the operator's lies in the cloud's.
+    Returns the targets key. Raises FolderError if either folder already holds a cloud or the
+    operator's lies in the cloud's.
     """
     cloud = CloudFolder(folder)
     _require_room(cloud, operator)
     authority = create_authority(now)
     server = issue_server(authority, now, names)
-    for path in (folder, folder / "authority", folder / "server", cloud.trusted, operator):
+    for path in (folder, folder / "authority", folder / "server", cloud.online, operator):
         make_private_folder(path)
-    key = SigningKey.generate()
-    write_whole(operator / "signing.key", key.private_pem(), PRIVATE_FILE)
-    write_whole(operator / "signing.pub", key.trusted().public_pem())
-    write_whole(cloud.trusted / f"{key.key_id}.pem", key.trusted().public_pem())
     write_whole(cloud.authority_key, authority.key_pem, PRIVATE_FILE)
     write_whole(cloud.authority_certificate, authority.certificate_pem)
     write_whole(cloud.server_key, server.key_pem, PRIVATE_FILE)
     write_whole(cloud.server_certificate, server.certificate_pem)
-    _create_store(cloud.database, plan, now)
+    keys = {
+        "root": new_key(operator / "root.key"),
+        "targets": new_key(operator / "signing.key"),
+        "snapshot": new_key(cloud.online / "snapshot.key"),
+        "timestamp": new_key(cloud.online / "timestamp.key"),
+    }
+    _create_store(cloud, keys, plan, now)
+    return keys["targets"]
+
+
+def new_key(path: Path) -> SigningKey:
+    """A new key in a file of its own, with its public half beside it (.pub)."""
+    if path.exists():
+        raise FolderError(CloudReason.FOLDER_EXISTS, f"{path}: already exists; expected a new file")
+    key = SigningKey.generate()
+    write_whole(path, key.private_pem(), PRIVATE_FILE)
+    write_whole(path.with_suffix(".pub"), key.trusted().public_pem())
     return key
 
 
-def _create_store(path: Path, plan: Plan, now: datetime) -> None:
-    with closing(Database.create(path)) as database, database.writing() as connection:
-        now_ns = int(now.timestamp()) * 10**9
-        policies.set_plan(connection, plan, "cloud init", now_ns)
+def _create_store(
+    cloud: CloudFolder, keys: Mapping[str, SigningKey], plan: Plan, now: datetime
+) -> None:
+    public = {role: key.trusted() for role, key in keys.items()}
+    root = first_root(public, [key.key_id for key in keys.values()], now)
+    sign_root(root, keys["root"])
+    require_follows(None, root)
+    with closing(Database.create(cloud.database)) as database, database.writing() as connection:
+        metadata.add(connection, root)
+        targets = changed_targets(root.signed, None, (), (), [keys["targets"]], now)
+        metadata.add(connection, targets)
+        policies.set_plan(connection, plan, "cloud init", int(now.timestamp()) * 10**9)
 
 
 def enrol(cloud: CloudFolder, agent_id: str, output: Path, now: datetime) -> None:
-    """Write what an agent needs to `output`: agent.pem, agent.key, ca.pem and signing.pub.
+    """Write what an agent needs to `output`: agent.pem, agent.key, ca.pem and root.json.
 
     Raises KeyFileError for a malformed id or if the output already holds an agent's key.
     """
@@ -152,14 +198,14 @@ def enrol(cloud: CloudFolder, agent_id: str, output: Path, now: datetime) -> Non
         read_capped(cloud.authority_key, LIMITS.key_file_bytes),
     )
     identity = issue_agent(authority, agent_id, now)
-    (trusted, *_) = cloud.trusted_keys()
+    root = cloud.root()
     make_private_folder(output)
     if (output / "agent.key").exists():
         raise FolderError(
             CloudReason.FOLDER_EXISTS, f"{output}: holds an agent's key; expected a new folder"
         )
     write_whole(output / "ca.pem", authority.certificate_pem)
-    write_whole(output / "signing.pub", trusted.public_pem())
+    write_whole(output / "root.json", root.to_bytes())
     write_whole(output / "agent.pem", identity.certificate_pem)
     write_whole(output / "agent.key", identity.key_pem, PRIVATE_FILE)
 
@@ -212,7 +258,8 @@ def _require_room(cloud: CloudFolder, operator: Path) -> None:
             CloudReason.FOLDER_EXISTS,
             f"{operator}: lies inside {cloud.path}; the signing key must stay out of its reach",
         )
-    for path in (cloud.database, cloud.authority_key, operator / "signing.key"):
+    offline = (operator / "root.key", operator / "signing.key")
+    for path in (cloud.database, cloud.authority_key, *offline):
         if path.exists():
             raise FolderError(
                 CloudReason.FOLDER_EXISTS, f"{path}: already exists; expected a new folder"

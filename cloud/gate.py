@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bulkhead.v1.channel_file_pb2 import SignedChannelFile
 from bulkhead.v1.sensor_service_pb2 import Hello
@@ -93,7 +93,7 @@ class Gate:
     def __init__(
         self,
         library: Library,
-        keys: Sequence[TrustedKey],
+        keys: Callable[[], Sequence[TrustedKey]],
         validator: ValidatorProcess,
         limits: CloudLimits,
     ) -> None:
@@ -151,4 +151,4 @@ class Gate:
         return await self._validator.refusals(envelope.payload, supply)
 
     def _is_signed(self, envelope: SignedChannelFile) -> bool:
-        return any(key.signed_channel_file(envelope) for key in self._keys)
+        return any(key.signed_channel_file(envelope) for key in self._keys())

@@ -61,6 +61,14 @@ class CloudLimits:
     key_file_bytes: int = 16 * 1024
     unsafe_file_bytes: int = 64 * 1024 * 1024
     reason_characters: int = 1000
+    # How long a rollback order is valid; sensors take none that is valid for more than 92 days.
+    order_days: int = 30
+    # How long a release that was signed at a desk may be pushed, and how far its clock is ahead.
+    release_seconds: int = 86_400
+    release_ahead_seconds: int = 300
+    # How often the serving process looks whether its metadata have to be renewed.
+    publish_seconds: float = 60.0
+    root_bytes: int = 64 * 1024
 
 
 LIMITS = CloudLimits()

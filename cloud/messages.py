@@ -99,6 +99,7 @@ def _acknowledgement(
             agent_id=connection.agent_id,
             content_hash=told.content_hash.hex(),
             standing=standing,
+            reasons=",".join(one.reason for one in from_wire(told.problems)),
         )
         return Effect(None)
     push = connection.offered.get(release.content_hash, release.push)

@@ -52,11 +52,15 @@ class SeenHost:
 
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """Of one release: hosts that may have it, that only wait for their turn, that gave up on it."""
+    """Of one release: hosts that may have it, that only wait for their turn, that gave up on it.
+
+    undelivered: to whom it was offered in vain, so that they say nothing of it.
+    """
 
     reached: frozenset[str]
     waiting: frozenset[str]
     given_up: frozenset[str]
+    undelivered: frozenset[str]
     skipped: Mapping[str, frozenset[str]]
 
 
@@ -135,7 +139,11 @@ class Observation:
         silence = stored.rollout.plan.limits.silence_seconds
         silent = {name for name, one in self.hosts.items() if now - one.heard_at > silence}
         died = {agent_id for agent_id, _ in self._crashes_since(stored.started)}
-        return silent | died | standings.given_up
+        # Where most hosts lack it, the trouble is not theirs: nobody stands in for all of them, who
+        # would get it together once it can be delivered.
+        lacking = standings.undelivered
+        lacking = lacking if len(lacking) <= len(standings.reached) else frozenset()
+        return silent | died | standings.given_up | lacking
 
     def _crashes_since(self, started: Started) -> set[tuple[str, bytes]]:
         return {key for key, number in self.crashes.items() if number > started.after_crash}
@@ -221,7 +229,7 @@ LARGEST_COUNT = 2**62
 def standings_of(connection: Connection, content_hash: bytes) -> Standings:
     """Where one release stands on all hosts."""
     query = select(HOST_CONTENT.c.agent_id, HOST_CONTENT.c.standing, HOST_CONTENT.c.refusals)
-    reached, waiting, given_up = set(), set(), set()
+    reached, waiting, given_up, undelivered = set(), set(), set(), set()
     skipped: dict[str, set[str]] = {}
     for agent_id, standing, text in connection.execute(
         query.where(HOST_CONTENT.c.content_hash == content_hash)
@@ -230,6 +238,9 @@ def standings_of(connection: Connection, content_hash: bytes) -> Standings:
         if standing == Standing.WITHHELD:
             if any(one.reason == WithheldReason.ROLLOUT_STAGE for one in refusals):
                 waiting.add(agent_id)
+            continue
+        if standing == Standing.UNDELIVERED:
+            undelivered.add(agent_id)
             continue
         reached.add(agent_id)
         instances = _skipped(refusals)
@@ -241,6 +252,7 @@ def standings_of(connection: Connection, content_hash: bytes) -> Standings:
         frozenset(reached),
         frozenset(waiting),
         frozenset(given_up),
+        frozenset(undelivered),
         {name: frozenset(agents) for name, agents in skipped.items()},
     )
 

@@ -30,16 +30,19 @@ class Standing(StrEnum):
     REJECTED = "rejected"
     QUARANTINED = "quarantined"
     ROLLED_BACK = "rolled_back"
+    # It did not arrive as the signed metadata say, which is no verdict on it: the next session
+    # offers it again.
+    UNDELIVERED = "undelivered"
 
 
 REFUSED = frozenset({Standing.REJECTED, Standing.QUARANTINED, Standing.ROLLED_BACK})
 """The host has given this release up; it isn't offered again unless it is pushed again."""
 
 RUNNING = frozenset({Standing.ACTIVE, Standing.ACCEPTED})
-SETTLED = REFUSED | RUNNING | {Standing.SUPERSEDED, Standing.WITHHELD}
+SETTLED = REFUSED | RUNNING | {Standing.SUPERSEDED, Standing.WITHHELD, Standing.UNDELIVERED}
 """Nothing more will happen to this release on this host by itself, but for probation."""
 
-NEVER_THERE = frozenset({Standing.WITHHELD}) | REFUSED
+NEVER_THERE = frozenset({Standing.WITHHELD, Standing.UNDELIVERED}) | REFUSED
 """Standings in which a host has nothing that a revocation could withdraw."""
 
 

@@ -20,7 +20,7 @@ from cloud.rollout import engine
 from cloud.rollout.engine import Rollout
 from cloud.rollout.policy import ContentUpdatePolicy
 from cloud.rollout.table import IllegalMoveError, State
-from cloud.store import audit, rollouts
+from cloud.store import audit, releases, rollouts
 from cloud.store.database import Database
 from cloud.store.rollouts import NANOSECONDS, Stored
 
@@ -82,6 +82,15 @@ def halt(database: Database, content_hash: bytes, by: str, reason: str) -> Store
             stored.rollout, reason or f"by {by}", now_ns / NANOSECONDS
         ),
     )
+
+
+def order_expired(connection: Connection, content_hash: bytes, now_ns: int) -> bool:
+    """Whether hosts that come back now keep what was withdrawn: no order for it is valid any more.
+
+    The order of a push is good for some weeks; `revoke` signs a new one.
+    """
+    order = releases.revocations(connection).get(content_hash)
+    return order is not None and order.expires_unix * NANOSECONDS <= now_ns
 
 
 def require_group(name: str) -> str:

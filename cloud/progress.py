@@ -54,7 +54,7 @@ class Progress:
     @property
     def refused(self) -> bool:
         """Whether the sensor itself has given it up."""
-        return self.state in REFUSED
+        return self.state in REFUSED | {Standing.UNDELIVERED}
 
 
 def follow(

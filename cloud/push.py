@@ -3,12 +3,14 @@
     1. every file is read, no further than its limit, and its envelope opened strictly
     2. the Content Validator refuses what does not fit the cloud's own Definitions, and warns of
        what is costly
-    3. the payload is signed, with a key that the cloud trusts
-    4. the order to take it back is signed as well, for the rollout to use if it is halted
+    3. the payload is signed, with keys that the cloud trusts; it becomes a target of the repository
+    4. an order to give it up is signed as well, by which its rollout can be halted
     5. one transaction stores everything and begins the rollouts; a version must be newer than those
        pushed before. A file whose rollout is under way goes on where it is
 
 `unsafe` leaves out what 1, 2 and 5 would refuse, so that a sensor's own refusal can be tried.
+Keys may have signed elsewhere, before (cloud.presigned): then all is computed as of that moment,
+and stored only if it comes to what they have signed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +25,16 @@ from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError, KeyFileError
 from cloud.files import read_capped
 from cloud.limits import LIMITS
-from cloud.presigned import Signer
+from cloud.offers import Release
 from cloud.refusals import Refusal, from_problems
+from cloud.repository import Target
+from cloud.revoke import order_of, signed_order, version_before
 from cloud.rollout.table import STAGES, State
-from cloud.signing import SigningKey, TrustedKey
+from cloud.signing import Signer, TrustedKey, envelope
 from cloud.store import policies, releases, rollouts
+from cloud.store.audit import UNNAMED
 from cloud.store.database import Database
+from cloud.targets import change_targets
 from cloud.validation import problems_of
 from content.advice import warnings_of
 from content.channel_file import content_hash, load, load_envelope
@@ -38,6 +44,9 @@ from content.problems import ContentError
 from content.reasons import Reason
 from content.supply import Supply
 from content.template_type import Rung, TemplateType
+
+HALTED = "its rollout was halted"
+"""What hosts are told by the order that is signed with a push."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +98,14 @@ class Pushed:
     warnings: tuple[Refusal, ...] = ()
 
 
-UNNAMED = "operator"
-"""Who pushes, where nobody says."""
-
-
-def require_trusted(key: SigningKey, trusted: Sequence[TrustedKey]) -> None:
-    """KeyFileError unless the cloud, and so its agents, trust this key."""
-    if key.key_id not in {one.key_id for one in trusted}:
-        raise KeyFileError(
-            CloudReason.KEY_NOT_TRUSTED,
-            f"key {key.key_id}: expected one of {', '.join(one.key_id for one in trusted)}",
-        )
+def require_trusted(keys: Sequence[Signer], trusted: Sequence[TrustedKey]) -> None:
+    """KeyFileError unless the cloud, and so its agents, trust these keys."""
+    for key in keys:
+        if key.key_id not in {one.key_id for one in trusted}:
+            raise KeyFileError(
+                CloudReason.KEY_NOT_TRUSTED,
+                f"key {key.key_id}: expected one of {', '.join(one.key_id for one in trusted)}",
+            )
 
 
 def read_candidates(
@@ -121,48 +127,107 @@ def read_candidates(
 def store(
     database: Database,
     candidates: Sequence[Candidate],
-    key: Signer,
+    keys: Sequence[Signer],
     now_ns: int,
     *,
     unsafe: bool,
     by: str = UNNAMED,
 ) -> list[Pushed]:
-    """Steps 3 to 5. Raises PushRefusedError or StoreError, and nothing is stored then."""
-    signed = [key.sign_channel_file(one.payload).SerializeToString() for one in candidates]
+    """Steps 3 to 5. PushRefusedError or CloudError, and nothing is stored then."""
+    return _store(database, candidates, _Order(keys, now_ns, now_ns, unsafe, by))
+
+
+def store_presigned(
+    database: Database,
+    candidate: Candidate,
+    keys: Sequence[Signer],
+    signed_ns: int,
+    now_ns: int,
+    by: str = UNNAMED,
+) -> Pushed:
+    """The same with keys that have signed elsewhere, at `signed_ns`.
+
+    ContentStateError if what the push comes to now, as of that moment, is not what they signed.
+    """
+    order = _Order(keys, signed_ns, now_ns, unsafe=False, by=by)
+    (pushed,) = _store(database, [candidate], order)
+    return pushed
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How it is pushed: times in ns; what is signed is as of `signed_ns`."""
+
+    keys: Sequence[Signer]
+    signed_ns: int
+    now_ns: int
+    unsafe: bool
+    by: str
+
+
+def _store(database: Database, candidates: Sequence[Candidate], order: _Order) -> list[Pushed]:
+    keys, signed_ns, unsafe = order.keys, order.signed_ns, order.unsafe
+    signed = [envelope(one.payload, keys).SerializeToString() for one in candidates]
     with database.writing() as connection:
-        known = {one.content_hash: one for one in releases.all_releases(connection)}
         pushed = []
-        for candidate, envelope in zip(candidates, signed, strict=True):
-            name = content_hash(candidate.payload)
-            if name in known and known[name].revoked:
-                raise ContentStateError(
-                    CloudReason.CONTENT_REVOKED, f"{candidate.file}: {name.hex()} was revoked"
-                )
-            if name not in known and not unsafe:
-                _require_newer(connection, candidate)
+        for candidate, data in zip(candidates, signed, strict=True):
+            repeated = require_acceptable(connection, candidate, unsafe=unsafe)
             new = releases.NewRelease(
-                content_hash=name,
+                content_hash=content_hash(candidate.payload),
                 template_type=candidate.template_type,
                 version=candidate.version,
                 instances=candidate.instances,
                 unsafe=unsafe,
-                signed=envelope,
+                signed=data,
+                halt_order=halt_order(connection, candidate, keys, signed_ns).SerializeToString(),
             )
-            number = releases.push(connection, new, now_ns)
-            _roll_out(connection, candidate, key, by, now_ns)
-            pushed.append(_pushed(candidate, new, number, repeated=name in known))
+            number = releases.push(connection, new, order.now_ns)
+            _roll_out(connection, candidate, order.by, order.now_ns)
+            pushed.append(_pushed(candidate, new, number, repeated=repeated))
+        targets = [target_of(one) for one in candidates]
+        change_targets(connection, keys, signed_ns, add=targets, remove=(), unsafe=unsafe)
     return pushed
 
 
-def _roll_out(
-    connection: Connection, candidate: Candidate, key: Signer, by: str, now_ns: int
-) -> None:
+def require_acceptable(connection: Connection, candidate: Candidate, *, unsafe: bool) -> bool:
+    """Whether the same content was pushed before.
+
+    ContentStateError if it was revoked, PushRefusedError if something newer was pushed.
+    """
+    name = content_hash(candidate.payload)
+    known = {one.content_hash: one for one in releases.all_releases(connection)}
+    if name in known and known[name].revoked:
+        raise ContentStateError(
+            CloudReason.CONTENT_REVOKED, f"{candidate.file}: {name.hex()} was revoked"
+        )
+    if name not in known and not unsafe:
+        _require_newer(connection, candidate)
+    return name in known
+
+
+def target_of(candidate: Candidate) -> Target:
+    """What a candidate becomes in the repository."""
+    name = content_hash(candidate.payload)
+    return Target(candidate.payload, name, candidate.template_type, candidate.version)
+
+
+def halt_order(
+    connection: Connection, candidate: Candidate, keys: Sequence[Signer], now_ns: int
+) -> Revocation:
+    """The signed order by which the candidate's rollout can be halted."""
+    known = releases.all_releases(connection)
+    name = content_hash(candidate.payload)
+    release = Release(name, candidate.template_type, candidate.version, 0, 0)
+    order = order_of(release, version_before(known, release), HALTED, now_ns)
+    return signed_order(order, keys)
+
+
+def _roll_out(connection: Connection, candidate: Candidate, by: str, now_ns: int) -> None:
     """Begin the rollout, unless it is under way already."""
     name = content_hash(candidate.payload)
     known = rollouts.find(connection, name)
     if known is not None and known.rollout.state in STAGES:
         return
-    order = Revocation(content_hash=name, signatures=[key.sign_revocation(name)])
     proven = _proven(connection, candidate.template_type)
     started = rollouts.Started(
         content_hash=name,
@@ -174,7 +239,7 @@ def _roll_out(
         ),
         prevents=candidate.prevents,
     )
-    rollouts.start(connection, started, policies.plan(connection), order, by)
+    rollouts.start(connection, started, policies.plan(connection), by)
 
 
 def _proven(connection: Connection, template_type: int) -> frozenset[bytes]:

@@ -1,7 +1,7 @@
 """The serving process: acquire folder, store and port; serve; end cleanly when told to.
 
     1. the folder's lock: one process serves a folder
-    2. store, trusted keys, certificates; the operator's key is never among them
+    2. store, certificates, the keys for snapshot and timestamp; the operator's are never among them
     3. port and service; the address is announced once sessions are accepted
     4. notice what operators push, revoke or set, and look at rollouts, until a signal comes
     5. end every session, store what is queued, mark all hosts as not connected
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -27,11 +28,20 @@ from cloud.catalogue import Library
 from cloud.conductor import Conductor
 from cloud.connections import Connections
 from cloud.dispatch import Dispatcher
-from cloud.errors import AddressError, CloudError, CloudReason, SessionError, StoreError
+from cloud.errors import (
+    AddressError,
+    CloudError,
+    CloudReason,
+    FolderError,
+    KeyFileError,
+    SessionError,
+    StoreError,
+)
 from cloud.files import read_capped
 from cloud.folder import CloudFolder, ServingNote, announce, sole_server
 from cloud.gate import Gate, ValidatorProcess
 from cloud.limits import LIMITS, CloudLimits
+from cloud.publish import publish
 from cloud.service import SensorService
 from cloud.store import hosts
 from cloud.store.database import Database
@@ -73,10 +83,15 @@ class _Serving:
         self._stop = asyncio.Event()
         self._database = database
         self._writer = Writer(database, limits)
-        self._library = Library(database, limits)
+        self._unsigned: CloudReason | None = None
+        self._library = Library(database, limits, self._publish)
         self._connections = Connections(limits)
-        keys = order.folder.trusted_keys()
-        self._gate = Gate(self._library, keys, ValidatorProcess(limits), limits)
+        self._gate = Gate(
+            self._library,
+            lambda: self._library.catalogue.trusted,
+            ValidatorProcess(limits),
+            limits,
+        )
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Serve until told to stop."""
@@ -129,10 +144,26 @@ class _Serving:
         journal.info("serving", address=address, unsafe=unsafe)
         ready(address)
 
+    def _publish(self) -> None:
+        """Renew snapshot and timestamp; without their keys, sensors take nothing that is new."""
+        try:
+            publish(self._database, self._order.folder.online_keys(), datetime.now(UTC))
+        except (KeyFileError, FolderError, StoreError) as error:
+            # What is withdrawn must reach hosts all the same.
+            if error.reason != self._unsigned:
+                journal.warning("metadata_unsigned", reason=error.reason, message=str(error))
+            self._unsigned = error.reason
+        else:
+            self._unsigned = None
+
     async def _watch(self) -> None:
         """Look for pushes and revocations by other processes until the end is asked for."""
         trouble: CloudReason | None = None
+        renewal = time.monotonic() + self._limits.publish_seconds
         while not self._stop.is_set():
+            if time.monotonic() >= renewal:
+                renewal += self._limits.publish_seconds
+                await asyncio.to_thread(self._publish)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.watch_seconds):
                     await self._stop.wait()

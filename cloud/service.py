@@ -20,7 +20,10 @@ from google.protobuf.message import DecodeError
 from bulkhead.v1.sensor_service_pb2 import (
     FetchChannelFileRequest,
     FetchChannelFileResponse,
+    FetchMetadataRequest,
+    FetchMetadataResponse,
     Hello,
+    MetadataRole,
     SessionRequest,
     SessionResponse,
     Welcome,
@@ -62,6 +65,15 @@ STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
     }
 )
 """How a refusal is called on the wire; everything else is UNAVAILABLE: try again later."""
+
+METADATA_ROLES: Mapping[int, str] = MappingProxyType(
+    {
+        MetadataRole.METADATA_ROLE_ROOT: "root",
+        MetadataRole.METADATA_ROLE_TIMESTAMP: "timestamp",
+        MetadataRole.METADATA_ROLE_SNAPSHOT: "snapshot",
+        MetadataRole.METADATA_ROLE_TARGETS: "targets",
+    }
+)
 
 Context = grpc.aio.ServicerContext[SessionRequest, SessionResponse]
 
@@ -113,6 +125,31 @@ class SensorService(SensorServiceServicer):
                 connection.fetching -= 1
         except CloudError as error:
             await _refuse(agent_id, error, context)
+
+    async def FetchMetadata(  # noqa: N802
+        self, request: FetchMetadataRequest, context: Any
+    ) -> AsyncIterator[FetchMetadataResponse]:
+        """Metadata of the repository; version 0 asks for the newest."""
+        agent_id = "unknown"
+        try:
+            agent_id = _certified_agent(context)
+            data = self._metadata(request)
+            for start in range(0, len(data), self._limits.chunk_bytes):
+                yield FetchMetadataResponse(chunk=data[start : start + self._limits.chunk_bytes])
+        except CloudError as error:
+            if error.reason is not CloudReason.METADATA_MISSING:
+                await _refuse(agent_id, error, context)
+            # Asked for the root after the newest one: the usual end of every refresh, no refusal.
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"{error.reason}: {error}")
+
+    def _metadata(self, request: FetchMetadataRequest) -> bytes:
+        require_known_fields(request)
+        role, catalogue = METADATA_ROLES.get(request.role, ""), self._library.catalogue
+        number = request.version
+        found = catalogue.metadata.get((role, number)) if number else catalogue.newest(role)
+        if found is None:
+            raise SessionError(CloudReason.METADATA_MISSING, f"{role or 'role'} {number}: none")
+        return found
 
     async def _hello(self, agent_id: str, context: Context) -> Hello:
         try:

@@ -191,6 +191,8 @@ def _host(
         "reduced_functionality": beat.reduced_functionality,
         "prevention": "off" if beat.prevention_off else "on",
         "programs_stopped": beat.programs_stopped,
+        "deliveries_refused": beat.deliveries_refused,
+        "last_refusal": safe(beat.last_refusal),
         "sensor_version": hello.sensor_version,
         "platform": hello.platform,
         "boot_id": hello.boot_id,

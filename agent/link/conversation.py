@@ -15,19 +15,20 @@ cloud closes. Nothing here decides about content.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 import grpc.aio
 
-from agent.link.courier import Courier, Stub
+from agent.link.courier import Courier
 from agent.link.errors import CloudError
 from agent.link.limits import LIMITS
 from agent.link.mailbox import HandOver, Mailbox
 from agent.link.outbox import Delivery, Kind, OutboxReader
 from agent.link.sensor import Sensor
-from bulkhead.v1 import channel_file_pb2, report_pb2, sensor_service_pb2
+from agent.link.stub import Stub
+from agent.link.verifier import Verifier
+from bulkhead.v1 import report_pb2, sensor_service_pb2
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT.name
 SUSPICIOUS = frozenset({INVALID, grpc.StatusCode.INTERNAL.name, grpc.StatusCode.UNKNOWN.name})
@@ -54,17 +55,17 @@ class Conversation:
         self,
         stub: Stub,
         sensor: Sensor,
+        verifier: Verifier,
         reader: OutboxReader,
         mailbox: Mailbox,
         progress: Progress,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._call = stub.Session(None)  # written to, not iterated over
         self._sensor = sensor
         self._reader = reader
         self._mailbox = mailbox
-        self._clock = clock
-        self._courier = Courier(stub, sensor, mailbox)
+        self._clock = time.monotonic
+        self._courier = Courier(stub, sensor, verifier, mailbox)
         self._wake = asyncio.Event()
         self._progress = progress
         self._sent = progress.confirmed
@@ -207,21 +208,30 @@ class Conversation:
 
     async def _revoke(self, revocation: sensor_service_pb2.Revocation) -> None:
         self._courier.withdraw(revocation.content_hash)
-        # The order is idempotent: the supervisor follows the one that a key of its own has signed,
-        # and it is also the one to refuse an order that nobody has signed.
-        unsigned = [channel_file_pb2.Signature()]
-        for signature in revocation.signatures[: LIMITS.signatures] or unsigned:
-            order = HandOver(
-                "revoke",
-                {
-                    "hash": revocation.content_hash.hex(),
-                    "key_id": signature.key_id,
-                    "signature": signature.signature.hex(),
-                    "reason": revocation.reason[: LIMITS.text_characters],
-                },
-            )
-            self._mailbox.post_hand_over(order)
-            await asyncio.wrap_future(order.done)
+        # The supervisor is the one to refuse an order: it writes down what it is told here, and
+        # asks whether that was signed.
+        order = HandOver(
+            "revoke",
+            {
+                "hash": revocation.content_hash.hex(),
+                "template_type": revocation.template_type,
+                "from_version": revocation.from_version,
+                "to_version": revocation.to_version,
+                "group": revocation.group[: LIMITS.text_characters],
+                "issued": revocation.issued_unix,
+                "expires": revocation.expires_unix,
+                "reason": revocation.reason[: LIMITS.text_characters],
+                "signatures": [
+                    [
+                        one.key_id[: LIMITS.id_characters],
+                        one.signature[: LIMITS.id_characters].hex(),
+                    ]
+                    for one in revocation.signatures[: LIMITS.signatures]
+                ],
+            },
+        )
+        self._mailbox.post_hand_over(order)
+        await asyncio.wrap_future(order.done)
 
     async def _watch(self) -> None:
         """End a session that is dead although nobody has said so: pings of gRPC don't see it.

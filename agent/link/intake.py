@@ -91,9 +91,10 @@ class Intake:
         self._sensor.active = active
         rung = self._sensor.identity.rung
         if rung:
-            self._sensor.heartbeat = reports.heartbeat(
-                message["facts"], rung, active, self._now_unix_ns()
-            )
+            beat = reports.heartbeat(message["facts"], rung, active, self._now_unix_ns())
+            beat.deliveries_refused = self._sensor.trust.refused
+            beat.last_refusal = self._sensor.trust.because
+            self._sensor.heartbeat = beat
 
     def _outcome(self, message: Message) -> None:
         outcome = reports.acknowledgement(message["hash"], message["state"], message["problems"])

@@ -46,8 +46,19 @@ class LinkLimits:
     fetch_bytes: int = 32 * 1024 * 1024
     fetch_seconds: float = 60.0
     fetch_tries: int = 3
-    # Signatures of a revocation that are passed on; the supervisor knows which key it trusts.
-    signatures: int = 8
+    # What an envelope may have beside its payload: signatures.
+    envelope_bytes: int = 64 * 1024
+    # TUF metadata: bytes per role, how long one of them may take, and how often they are looked at
+    # where nothing is offered.
+    root_bytes: int = 64 * 1024
+    timestamp_bytes: int = 16 * 1024
+    snapshot_bytes: int = 64 * 1024
+    targets_bytes: int = 4 * 1024 * 1024
+    root_rotations: int = 64
+    metadata_seconds: float = 10.0
+    refresh_seconds: float = 3600.0
+    # Signatures that are passed on; the supervisor knows which keys it trusts.
+    signatures: int = 32
     known_outcomes: int = 1024
     # Processes of the sensor itself that are recognised.
     own_processes: int = 4096

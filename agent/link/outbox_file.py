@@ -76,7 +76,7 @@ def open_folder(
         if damaged:
             with outbox.transaction():
                 outbox.add_loss(Loss(LossCause.OUTBOX_DAMAGED, 0, 0, now_unix_ns(), 0))
-        return OutboxFolder(outbox, OutboxReader(_connect(folder / FILE)), lock)
+        return OutboxFolder(outbox, OutboxReader(connect(folder / FILE)), lock)
     except sqlite3.Error as error:
         os.close(lock)
         raise ConfigurationError("OUTBOX_UNUSABLE", f"{folder / FILE}: {error}") from error
@@ -109,7 +109,7 @@ def _open_sound(path: Path, now_unix_ns: int) -> tuple[sqlite3.Connection, bool]
 
 
 def _prepare(path: Path, now_unix_ns: int) -> sqlite3.Connection:
-    connection = _connect(path)
+    connection = connect(path)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
@@ -132,7 +132,8 @@ def _create(connection: sqlite3.Connection, first_delivery: int) -> None:
     connection.execute("COMMIT")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """A database of the link's folder, each commit of which is on the disk."""
     # Each connection is used by one thread at a time, not always by the one that opened it.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")

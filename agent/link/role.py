@@ -13,8 +13,10 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from agent.channel import ProtocolViolationError, Sender, receive
@@ -24,12 +26,14 @@ from agent.link.intake import Intake, identity
 from agent.link.limits import LIMITS
 from agent.link.log import say
 from agent.link.mailbox import Mailbox
+from agent.link.metadata_store import MetadataStore
 from agent.link.outbox_file import OutboxFolder, open_folder
 from agent.link.rendering import Renderer
 from agent.link.sensor import Sensor, installed
-from agent.link.session import Cloud, Session, read_cloud
+from agent.link.session import Session, read_cloud
 from agent.link.store import Batch, Store
 from agent.link.supervisor_channel import SupervisorChannel
+from agent.link.verifier import Verifier
 from agent.sandbox import LINK, SandboxError, lock_down
 from content.definitions import load_definitions
 
@@ -67,13 +71,20 @@ def _run(settings: Settings) -> int:
     if sensor is None:
         return EXIT_OK
     folder = open_folder(settings.folder, time.time_ns)
+    verifier = Verifier(cloud.root, MetadataStore(settings.folder), _utc_now) if cloud else None
     log = DetectionLog(settings.folder, folder.outbox.log_position())
     renderer = Renderer(sensor.software.types)
     store = Store(folder.outbox, log, renderer.line, time.time_ns, delivering=cloud is not None)
     # Everything is open, and there is one thread: from here on, only the folder and the cloud.
     lock_down(LINK.with_state(settings.folder, [cloud.port] if cloud else []), channel)
-    link = Link(SupervisorChannel(channel), sensor, store, folder, cloud)
-    return link.run()
+    session = None
+    if cloud is not None and verifier is not None:
+        session = partial(Session, cloud, sensor, verifier)
+    return Link(SupervisorChannel(channel), sensor, store, folder, session).run()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _parse(arguments: Sequence[str]) -> Settings:
@@ -117,19 +128,19 @@ class Link:
         sensor: Sensor,
         store: Store,
         folder: OutboxFolder,
-        cloud: Cloud | None,
+        new_session: Callable[..., Session] | None,
     ) -> None:
         self._channel = channel
         self._sensor = sensor
         self._store = store
         self._folder = folder
-        self._cloud = cloud
+        self._new_session = new_session
         self._mailbox = Mailbox()
         self._intake = Intake(sensor, time.time_ns)
         self._session: Session | None = None
         self._retry_at = 0.0
         self._told_at = 0.0
-        self._told: dict[str, int] = {}
+        self._told: dict[str, int | str] = {}
         self._next_receipt = 0.0
 
     def run(self) -> int:
@@ -158,13 +169,17 @@ class Link:
             return min(beat, self._retry_at)
         return min(beat, self._next_receipt) if self._intake.batch else beat
 
-    def _facts(self) -> dict[str, int]:
+    def _facts(self) -> dict[str, int | str]:
         """How we are, for the supervisor."""
         return {
             "connected": int(self._mailbox.connected),
             "outbox": self._store.waiting,
             "dropped": self._store.dropped,
             "own_activity": self._intake.own_activity.detections,
+            "metadata_root": self._sensor.trust.root,
+            "metadata_good": int(self._sensor.trust.good),
+            "deliveries_refused": self._sensor.trust.refused,
+            "last_refusal": self._sensor.trust.because,
         }
 
     def _listen(self) -> None:
@@ -216,8 +231,8 @@ class Link:
                 raise LinkError("SESSION_THREAD", "the session's thread has ended by itself")
             if changed:
                 self._session.renew()
-        elif self._cloud is not None and self._sensor.identity.rung:
-            self._session = Session(self._cloud, self._sensor, self._folder.reader, self._mailbox)
+        elif self._new_session is not None and self._sensor.identity.rung:
+            self._session = self._new_session(self._folder.reader, self._mailbox)
             self._session.start()
 
     def _wake(self) -> None:

@@ -62,14 +62,29 @@ class Identity:
     boot_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class TrustNote:
+    """How it stands with the repository: root in use, refusals since the start, and the last one.
+
+    because: reason of the last refusal; empty as long as there was none. good: whether the last
+    refresh was.
+    """
+
+    root: int = 0
+    refused: int = 0
+    because: str = ""
+    good: bool = False
+
+
 @dataclass(slots=True)
 class Sensor:
-    """Identity, active content, outcomes so far and the latest heartbeat."""
+    """Identity, active content, outcomes so far, the latest heartbeat, and the repository."""
 
     identity: Identity
     software: Software
     active: tuple[report_pb2.ActiveChannelFile, ...] = ()
     heartbeat: report_pb2.Heartbeat | None = None
+    trust: TrustNote = TrustNote()
     _outcomes: dict[bytes, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

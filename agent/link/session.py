@@ -25,6 +25,7 @@ from agent.link.log import say
 from agent.link.mailbox import Mailbox
 from agent.link.outbox import OutboxReader
 from agent.link.sensor import Sensor
+from agent.link.verifier import Verifier
 from bulkhead.v1 import sensor_service_pb2_grpc
 
 MAX_CREDENTIAL_BYTES = 256 * 1024
@@ -40,13 +41,17 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where the cloud is, and how both sides know each other (PEM); read before lock-down."""
+    """Where the cloud is, and how both sides know each other (PEM); read before lock-down.
+
+    root: the root metadata of the repository whose Channel Files are taken.
+    """
 
     host: str
     port: int
     authority: bytes
     certificate: bytes
     key: bytes
+    root: bytes
 
     @property
     def address(self) -> str:
@@ -65,17 +70,27 @@ def read_cloud(address: str, folder: Path) -> Cloud:
         authority=_pem(folder / "ca.pem"),
         certificate=_pem(folder / "agent.pem"),
         key=_pem(folder / "agent.key"),
+        root=_read(folder / "root.json", "root metadata"),
     )
 
 
 def _pem(path: Path) -> bytes:
+    data = _read(path, "PEM")
+    if b"-----BEGIN " not in data:
+        raise ConfigurationError("TLS_FILE", f"{path}: expected PEM")
+    return data
+
+
+def _read(path: Path, what: str) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_CREDENTIAL_BYTES + 1)
     except OSError as error:
-        raise ConfigurationError("TLS_FILE", f"{path}: {error.strerror}") from error
-    if len(data) > MAX_CREDENTIAL_BYTES or b"-----BEGIN " not in data:
-        raise ConfigurationError("TLS_FILE", f"{path}: expected PEM, not over 256 KiB")
+        raise ConfigurationError(
+            "TLS_FILE", f"{path}: {error.strerror}; expected {what}"
+        ) from error
+    if len(data) > MAX_CREDENTIAL_BYTES:
+        raise ConfigurationError("TLS_FILE", f"{path}: expected {what}, not over 256 KiB")
     return data
 
 
@@ -83,10 +98,16 @@ class Session:
     """Runs until `stop`; the other methods may be called from the main thread at any time."""
 
     def __init__(
-        self, cloud: Cloud, sensor: Sensor, reader: OutboxReader, mailbox: Mailbox
+        self,
+        cloud: Cloud,
+        sensor: Sensor,
+        verifier: Verifier,
+        reader: OutboxReader,
+        mailbox: Mailbox,
     ) -> None:
         self._cloud = cloud
         self._sensor = sensor
+        self._verifier = verifier
         self._reader = reader
         self._mailbox = mailbox
         self._progress = Progress()
@@ -163,7 +184,7 @@ class Session:
         async with grpc.aio.secure_channel(address, credentials, options=OPTIONS) as channel:
             stub = sensor_service_pb2_grpc.SensorServiceStub(channel)
             conversation = Conversation(
-                stub, self._sensor, self._reader, self._mailbox, self._progress
+                stub, self._sensor, self._verifier, self._reader, self._mailbox, self._progress
             )
             self._conversation = conversation
             talk = self._talk = asyncio.create_task(conversation.run())

@@ -25,7 +25,7 @@ class SupervisorChannel:
         sock.setblocking(False)
         self._socket = sock
         self._stored: int | None = None
-        self._heartbeat: dict[str, int] | None = None
+        self._heartbeat: Mapping[str, int | str] | None = None
         self._hand_overs: deque[HandOver] = deque()
         self._deaf = False
         self.closed = False
@@ -70,7 +70,7 @@ class SupervisorChannel:
         """Everything up to this report is durable."""
         self._stored = report
 
-    def heartbeat(self, facts: dict[str, int]) -> None:
+    def heartbeat(self, facts: Mapping[str, int | str]) -> None:
         """How we are."""
         self._heartbeat = facts
 
@@ -82,7 +82,9 @@ class SupervisorChannel:
         """Send what the supervisor's queue takes; False where something has to wait."""
         if self._stored is not None and self._send("stored", {"report": self._stored}):
             self._stored = None
-        if self._heartbeat is not None and self._send("heartbeat", {"facts": self._heartbeat}):
+        if self._heartbeat is not None and self._send(
+            "heartbeat", {"facts": dict(self._heartbeat)}
+        ):
             self._heartbeat = None
         while self._hand_overs:
             first = self._hand_overs[0]

@@ -69,19 +69,20 @@ class Consequences:
 
         Who works already has not: it is the next one that may die of the same files.
         """
-        if self.flow.search is not None:
-            wanted = self.flow.wanted()
+        working = self.flow.working
+        if working.search is not None:
+            wanted = working.wanted()
             if any(
                 one.files == wanted and one.stage is Stage.READY and not one.finished
                 for one in self.evaluators.members
             ):
-                self.flow.loaded(wanted)
-        self.evaluators.interim = self.flow.known_to_load()
+                working.loaded(wanted)
+        self.evaluators.interim = working.known_to_load()
 
     def searched(self, death: Death, one: Evaluator) -> Decision | None:
         """A death that the search for a deadly file has waited for; None for any other."""
-        search = self.flow.search
-        if search is None or death.running or death.on_trial or one.files != self.flow.wanted():
+        working, search = self.flow.working, self.flow.working.search
+        if search is None or death.running or death.on_trial or one.files != working.wanted():
             return None
         guilty = search.died({file.hash for file in one.files})
         if guilty is None:
@@ -160,7 +161,7 @@ class Consequences:
         elif decision.action is Action.RETRY_WITH_CARE:
             take_over.careful[decision.ring] = decision.position
         elif decision.action is Action.DEGRADE and death.files and not death.running:
-            self.flow.find_deadly()
+            self.flow.working.find_deadly()
             self.evaluators.go_on()
             self.log.say("REDUCED FUNCTIONALITY", because="evaluators die while they load content")
         elif decision.action is Action.DEGRADE:

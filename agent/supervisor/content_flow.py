@@ -6,56 +6,55 @@ the new set takes over, and goes back to last known good when a set kills its ev
 outcomes are said to the link, with reasons.
 """
 
-import math
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from agent.channel import Message
 from agent.deaths import Decision
 from agent.lifecycle import Event, State
 from agent.supervisor import payload as payloads
+from agent.supervisor import trust_files
 from agent.supervisor.evaluator_process import FileSet, LoadedFile
 from agent.supervisor.limits import LIMITS
 from agent.supervisor.manifest import Manifest, StoredFile
 from agent.supervisor.payload import Problem, RefusedError, problem
-from agent.supervisor.search import Search
-from agent.supervisor.signature import TrustedKey
+from agent.supervisor.rollback import carried_out, refusal, told_order
 from agent.supervisor.store import Store
+from agent.supervisor.trust import Trust, signatures_of
+from agent.supervisor.working_set import WorkingSet, loaded_file
+from content.signing_domains import RollbackOrder
 
 Say = Callable[[str, State, Sequence[Problem]], None]
-_SIGNATURE = re.compile(r"[0-9a-f]{128}")
 
 
 @dataclass(slots=True)
 class ContentFlow:
     """All Channel Files of this sensor.
 
-    say: tells the link about a payload's new state.
+    trust: whose signatures count. say: tells the link about a payload's new state. group: the one
+    of hosts that this one belongs to. working: what evaluators should run of what is in force.
     """
 
     store: Store
-    trusted: Sequence[TrustedKey]
+    trust: Trust
     probation_seconds: float
     say: Say
+    group: str = ""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     waiting: deque[StoredFile] = field(default_factory=deque)
     on_trial: StoredFile | None = None
-    degraded: bool = False
-    # While a file is looked for that kills whoever loads it.
-    search: Search | None = None
     uncommitted: bool = False
-    # Files in force that this rung can't serve, by hash; not given up, for the rung may change.
-    unserved: dict[str, Sequence[Problem]] = field(default_factory=dict)
     # Instances of files in force that an evaluator has skipped, and why: by hash, then by id.
     skipped: dict[str, dict[str, Problem]] = field(default_factory=dict)
     _accept_at: dict[str, float] = field(default_factory=dict)
-    _whole_again_at: float = 0.0
     _commit_again_at: float = 0.0
+    working: WorkingSet = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.working = WorkingSet(self.store, self.clock)
 
     @property
     def manifest(self) -> Manifest:
@@ -64,32 +63,11 @@ class ContentFlow:
 
     def open(self) -> list[str]:
         """Read the store; what had to be left out is returned in words."""
-        said = self.store.open(self._still_trusted)
+        self.trust, said = trust_files.opened(self.trust, self.store)
+        said += self.store.open(self._still_trusted)
         for content_hash in self.manifest.probation():
             self._accept_at[content_hash] = self.clock() + self.probation_seconds
         return said
-
-    def wanted(self) -> FileSet:
-        """The set of files that evaluators should run; none while degraded, fewer in a search."""
-        if self.degraded:
-            return frozenset()
-        files = self._served(self.manifest)
-        if self.search is None:
-            return files
-        wanted = self.search.wanted({file.hash for file in files})
-        return frozenset(file for file in files if file.hash in wanted)
-
-    def fallback(self) -> FileSet | None:
-        """The set that would be in force without the files on probation; None if none is."""
-        if self.degraded or not self.manifest.probation():
-            return None
-        return self._served(self.manifest.last_known_good())
-
-    def _served(self, manifest: Manifest) -> FileSet:
-        active = manifest.active.values()
-        return frozenset(
-            _loaded(file, manifest) for file in active if file.hash not in self.unserved
-        )
 
     def active_version(self, template_type: int) -> int:
         """The version in force of a Template Type's Channel File, 0 if there is none."""
@@ -113,7 +91,7 @@ class ContentFlow:
         A trial that came to nothing, because its evaluator could not start or its rings went away,
         is held again.
         """
-        if self.search is not None:
+        if self.working.search is not None:
             return None  # Who dies then may have died of another file.
         if self.on_trial is None:
             file = next((one for one in self.waiting if ready(one.template_type)), None)
@@ -121,8 +99,9 @@ class ContentFlow:
                 return None
             self.waiting.remove(file)
             self.on_trial = self._step(file, Event.TRIAL_STARTED)
-        tried = _loaded(self.on_trial, self.manifest)
-        others = {file for file in self.wanted() if file.template_type != tried.template_type}
+        tried = loaded_file(self.on_trial, self.manifest)
+        wanted = self.working.wanted()
+        others = {file for file in wanted if file.template_type != tried.template_type}
         return frozenset({*others, tried}), tried
 
     def receive(self, message: Message) -> None:
@@ -140,22 +119,33 @@ class ContentFlow:
             hash=content_hash,
             template_type=message["template_type"],
             version=0,
-            key_id=message["key_id"],
-            signature=message["signature"],
+            signatures=signatures_of(message["signatures"]),
             state=State.RECEIVED,
         )
         try:
             payload = payloads.read(message)
             self._require_welcome(file)
-            self._require_trusted(file, payload)
+            self.trust.require_content(payload, file.signatures)
             self.store.add_payload(content_hash, payload)
         except RefusedError as refused:
             self.say(content_hash, refused.state, [refused.problem])
             return
         except OSError as error:
-            self.say(content_hash, State.REJECTED, [_store_failed(error)])
+            self.say(content_hash, State.UNDELIVERED, [_store_failed(error)])
             return
         self.waiting.append(self._step(file, Event.SIGNATURE_GOOD))
+
+    def follow(self, message: Message) -> bool:
+        """Take over a trust record that follows; whether it was new.
+
+        TrustRecordError for one that doesn't, OSError where it can't be kept: nothing changes then.
+        """
+        trust = self.trust.follow(message.fields)
+        if trust == self.trust:
+            return False
+        trust_files.keep(trust, self.store)
+        self.trust = trust
+        return True
 
     def passed(self, version: int) -> None:
         """The file on trial has passed: it is active, on probation."""
@@ -173,7 +163,7 @@ class ContentFlow:
             self.rejected([_store_failed(error)])
             return
         self.on_trial = None
-        self.degraded = False
+        self.working.degraded = False
         self._forget_gone()
         if before is not None:
             self.say(before.hash, before.after(Event.REPLACED).state, [])
@@ -220,24 +210,6 @@ class ContentFlow:
             del self.skipped[file.hash]
         self._tell(file)
 
-    def find_deadly(self) -> None:
-        """Evaluators die before they are ready: find out of which file."""
-        if self.search is None:
-            self.search = Search.of({file.hash for file in self.wanted()})
-
-    def known_to_load(self) -> FileSet | None:
-        """In a search: the files that did not kill whoever loaded them; None if there is none."""
-        if self.search is None or not self.search.good:
-            return None
-        return frozenset(one for one in self.wanted() if one.hash in self.search.good)
-
-    def loaded(self, files: FileSet) -> None:
-        """An evaluator has loaded this set."""
-        if self.search is not None:
-            self.search.loaded({file.hash for file in files})
-            self.wanted()  # It hears of files that are new in force.
-            self.search = None if self.search.over else self.search
-
     def degrade(self) -> None:
         """Evaluators die without a suspect: first last known good, then no content for a while."""
         suspects = sorted(self.manifest.probation())
@@ -245,32 +217,22 @@ class ContentFlow:
             cause = problem("EVALUATOR_DIED", "", "no suspect", "an evaluator that stays alive")
             self._give_up(suspects, Event.BLAMED, "DEGRADED", "", cause)
         else:
-            self.degraded, self.search = True, None
-            self._whole_again_at = self.clock() + LIMITS.degraded_seconds
+            self.working.switch_off()
 
     def due(self, now: float) -> float:
         """When time alone makes the next step due; now, while a file waits or is on trial."""
         if self.waiting or self.on_trial is not None:
             return now
-        moments = list(self._accept_at.values())
-        if self.degraded:
-            moments.append(self._whole_again_at)
+        moments = [*self._accept_at.values(), self.working.due()]
         if self.uncommitted:
             moments.append(self._commit_again_at)
-        return min(moments, default=math.inf)
-
-    def recover_due(self) -> bool:
-        """Try the content again that was switched off a while ago; whether it is tried."""
-        due = self.degraded and self.clock() >= self._whole_again_at
-        if due:
-            self.degraded = False
-        return due
+        return min(moments)
 
     def cannot_serve(self, content_hash: str, problems: Sequence[Problem]) -> None:
         """A file in force needs what this sensor does not supply now: it waits, said aloud."""
         known = self._known(content_hash)
         if known is not None:
-            self.unserved[content_hash] = problems
+            self.working.unserved[content_hash] = problems
             self.say(content_hash, known.state, problems)
 
     def cannot_collect(self, template_type: int, reason: str, detail: str) -> None:
@@ -284,7 +246,7 @@ class ContentFlow:
         if self.on_trial is not None and self.on_trial.template_type == template_type:
             self.rejected([cause])
         active = self.manifest.active.get(template_type)
-        if active is not None and active.hash not in self.unserved:
+        if active is not None and active.hash not in self.working.unserved:
             self.cannot_serve(active.hash, [cause])
 
     def instance_skipped(self, content_hash: str, instance: str, reason: str, detail: str) -> None:
@@ -302,7 +264,7 @@ class ContentFlow:
 
     def supply_changed(self) -> None:
         """Another collection may supply what a file in force has been waiting for."""
-        self.unserved.clear()
+        self.working.unserved.clear()
 
     def missing(self, content_hash: str) -> None:
         """A stored payload can't be read any more: the version before it is in force again."""
@@ -314,31 +276,38 @@ class ContentFlow:
             self.say(content_hash, State.REJECTED, [cause])
 
     def revoke(self, message: Message) -> None:
-        """A signed order to give up a payload; ProtocolViolationError where it names no hash."""
+        """A rollback order; ProtocolViolationError where it names no hash."""
         content_hash = payloads.hash_of(message)
         payloads.close_descriptors(message)
-        try:
-            key = self._key(message["key_id"])
-            order = bytes.fromhex(content_hash)
-            good = key.signed_revocation(order, bytes.fromhex(message["signature"]))
-        except (RefusedError, ValueError):
-            good = False
-        if good:
-            self._withdraw(content_hash, message["reason"])
+        order = told_order(content_hash, message.fields)
+        now, signatures = self.wall(), message["signatures"]
+        why = refusal(order, signatures, self.trust, self.manifest, group=self.group, now=now)
+        if why is not None:
+            self.say(content_hash, self._state(content_hash), [why])
             return
-        cause = problem("SIGNATURE_INVALID", "revocation", "no good signature", "a signed order")
-        known = self._known(content_hash)
-        self.say(content_hash, known.state if known else State.REJECTED, [cause])
+        self._withdraw(order)
 
-    def _withdraw(self, content_hash: str, reason: str) -> None:
-        revoked = problem("REVOKED", "", reason, "")
+    def _withdraw(self, order: RollbackOrder) -> None:
+        content_hash = order.content_hash.hex()
+        revoked = problem("REVOKED", "", order.reason, "")
         for file in [f for f in self.waiting if f.hash == content_hash]:
             self.waiting.remove(file)
             self._step(file, Event.REVOKED, [revoked])
         if self.on_trial is not None and self.on_trial.hash == content_hash:
             self._step(self.on_trial, Event.REVOKED, [revoked])
             self.on_trial = None
-        self._give_up([content_hash], Event.REVOKED, "REVOKED", "", revoked)
+        manifest = carried_out(order, self.manifest, self.wall())
+        if manifest != self.manifest:
+            self._commit(manifest)
+        self.say(content_hash, self._state(content_hash), [revoked])
+
+    def _state(self, content_hash: str) -> State:
+        """Where a payload stands, whether it is here or not."""
+        file, refused = self._known(content_hash), self.manifest.refusal(content_hash)
+        previous = [one for files in self.manifest.previous.values() for one in files]
+        earlier = next((one for one in previous if one.hash == content_hash), None)
+        found = file or refused or earlier
+        return found.state if found else State.UNDELIVERED
 
     def _give_up(
         self,
@@ -387,8 +356,8 @@ class ContentFlow:
 
     def _forget_gone(self) -> None:
         in_force = {file.hash for file in self.manifest.active.values()}
-        for content_hash in self.unserved.keys() - in_force:
-            del self.unserved[content_hash]
+        for content_hash in self.working.unserved.keys() - in_force:
+            del self.working.unserved[content_hash]
         for content_hash in self.skipped.keys() - in_force:
             del self.skipped[content_hash]
 
@@ -411,25 +380,8 @@ class ContentFlow:
         if len(self.waiting) >= LIMITS.pending_content:
             raise RefusedError("TOO_MANY_WAITING", str(len(self.waiting)), "fewer files at once")
 
-    def _require_trusted(self, file: StoredFile, payload: bytes) -> None:
-        key = self._key(file.key_id)
-        # In one form only: what is stored must read back as it was written.
-        written = file.signature if _SIGNATURE.fullmatch(file.signature) else ""
-        if not key.signed_channel_file(payload, bytes.fromhex(written)):
-            raise RefusedError("SIGNATURE_INVALID", "a signature that is not good", "a good one")
-
-    def _key(self, key_id: str) -> TrustedKey:
-        for key in self.trusted:
-            if key.key_id == key_id:
-                return key
-        raise RefusedError("UNKNOWN_KEY", f"key {key_id:.64}", "the trusted key of this sensor")
-
     def _still_trusted(self, file: StoredFile, payload: bytes) -> bool:
-        try:
-            self._require_trusted(file, payload)
-        except RefusedError:
-            return False
-        return True
+        return self.trust.is_good(payload, file.signatures)
 
     def _step(self, file: StoredFile, event: Event, problems: Sequence[Problem] = ()) -> StoredFile:
         after = file.after(event)
@@ -437,22 +389,5 @@ class ContentFlow:
         return after
 
 
-def _loaded(file: StoredFile, manifest: Manifest) -> LoadedFile:
-    return LoadedFile(file.hash, file.template_type, manifest.digests(file.template_type))
-
-
 def _store_failed(error: OSError) -> Problem:
     return problem("STORE_FAILED", "", error.strerror or "an error", "room in the state folder")
-
-
-def active_documents(manifest: Manifest) -> list[dict[str, Any]]:
-    """What is in force, as the link and the status show it."""
-    return [
-        {
-            "template_type": file.template_type,
-            "version": file.version,
-            "hash": file.hash,
-            "state": str(file.state),
-        }
-        for _, file in sorted(manifest.active.items())
-    ]

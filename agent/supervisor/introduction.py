@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.supervisor.content_flow import active_documents
+from agent.supervisor.manifest_document import active_documents
 from agent.supervisor.prevention import Policy
 from agent.supervisor.status import StatusSources, reduced
 from agent.supervisor.verdicts import Outcome

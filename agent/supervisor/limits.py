@@ -103,6 +103,9 @@ class SupervisorLimits:
     # Instances of one Channel File that were skipped at run time: so many are named.
     skipped_instances: int = 50
     quarantined: int = 1024
+    # Rollback orders that are remembered as carried out, and for how long an order may be valid.
+    orders: int = 1024
+    order_days: int = 92
     # Of a path that the status and the log show.
     shown_path_characters: int = 300
     # Instances in quarantine: so many are named to each evaluator, 66 bytes each. Where there are

@@ -1,4 +1,4 @@
-"""The link's folder: its outbox and log, and a copy of the certificates that it may read.
+"""The link's folder: its outbox and log, and a copy of what it may read of the operator's files.
 
 The operator's files stay readable by root alone; the link, which has no right to open them, gets
 copies that belong to its own user. Symbolic links are not followed, sizes are capped.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent import own_files
 
-CERTIFICATES = ("ca.pem", "agent.pem", "agent.key")
+FILES = ("ca.pem", "agent.pem", "agent.key", "root.json")
 MAX_BYTES = 64 * 1024
 
 
@@ -24,7 +24,7 @@ def prepare(folder: Path, tls: Path | None, owner: tuple[int, int] | None) -> Pa
         return None
     target = folder / "tls"
     _make(target, owner)
-    for name in CERTIFICATES:
+    for name in FILES:
         _copy(tls / name, target / name, owner)
     return target
 
@@ -41,9 +41,13 @@ def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
     try:
         data = own_files.read(source, MAX_BYTES + 1)
     except OSError as error:
-        raise LinkFolderError(f"{source}: {error.strerror}; expected a PEM file") from error
+        raise LinkFolderError(
+            f"{source}: {error.strerror}; expected it as `cloud enroll` writes it"
+        ) from error
     if len(data) > MAX_BYTES:
-        raise LinkFolderError(f"{source}: larger than {MAX_BYTES} bytes; expected a PEM file")
+        raise LinkFolderError(
+            f"{source}: larger than {MAX_BYTES} bytes; expected it as `cloud enroll` writes it"
+        )
     # The folder belongs to the link: whatever it put there is removed, never written through.
     target.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

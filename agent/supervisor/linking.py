@@ -23,6 +23,7 @@ from agent.supervisor.log import Log
 from agent.supervisor.own_processes import OwnProcesses
 from agent.supervisor.payload import Problem
 from agent.supervisor.reports import Report, Reports
+from agent.supervisor.trust import TrustRecordError
 
 KEPT_OUTCOMES = 1000
 KEPT_PROBLEMS = 50
@@ -158,6 +159,20 @@ class Linking:
             flow.receive(message)
         elif message.kind == "revoke":
             flow.revoke(message)
+        elif message.kind == "trust":
+            self._trust(message, flow)
+
+    def _trust(self, message: Message, flow: ContentFlow) -> None:
+        """Keys have been replaced: in force once it is on the disk, and said either way."""
+        try:
+            news = flow.follow(message)
+        except TrustRecordError as error:
+            self.log.say("trust", refused=error)
+        except OSError as error:
+            self.log.say("trust", refused=f"STORE_FAILED: {error.strerror}")
+        else:
+            if news:
+                self.log.say("trust", version=flow.trust.version)
 
     def introduce_again(self) -> None:
         """The rung has changed: the link and the cloud must know."""

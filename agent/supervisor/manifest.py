@@ -16,14 +16,21 @@ IN_FORCE = frozenset({State.ACTIVE, State.ACCEPTED})
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature and the key that it is said to be by; both in hexadecimal."""
+
+    key_id: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFile:
     """A Channel File on this host: what is known of it without parsing it."""
 
     hash: str
     template_type: int
     version: int
-    key_id: str
-    signature: str
+    signatures: tuple[Signature, ...]
     state: State
 
     def after(self, event: Event) -> "StoredFile":
@@ -69,7 +76,8 @@ class QuarantinedInstance:
 class Manifest:
     """Active file per Template Type, the ones before it (newest first), and the quarantine.
 
-    instances: in quarantine, each digest once, oldest first.
+    instances: in quarantine, each digest once, oldest first. orders: ids of the rollback orders
+    that were carried out, oldest first.
     """
 
     active: Mapping[int, StoredFile] = field(default_factory=lambda: MappingProxyType({}))
@@ -78,6 +86,7 @@ class Manifest:
     )
     quarantine: tuple[Quarantined, ...] = ()
     instances: tuple[QuarantinedInstance, ...] = ()
+    orders: tuple[str, ...] = ()
 
     def hashes(self) -> frozenset[str]:
         """Payloads that must be kept on disk."""
@@ -111,6 +120,10 @@ class Manifest:
             instances=tuple(one for one in self.instances if one.digest != name),
             quarantine=tuple(one for one in self.quarantine if one.hash != name),
         )
+
+    def carried_out(self, order_id: str) -> "Manifest":
+        """A rollback order was carried out: it isn't again."""
+        return replace(self, orders=(*self.orders, order_id)[-LIMITS.orders :])
 
     def probation(self) -> frozenset[str]:
         """Hashes of active files that have not been accepted yet."""
@@ -161,6 +174,12 @@ class Manifest:
             refused = [Quarantined(content_hash, 0, 0, state, *why)]
         quarantine = (*self.quarantine, *refused)[-LIMITS.quarantined :]
         return replace(self.without(content_hash), quarantine=quarantine)
+
+    def not_above(self, template_type: int, version: int) -> "Manifest":
+        """Without earlier versions above this one: none of them may be in force again."""
+        earlier = self.previous.get(template_type, ())
+        kept = tuple(file for file in earlier if file.version <= version)
+        return replace(self, previous=_kept({**self.previous, template_type: kept}))
 
     def without(self, content_hash: str) -> "Manifest":
         """Without a payload; where it was active, the version before it is in force again."""

@@ -10,12 +10,15 @@ from agent.supervisor.manifest import (
     Manifest,
     Quarantined,
     QuarantinedInstance,
+    Signature,
     StoredFile,
 )
 
-FORMAT = 2
+FORMAT = 3
+FORMAT_WITH_ONE_SIGNATURE = 2
+"""Written by earlier releases; read as one with a signature by one key, and without orders."""
 FORMAT_WITHOUT_INSTANCES = 1
-"""Written by earlier releases; read as one without instances in quarantine, and without times."""
+"""Written before that; read as one without instances in quarantine, and without times, as well."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
@@ -33,21 +36,24 @@ def to_document(manifest: Manifest) -> dict[str, Any]:
         "previous": [_file_document(f) for files in manifest.previous.values() for f in files],
         "quarantine": [asdict(one) for one in manifest.quarantine],
         "instances": [asdict(one) for one in manifest.instances],
+        "orders": list(manifest.orders),
     }
 
 
 def from_document(document: Any) -> Manifest:
     """Read a stored manifest back; ManifestError unless it is just what `to_document` writes.
 
-    One of the format before is read as well, and written in this one with the next change.
+    One of an earlier format is read as well, and written in this one with the next change.
     """
-    known = (FORMAT, FORMAT_WITHOUT_INSTANCES)
+    known = (FORMAT, FORMAT_WITH_ONE_SIGNATURE, FORMAT_WITHOUT_INSTANCES)
     number = document.get("format") if isinstance(document, dict) else None
     if type(number) is not int or number not in known:
         raise ManifestError(f"expected a manifest of format {FORMAT}")
     try:
         if number == FORMAT_WITHOUT_INSTANCES:
-            document = _renewed(document)
+            document = _with_instances(document)
+        if number != FORMAT:
+            document = _with_signatures(document)
         active = [_file(entry, IN_FORCE) for entry in document["active"]]
         previous: dict[int, tuple[StoredFile, ...]] = {}
         for entry in document["previous"]:
@@ -55,10 +61,11 @@ def from_document(document: Any) -> Manifest:
             previous[file.template_type] = (*previous.get(file.template_type, ()), file)
         quarantine = tuple(_quarantined(entry) for entry in document["quarantine"])
         instances = tuple(_instance(entry) for entry in document["instances"])
+        orders = tuple(_matching(_HASH, entry) for entry in document["orders"])
     except (KeyError, TypeError, ValueError) as error:
         raise ManifestError(f"damaged manifest: {type(error).__name__} {error}") from error
     in_force = {file.template_type: file for file in active}
-    manifest = Manifest(in_force, previous, quarantine, instances)
+    manifest = Manifest(in_force, previous, quarantine, instances, orders)
     if len({one.digest for one in instances}) != len(instances) > 0:
         raise ManifestError("damaged manifest: an instance is quarantined twice")
     if to_document(manifest) != document:
@@ -71,8 +78,7 @@ def _file_document(file: StoredFile) -> dict[str, Any]:
         "hash": file.hash,
         "template_type": file.template_type,
         "version": file.version,
-        "key_id": file.key_id,
-        "signature": file.signature,
+        "signatures": [asdict(one) for one in file.signatures],
         "state": file.state,
     }
 
@@ -82,9 +88,15 @@ def _file(entry: Any, states: frozenset[State]) -> StoredFile:
         hash=_matching(_HASH, entry["hash"]),
         template_type=_count(entry["template_type"]),
         version=_count(entry["version"]),
+        signatures=tuple(_signature(one) for one in entry["signatures"]),
+        state=_state(entry["state"], states),
+    )
+
+
+def _signature(entry: Any) -> Signature:
+    return Signature(
         key_id=_matching(_HASH, entry["key_id"]),
         signature=_matching(_SIGNATURE, entry["signature"]),
-        state=_state(entry["state"], states),
     )
 
 
@@ -113,8 +125,22 @@ def _instance(entry: Any) -> QuarantinedInstance:
     )
 
 
-def _renewed(document: dict[str, Any]) -> dict[str, Any]:
-    """A document of the format before in the format of today."""
+def _with_signatures(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of the format with one signature in the format of today."""
+    if "orders" in document:
+        raise ValueError("orders in the format without them")
+    files = {name: list(map(_signed_once, document[name])) for name in ("active", "previous")}
+    return {**document, **files, "format": FORMAT, "orders": []}
+
+
+def _signed_once(entry: dict[str, Any]) -> dict[str, Any]:
+    names = ("key_id", "signature")
+    others = {name: value for name, value in entry.items() if name not in names}
+    return {**others, "signatures": [{name: entry[name] for name in names}]}
+
+
+def _with_instances(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of the first format in the second one."""
     if "instances" in document:
         raise ValueError("instances in the format without them")
     quarantine = []
@@ -122,7 +148,8 @@ def _renewed(document: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(entry, dict) or entry.keys() & {"since", "deaths"}:
             raise ValueError("times in the format without them")
         quarantine.append({**entry, "since": 0, "deaths": 0})
-    return {**document, "format": FORMAT, "quarantine": quarantine, "instances": []}
+    renewed = {"quarantine": quarantine, "instances": []}
+    return {**document, "format": FORMAT_WITH_ONE_SIGNATURE, **renewed}
 
 
 def _matching(pattern: re.Pattern[str], value: Any) -> str:
@@ -142,3 +169,16 @@ def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"{value!r:.80} is not a count")
     return value
+
+
+def active_documents(manifest: Manifest) -> list[dict[str, Any]]:
+    """What is in force, as the link and the status show it."""
+    return [
+        {
+            "template_type": file.template_type,
+            "version": file.version,
+            "hash": file.hash,
+            "state": str(file.state),
+        }
+        for _, file in sorted(manifest.active.items())
+    ]

@@ -22,10 +22,13 @@ _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
 class RefusedError(Exception):
-    """A payload is refused before anybody parses it: why, and the state that it is in now."""
+    """A payload is refused before anybody parses it: why, and the state that it is in now.
+
+    Unless it was given up before, that is no verdict on the content, which may be offered again.
+    """
 
     def __init__(
-        self, reason: str, found: str, expected: str, state: State = State.REJECTED
+        self, reason: str, found: str, expected: str, state: State = State.UNDELIVERED
     ) -> None:
         self.problem = problem(reason, "", found, expected)
         self.state = state

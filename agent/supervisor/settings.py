@@ -35,6 +35,8 @@ class Settings:
     cloud: str
     tls: Path | None
     trust: tuple[Path, ...]
+    counter_trust: tuple[Path, ...]
+    group: str
     agent_id: str
     roles: Path | None
     rungs: tuple[str, ...]
@@ -62,6 +64,8 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--cloud", default="", metavar="HOST:PORT")
     parser.add_argument("--tls", type=Path, metavar="FOLDER")
     parser.add_argument("--trust", type=Path, action="append", default=[], metavar="FILE")
+    parser.add_argument("--counter-trust", type=Path, action="append", default=[], metavar="FILE")
+    parser.add_argument("--group", default="")
     parser.add_argument("--agent-id", default="")
     parser.add_argument("--roles", type=Path, metavar="FILE")
     parser.add_argument("--rung", choices=RUNGS, help="start at this rung (default: the best)")
@@ -91,6 +95,8 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         cloud=chosen.cloud,
         tls=chosen.tls.absolute() if chosen.tls else None,
         trust=tuple(chosen.trust),
+        counter_trust=tuple(chosen.counter_trust),
+        group=chosen.group,
         agent_id=chosen.agent_id or host_id(),
         roles=chosen.roles,
         rungs=RUNGS[RUNGS.index(chosen.rung) :] if chosen.rung else _usable_rungs(),

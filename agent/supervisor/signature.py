@@ -7,11 +7,10 @@ ours does cryptography, and the supervisor gains no dependency.
 
 import ctypes
 import ctypes.util
-import hashlib
 from pathlib import Path
 
 from agent import own_files
-from content.signing_domains import CHANNEL_FILE_DOMAIN, REVOCATION_DOMAIN
+from content.signing_domains import CHANNEL_FILE_DOMAIN, key_id
 
 SIGNATURE_BYTES = 64
 PUBLIC_KEY_BYTES = 32
@@ -52,8 +51,8 @@ class TrustedKey:
     def __init__(self, raw: bytes) -> None:
         if len(raw) != PUBLIC_KEY_BYTES:
             raise TrustError(f"a public key has {PUBLIC_KEY_BYTES} bytes, not {len(raw)}")
-        self._raw = raw
-        self.key_id = hashlib.sha256(raw).hexdigest()
+        self.raw = raw
+        self.key_id = key_id(raw)
 
     @classmethod
     def from_file(cls, path: Path) -> "TrustedKey":
@@ -71,16 +70,13 @@ class TrustedKey:
 
     def signed_channel_file(self, payload: bytes, signature: bytes) -> bool:
         """Whether the signature over a Channel File's payload is good."""
-        return self._good(CHANNEL_FILE_DOMAIN + payload, signature)
+        return self.signed(CHANNEL_FILE_DOMAIN + payload, signature)
 
-    def signed_revocation(self, content_hash: bytes, signature: bytes) -> bool:
-        """Whether the signature over the order to give up a payload is good."""
-        return self._good(REVOCATION_DOMAIN + content_hash, signature)
-
-    def _good(self, message: bytes, signature: bytes) -> bool:
+    def signed(self, message: bytes, signature: bytes) -> bool:
+        """Whether the signature over a message, with its domain before it, is good."""
         if len(signature) != SIGNATURE_BYTES:
             return False
-        key = _crypto.EVP_PKEY_new_raw_public_key(_ED25519, None, self._raw, len(self._raw))
+        key = _crypto.EVP_PKEY_new_raw_public_key(_ED25519, None, self.raw, len(self.raw))
         context = _crypto.EVP_MD_CTX_new()
         try:
             if not key or _crypto.EVP_DigestVerifyInit(context, None, None, None, key) != 1:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from agent.supervisor.collecting import Collecting
-from agent.supervisor.content_flow import ContentFlow, active_documents
+from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.evaluator_process import Evaluator, Stage
 from agent.supervisor.evaluators import Evaluators
 from agent.supervisor.joining import Joining
@@ -16,11 +16,13 @@ from agent.supervisor.judging import Judging
 from agent.supervisor.ledger import Ledger
 from agent.supervisor.linking import Linking
 from agent.supervisor.manifest import Quarantined
+from agent.supervisor.manifest_document import active_documents
 from agent.supervisor.needs import Needs
 from agent.supervisor.prevention import Prevention
 from agent.supervisor.reports import Reports
 from agent.supervisor.seeding import Seeding
 from agent.supervisor.settings import RUNGS_WITHOUT_START_TIME, Settings
+from content.signing_domains import key_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,8 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
         "roles": _roles(sources),
         "collection": _collection(sources),
         "template_types": _template_types(sources),
-        "content": {
-            "active": active_documents(sources.flow.manifest),
-            "unserved": {name: list(found) for name, found in sources.flow.unserved.items()},
-            "skipped": {h: list(one.values()) for h, one in sources.flow.skipped.items()},
-            "waiting": len(sources.flow.waiting),
-            "on_trial": sources.flow.on_trial.hash if sources.flow.on_trial else "",
-            "quarantine": [_quarantined(one) for one in sources.flow.manifest.quarantine],
-            "quarantined_instances": [asdict(one) for one in sources.flow.manifest.instances],
-        },
+        "content": _content(sources.flow),
+        "trust": _trust(sources),
         "events": _events(sources),
         "losses": sources.ledger.documents(),
         "loss_records": [dict(facts) for facts in sources.ledger.records],
@@ -93,7 +88,7 @@ def snapshot(sources: StatusSources) -> dict[str, Any]:
 def reduced(sources: StatusSources) -> list[str]:
     """Why the sensor does less than it could; empty if it does all."""
     reasons = []
-    collecting = sources.collecting
+    collecting, working = sources.collecting, sources.flow.working
     if collecting.collection is None:
         reasons.append("NO_COLLECTION")
     elif collecting.lowered:
@@ -104,13 +99,25 @@ def reduced(sources: StatusSources) -> list[str]:
         "TEMPLATE_TYPE_NOT_COLLECTED": sources.joining.needs.given_up(),
         "RUNNING_PROCESSES_NOT_JUDGED": sources.seeding.failed,
         "NO_EVALUATOR": sources.evaluators.worker is None,
-        "CONTENT_UNSERVED": sources.flow.unserved,
+        "CONTENT_UNSERVED": working.unserved,
         "INSTANCES_SKIPPED": sources.flow.skipped,
-        "CONTENT_OFF": sources.flow.degraded,
-        "CONTENT_SEARCHED": sources.flow.search,
+        "CONTENT_OFF": working.degraded,
+        "CONTENT_SEARCHED": working.search,
         "NOT_ROOT": os.geteuid() != 0,
     }
     return [*reasons, *(reason for reason, holds in further.items() if holds)]
+
+
+def _content(flow: ContentFlow) -> dict[str, Any]:
+    return {
+        "active": active_documents(flow.manifest),
+        "unserved": {name: list(found) for name, found in flow.working.unserved.items()},
+        "skipped": {name: list(found.values()) for name, found in flow.skipped.items()},
+        "waiting": len(flow.waiting),
+        "on_trial": flow.on_trial.hash if flow.on_trial else "",
+        "quarantine": [_quarantined(one) for one in flow.manifest.quarantine],
+        "quarantined_instances": [asdict(one) for one in flow.manifest.instances],
+    }
 
 
 def _roles(sources: StatusSources) -> dict[str, Any]:
@@ -182,6 +189,17 @@ def _template_types(sources: StatusSources) -> dict[str, Any]:
         },
         "leaving": sorted(sources.joining.leaving),
         "missing": {str(number): _missing(needs, number) for number in missing},
+    }
+
+
+def _trust(sources: StatusSources) -> dict[str, Any]:
+    trust = sources.flow.trust
+    return {
+        "version": trust.version,
+        "targets_keys": [key_id(raw) for raw in trust.targets.keys],
+        "threshold": trust.targets.threshold,
+        "customer_keys": [key_id(raw) for raw in trust.customer],
+        "group": sources.flow.group,
     }
 
 

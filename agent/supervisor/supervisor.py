@@ -45,9 +45,9 @@ from agent.supervisor.sealed import sealed
 from agent.supervisor.seeding import Seeding
 from agent.supervisor.service_manager import forget, from_environment
 from agent.supervisor.settings import BPF_RUNGS, Settings, boot_id
-from agent.supervisor.signature import TrustedKey
 from agent.supervisor.status import StatusSources, reduced, snapshot
 from agent.supervisor.store import Store
+from agent.supervisor.trust_files import installed
 
 Handler = Callable[[], None]
 
@@ -75,7 +75,7 @@ class Supervisor:
         self.started = time.monotonic()
         self.log = Log(as_json=settings.json_log)
         self.roles = load_roles(settings.roles)
-        keys = [TrustedKey.from_file(path) for path in settings.trust]
+        trust = installed(settings.trust, settings.counter_trust)
         self.store = Store(settings.state)
         owner = ids(self.roles[Role.LINK])
         self.link_tls = prepare(settings.link_folder, settings.tls, owner)
@@ -95,7 +95,9 @@ class Supervisor:
             self.log,
             _backoff(),
         )
-        self.flow = ContentFlow(self.store, keys, settings.probation_seconds, self.linking.say)
+        self.flow = ContentFlow(
+            self.store, trust, settings.probation_seconds, self.linking.say, group=settings.group
+        )
         self.evaluators = Evaluators(_Launcher(self), _backoff(), self.flow.missing)
         self.collecting = Collecting(
             settings.rungs,
@@ -200,7 +202,7 @@ class Supervisor:
         self._watch(self.control.fileno(), self.control.answer)
         for sentence in self.flow.open():
             self.log.say("store", left_out=sentence)
-        self.evaluators.wanted = self.flow.wanted()
+        self.evaluators.wanted = self.flow.working.wanted()
         self.prevention.open(Policy(self.settings.prevention) if self.settings.prevention else None)
         if os.geteuid() == 0:
             supervisor_capabilities()
@@ -241,13 +243,14 @@ class Supervisor:
         if self.flow.accept_due():
             self.judging.history.forget()
         self.flow.retry_commit()
-        if self.flow.recover_due():
-            self.log.say("content on again", files=len(self.flow.wanted()))
+        working = self.flow.working
+        if working.recover_due():
+            self.log.say("content on again", files=len(working.wanted()))
         self._end_lingering(now)
         self._start_trial()
         self.judging.consequences.search_on()
-        self.evaluators.wanted = self.flow.wanted()
-        self.evaluators.fallback = self.flow.fallback() or self.judging.consequences.cautious()
+        self.evaluators.wanted = working.wanted()
+        self.evaluators.fallback = working.fallback() or self.judging.consequences.cautious()
         self.evaluators.prevents = self.prevention.policy is Policy.ON
         self.judging.watch_rings()
         self.evaluators.reconcile()

@@ -92,22 +92,24 @@ def set_group(visit: Visit) -> Answer:
 def push_signed(visit: Visit) -> Answer:
     """Push a release that was signed at a desk.
 
-    1. both signatures, before anything else is looked at  2. the Content Validator  3. the push
+    1. its signatures, before anything else is looked at  2. the Content Validator  3. the push,
+    which stores it only if the repository is still what it was signed for
     """
     desk = visit.desk
     if "release" not in visit.form.files:
         raise invalid("field release: expected a file that `bulkhead cloud sign` has written")
     # 1. Signatures.
-    release = presigned.read(visit.form.files["release"], desk.cloud.trusted_keys())
+    now_ns = time.time_ns()
+    release = presigned.read(visit.form.files["release"], desk.cloud.trusted_keys(), now_ns)
     try:
         # 2. Validator.
         with tempfile.TemporaryDirectory(prefix="bulkhead-console-") as folder:
             file = Path(folder) / UPLOADED
             file.write_bytes(release.signed.SerializeToString())
-            candidates = push.read_candidates([file], desk.types, unsafe=False)
+            (candidate,) = push.read_candidates([file], desk.types, unsafe=False)
         # 3. Push.
-        (pushed,) = push.store(
-            desk.database, candidates, release, time.time_ns(), unsafe=False, by=visit.operator
+        pushed = push.store_presigned(
+            desk.database, candidate, release.keys, release.signed_ns, now_ns, visit.operator
         )
     except PushRefusedError as error:
         raise _refused(error) from error

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from bulkhead.v1.report_pb2 import CrashReport, Detection
-from cloud import views
+from cloud import orders, views
 from cloud.console import fleet as fleets
 from cloud.console.life import life
 from cloud.console.picture import picture
@@ -82,11 +82,13 @@ def rollout(visit: Visit) -> Answer:
             raise unknown("no rollout of this content")
         entries = audit.about(store, stored.started.subject)
         seats = len(rollouts.seats(store).get(content_hash, ()))
+        order_expired = orders.order_expired(store, content_hash, time.time_ns())
     told = life(stored, entries)
     title = f"Rollout of {_name(stored, desk)}"
     state = stored.rollout.state
     values = {
         "rollout": _rollout(stored, desk) | {"seats": seats},
+        "order_expired": order_expired,
         "life": told,
         "title": title,
         "pictures": [picture(told, title, narrow=narrow) for narrow in (False, True)],

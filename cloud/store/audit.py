@@ -15,6 +15,9 @@ from cloud.store.tables import AUDIT
 ENGINE = "rollout engine"
 """Who acts where no operator does."""
 
+UNNAMED = "operator"
+"""Who acts, where nobody says."""
+
 
 def append(
     connection: Connection,

@@ -61,6 +61,23 @@ class Database:
             raise
         return database
 
+    @classmethod
+    def look(cls, path: Path) -> "Database":
+        """Open an existing database to read from; no file is made or written. StoreError as above.
+
+        While somebody has it open, there is a log beside it that says what the last commit is, and
+        SQLite needs no more. Where there is none, the file is taken to stay as it is: who begins to
+        write to it in that moment may make this one read what was before, or fail.
+        """
+        others = path.with_name(path.name + "-wal").exists()
+        database = cls(path, "ro" if others else "ro&immutable=1", LIMITS.busy_ms)
+        try:
+            database._require_our_schema()
+        except StoreError:
+            database.close()
+            raise
+        return database
+
     def _require_our_schema(self) -> None:
         found: object = "none"
         with self.reading() as connection:

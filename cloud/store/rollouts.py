@@ -1,8 +1,9 @@
-"""Rollouts: where each pushed Channel File stands, who has a seat, and the order to take it back.
+"""Rollouts: where each pushed Channel File stands, and who has a seat.
 
 Every change of state is written to the audit log in the same transaction; a halt puts the rollback
-order in force, which the operator signed together with the content. A change that was decided on
-what is no longer so is refused (`ROLLOUT_CHANGED`): of two at once, one counts.
+order in force, which the operator signed together with the content (`cloud.store.releases`). A
+change that was decided on what is no longer so is refused (`ROLLOUT_CHANGED`): of two at once, one
+counts.
 """
 
 import json
@@ -11,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection, RowMapping, func, select, update
 
-from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError
 from cloud.rollout.engine import Rollout, begin, supersede
 from cloud.rollout.gates import Outcome, Verdict
@@ -57,7 +57,7 @@ class Stored:
     looked_unix_ns: int
 
 
-def start(connection: Connection, started: Started, plan: Plan, order: Revocation, by: str) -> None:
+def start(connection: Connection, started: Started, plan: Plan, by: str) -> None:
     """Begin anew; older versions of the same Template Type that are under way are superseded."""
     now_ns = started.started_unix_ns
     for older in all_rollouts(connection):
@@ -75,7 +75,6 @@ def start(connection: Connection, started: Started, plan: Plan, order: Revocatio
         **asdict(started),
         "new_instances": json.dumps(started.new_instances),
         "plan": to_text(plan),
-        "rollback": order.SerializeToString(),
         "revision": 1,
         "looked_unix_ns": 0,
         **_changing(rollout),
@@ -102,7 +101,7 @@ def change(
     if not connection.execute(update(ROLLOUTS).where(ours).values(row)).rowcount:
         raise changed(before.started.subject, "another order or look came first")
     if after.state is State.HALTED and before.rollout.state is not State.HALTED:
-        _take_back(connection, before.started.content_hash, after.reason, now_ns)
+        releases.halt(connection, before.started.content_hash, now_ns)
     facts = {"from": before.rollout.state, "to": after.state, "paused": after.paused}
     told = {**facts, "reason": after.reason, **detail}
     audit.append(connection, by, action, before.started.subject, told, now_ns)
@@ -147,17 +146,6 @@ def add_seats(connection: Connection, content_hash: bytes, agents: Iterable[str]
 def changed(subject: str, found: str) -> ContentStateError:
     """Somebody was faster, or the operator believes something else."""
     return ContentStateError(CloudReason.ROLLOUT_CHANGED, f"rollout of {subject}: {found}")
-
-
-def _take_back(connection: Connection, content_hash: bytes, reason: str, now_ns: int) -> None:
-    query = select(ROLLOUTS.c.rollback).where(ROLLOUTS.c.content_hash == content_hash)
-    order = Revocation.FromString(connection.execute(query).scalar_one())
-    order.reason = f"halted: {reason}"[:LONGEST_REASON]
-    releases.revoke(connection, order, now_ns)
-
-
-LONGEST_REASON = 1000
-"""Characters, as of any revocation."""
 
 
 def _changing(rollout: Rollout) -> dict[str, object]:

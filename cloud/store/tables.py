@@ -20,7 +20,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 METADATA = MetaData()
 HALF = 2**63
 
@@ -46,7 +46,8 @@ SCHEMA = Table("schema", METADATA, Column("version", Integer, primary_key=True))
 
 # A Channel File that an operator pushed. `push` rises with every push of any file, also when the
 # same file is pushed again, which offers it once more to hosts that had refused it. `signed` is the
-# serialised SignedChannelFile, exactly as agents fetch it.
+# serialised SignedChannelFile, exactly as agents fetch it. `halt_order` is a rollback order that
+# was signed with it (a serialised Revocation), by which a rollout is halted without a key.
 RELEASES = Table(
     "releases",
     METADATA,
@@ -58,9 +59,19 @@ RELEASES = Table(
     Column("pushed_unix_ns", BigInteger, nullable=False),
     Column("unsafe", Boolean, nullable=False),
     Column("signed", LargeBinary, nullable=False),
+    Column("halt_order", LargeBinary, nullable=False),
 )
 
-# An operator's order to give a Channel File up; `revocation` is the serialised message.
+# Metadata of the TUF repository, as signed.
+TRUST_METADATA = Table(
+    "trust_metadata",
+    METADATA,
+    Column("role", String, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# A rollback order: to give a Channel File up; `revocation` is the serialised message.
 REVOCATIONS = Table(
     "revocations",
     METADATA,
@@ -109,9 +120,8 @@ HOST_CONTENT = Table(
 )
 
 # Where the rollout of a release stands (`cloud.rollout.engine.Rollout`); `plan` and `verdicts` are
-# JSON. `new_instances`, `after_crash` and `after_detection` are as of its beginning; `rollback` is
-# the signed order to give the content up, which a halt puts in force. `revision` rises with every
-# change of state.
+# JSON. `new_instances`, `after_crash` and `after_detection` are as of its beginning. `revision`
+# rises with every change of state.
 ROLLOUTS = Table(
     "rollouts",
     METADATA,
@@ -124,7 +134,6 @@ ROLLOUTS = Table(
     Column("after_crash", BigInteger, nullable=False),
     Column("after_detection", BigInteger, nullable=False),
     Column("plan", Text, nullable=False),
-    Column("rollback", LargeBinary, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("looked_unix_ns", BigInteger, nullable=False),
     Column("state", String, nullable=False),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import content
 from agent.lifecycle import State
-from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.manifest import Manifest, Signature, StoredFile
 from agent.supervisor.store import Store
 from cloud.signing import SigningKey
 from content.channel_file import content_hash, pack
@@ -46,13 +46,12 @@ def process_content(version: int) -> ChannelFile:
 
 def stored(payload: bytes, template_type: int, version: int, key: SigningKey) -> StoredFile:
     """What the sensor knows of a payload that has just passed its trial."""
-    (signature,) = key.sign_channel_file(payload).signatures
+    signature = key.sign_channel_file(payload)
     return StoredFile(
         hash=content_hash(payload).hex(),
         template_type=template_type,
         version=version,
-        key_id=signature.key_id,
-        signature=signature.signature.hex(),
+        signatures=(Signature(signature.key_id, signature.signature.hex()),),
         state=State.ACTIVE,
     )
 

@@ -75,7 +75,10 @@ def _look(port: Port, state: Path, trusted: TrustedKey) -> int:
 
 
 def _is_good(trusted: TrustedKey, file: StoredFile, payload: bytes) -> bool:
-    return trusted.signed_channel_file(payload, bytes.fromhex(file.signature))
+    return any(
+        trusted.signed_channel_file(payload, bytes.fromhex(one.signature))
+        for one in file.signatures
+    )
 
 
 def _run_sensor(port: Port, state: Path, public: Path, version: int) -> None:

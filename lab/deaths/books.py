@@ -30,6 +30,7 @@ from agent.supervisor.log import Log
 from agent.supervisor.reports import Report, Reports
 from agent.supervisor.rings import Collection
 from agent.supervisor.store import Store
+from agent.supervisor.trust import NOBODY
 from bulkhead.v1 import report_pb2
 from content.channel_file import content_hash, load, pack
 from content.definitions import load_definitions
@@ -178,7 +179,7 @@ class _Trial:
         self.pool.wanted = frozenset({LoadedFile(name, TYPE.number, left_out)})
         self.ledger = Ledger("run", lambda _: True)
         log = Log(stream=self.log)
-        flow = ContentFlow(Store(self.folder), [], 1.0, lambda *_: None)
+        flow = ContentFlow(Store(self.folder), NOBODY, 1.0, lambda *_: None)
         self.judging = Judging("run", self.pool, flow, self.reports, self.ledger, log, tuple)
 
     def until(self, holds: Callable[[], bool]) -> None:

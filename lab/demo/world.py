@@ -80,7 +80,7 @@ class World:
         """Run the sensor; returns when its supervisor answers."""
         arguments = ["agent", "run", "--state", str(self.state), "--control", str(self.control)]
         arguments += ["--cloud", self.address, "--tls", str(self.folder / "tls")]
-        arguments += ["--trust", str(self.folder / "tls" / "signing.pub")]
+        arguments += ["--trust", str(self.folder / "tls" / "root.json")]
         arguments += ["--agent-id", AGENT_ID, "--probation-seconds", str(PROBATION_SECONDS)]
         self.agent = start_service("agent", [*arguments, *options], self.output / "agent.log")
         self.wait("supervisor that answers", lambda _status: True, 20.0)

@@ -81,7 +81,7 @@ class Sensor:
         self._serve(
             *supervisor,
             *("--state", str(self.folder / "state"), "--control", str(CONTROL)),
-            *("--trust", str(tls / "signing.pub"), "--cloud", ADDRESS, "--tls", str(tls)),
+            *("--trust", str(tls / "root.json"), "--cloud", ADDRESS, "--tls", str(tls)),
             *("--agent-id", AGENT_ID, "--roles", str(roles), "--json-log"),
         )
 

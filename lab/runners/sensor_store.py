@@ -60,7 +60,7 @@ def refusal(file: Path) -> str:
 
 def _push(file: Path, database: Database, key: SigningKey) -> None:
     candidates = push.read_candidates([file], load_definitions(), unsafe=True)
-    push.store(database, candidates, key, time.time_ns(), unsafe=True)
+    push.store(database, candidates, [key], time.time_ns(), unsafe=True)
 
 
 def _in_force(files: Files, last: bytes) -> list[bytes]:

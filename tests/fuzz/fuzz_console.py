@@ -2,15 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
+
+from tuf.api.metadata import Metadata, Targets
 
 from cloud import presigned
 from cloud.console.forms import MULTIPART, URLENCODED, read
 from cloud.errors import ContentStateError, RequestError
-from cloud.signing import SigningKey
+from cloud.presigned import NANOSECONDS, Parts
+from cloud.revoke import signed_order
+from cloud.signing import SigningKey, envelope
+from content.signing_domains import RollbackOrder
 from tests.fuzz.target import Target
 
 KEY = SigningKey.generate()
 TRUSTED = [KEY.trusted()]
+NOW_NS = 1_767_225_600_000_000_000
 KINDS = (URLENCODED, f"{MULTIPART}; boundary=x")
 
 
@@ -20,8 +27,9 @@ def one_input(data: bytes) -> None:
         with suppress(RequestError):
             read(kind, data)
     with suppress(ContentStateError):
-        release = presigned.read(data, TRUSTED)
+        release = presigned.read(data, TRUSTED, NOW_NS)
         assert TRUSTED[0].signed_channel_file(release.signed)
+        assert len(release.keys) == 1
 
 
 def seeds() -> Iterator[bytes]:
@@ -32,7 +40,10 @@ def seeds() -> Iterator[bytes]:
         b'--x\r\nContent-Disposition: form-data; name="release"; filename="a"\r\n\r\n{}\r\n'
         b"--x--\r\n"
     )
-    yield presigned.write(b"payload", KEY)
+    order = RollbackOrder(b"h" * 32, 1, 2, 0, "", NOW_NS // NANOSECONDS, 2**40, "")
+    targets = Metadata(Targets(version=1, expires=datetime(2030, 1, 1, tzinfo=UTC)))
+    targets.sign(KEY.tuf_signer())
+    yield Parts(envelope(b"payload", [KEY]), signed_order(order, [KEY]), targets).written()
 
 
 TARGET = Target(one_input, seeds, quick_runs=50_000, max_bytes=2048)

@@ -20,10 +20,11 @@ from bulkhead.v1 import report_pb2
 from bulkhead.v1.channel_file_pb2 import FieldInput, Severity, Value
 from bulkhead.v1.report_pb2 import CrashReport, Detection, Heartbeat
 from bulkhead.v1.sensor_service_pb2 import Hello
-from cloud import push
+from cloud import presigned, push
 from cloud.console import operators
 from cloud.folder import CloudFolder, create, operator_folder
 from cloud.offers import Standing
+from cloud.presigned import Parts
 from cloud.refusals import Refusal
 from cloud.rollout.gates import Outcome, Verdict
 from cloud.rollout.plan import STAGED, Plan
@@ -31,6 +32,7 @@ from cloud.rollout.table import State
 from cloud.signing import SigningKey
 from cloud.store import hosts, reports, rollouts
 from cloud.store.tables import CRASHES, DETECTIONS
+from content.model import ChannelFile
 from tests.process.cloud_files import IPC, PROCESS, TYPES, channel_file, write
 
 ADA, GRACE = ("ada", "correct horse battery"), ("grace", "staple of a battery")
@@ -150,8 +152,16 @@ class Console:
         candidates = push.read_candidates([file], TYPES, unsafe=False)
         key = SigningKey.from_file(self.key)
         with closing(self.cloud.open()) as database:
-            (one,) = push.store(database, candidates, key, now, unsafe=False, by="ada")
+            (one,) = push.store(database, candidates, [key], now, unsafe=False, by="ada")
         return one.content_hash
+
+    def sign(self, content: ChannelFile, key: SigningKey | None = None) -> Parts:
+        """What an operator makes of it at a desk that only reads the cloud's folder."""
+        file = write(self.folder.parent / "signed.channel", content)
+        (candidate,) = push.read_candidates([file], TYPES, unsafe=False)
+        keys = [key or SigningKey.from_file(self.key)]
+        with closing(self.cloud.look()) as database, database.reading() as store:
+            return presigned.sign(store, candidate, keys, time.time_ns())
 
     def passed(self, name: bytes) -> None:
         """As if the cloud had just looked at its gates, and all have passed."""

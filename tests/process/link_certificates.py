@@ -31,7 +31,7 @@ class Authority:
     agent: Pem
 
     def write_for_agent(self, folder: Path) -> None:
-        """The three files that a link is started with."""
+        """The files that a link is started with, but for the root metadata of its repository."""
         (folder / "ca.pem").write_bytes(self.certificate)
         (folder / "agent.pem").write_bytes(self.agent.certificate)
         (folder / "agent.key").write_bytes(self.agent.key)

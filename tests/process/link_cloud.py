@@ -7,7 +7,7 @@ had before are recognised by their number, as the wire demands.
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +16,15 @@ import grpc
 
 from bulkhead.v1 import report_pb2, sensor_service_pb2, sensor_service_pb2_grpc
 from tests.process.link_certificates import authority
+from tests.process.link_repository import Repository
 from tests.process.waiting import until
 
 Request = sensor_service_pb2.SessionRequest
 Response = sensor_service_pb2.SessionResponse
 Answer = Response | grpc.StatusCode | None
 """A response, the status that ends the session, or its end without one."""
+
+Metadata = Iterable[bytes] | grpc.StatusCode
 
 OPTIONS = (("grpc.so_reuseport", 0),)
 
@@ -41,12 +44,15 @@ def running_cloud() -> Iterator["ScriptedCloud"]:
 class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
     """The cloud's side; attributes may be changed at any time.
 
-    files: content hash → pieces of the envelope. greeting: responses right after the welcome.
+    files: content hash → pieces of the envelope. metadata: of the repository, by role and version,
+    0 for the newest timestamp; or the status that a fetch of them ends with. greeting: responses
+    right after the welcome.
     receipts: False lets deliveries go unanswered; reading: False leaves them on the wire.
     invalid: a detection with this id ends the session as invalid.
     """
 
     files: dict[bytes, list[bytes]] = field(default_factory=dict)
+    metadata: dict[tuple[str, int], Metadata] = field(default_factory=dict)
     greeting: list[Response] = field(default_factory=list)
     receipts: bool = True
     reading: bool = True
@@ -142,6 +148,24 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, "no such file")
         for piece in self.files[request.content_hash]:
             yield sensor_service_pb2.FetchChannelFileResponse(chunk=piece)
+
+    def FetchMetadata(  # noqa: N802 — the generated name
+        self,
+        request: sensor_service_pb2.FetchMetadataRequest,
+        context: Any,
+    ) -> Iterator[sensor_service_pb2.FetchMetadataResponse]:
+        """Metadata, as the test laid them out."""
+        name = sensor_service_pb2.MetadataRole.Name(request.role).removeprefix("METADATA_ROLE_")
+        found = self.metadata.get((name.lower(), request.version), grpc.StatusCode.NOT_FOUND)
+        if isinstance(found, grpc.StatusCode):
+            context.abort(found, "no such metadata")
+            return
+        for piece in found:
+            yield sensor_service_pb2.FetchMetadataResponse(chunk=piece)
+
+    def serve(self, repository: Repository) -> None:
+        """Serve the metadata of a repository as they are now."""
+        self.metadata = {name: [data] for name, data in repository.metadata.items()}
 
     def _read(self, requests: Iterator[Request], answers: "queue.SimpleQueue[Answer]") -> None:
         try:

@@ -20,7 +20,9 @@ from agent import channel
 from agent.channel import Message, Sender
 from agent.supervisor.child import ENVIRONMENT
 from bulkhead.v1 import report_pb2
+from tests.patience import patient
 from tests.process.link_certificates import authority
+from tests.process.link_repository import repository
 
 AGENT = "agent-of-the-test"
 USER = "bulkhead-link"
@@ -47,6 +49,7 @@ def link_folders() -> Iterator[tuple[Path, Path]]:
         state.mkdir(mode=0o700)
         tls.mkdir(mode=0o755)
         authority().write_for_agent(tls)
+        (tls / "root.json").write_bytes(repository().installed)
         user = link_user()
         if user is not None:
             os.chown(state, *user)
@@ -76,7 +79,7 @@ class ScriptedSupervisor:
     run: str = "run-1"
     rung: str = "bpf_btf"
     received: list[Message] = field(default_factory=list)
-    facts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     stored: int = 0
     reports: int = 0
     last_errors: str = ""
@@ -171,9 +174,11 @@ class ScriptedSupervisor:
 
     def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         """Take turns until that holds; the test fails where it never does."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patient(seconds)
         while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s; link said {self.facts}"
+            assert time.monotonic() < deadline, (
+                f"not within {patient(seconds)} s; link said {self.facts}"
+            )
             assert self.running.poll() is None, f"the link has ended: {self.errors()}"
             self.turn()
             select.select([self.sock], [], [], 0.01)

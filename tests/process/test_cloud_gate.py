@@ -42,7 +42,7 @@ def key() -> SigningKey:
 
 def push(database: Database, key: SigningKey, *files: Path) -> None:
     """Push files, sound or not."""
-    store(database, read_candidates(files, TYPES, unsafe=True), key, NOW_NS, unsafe=True)
+    store(database, read_candidates(files, TYPES, unsafe=True), [key], NOW_NS, unsafe=True)
 
 
 def judged(
@@ -58,7 +58,7 @@ def judged(
         await library.refresh()
         limits = QUICK if command else LIMITS
         validator = ValidatorProcess(limits, command or COMMAND)
-        gate = Gate(library, [key.trusted()], validator, limits)
+        gate = Gate(library, lambda: [key.trusted()], validator, limits)
         try:
             await story(gate, list(library.catalogue.releases.values()))
         finally:

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cli.output import ExitCode
+from cloud.folder import CloudFolder
 from cloud.signing import SigningKey
 from content.channel_file import Envelope, pack, pack_envelope
 from tests.process.cloud_files import IPC, channel_file, write
@@ -270,8 +271,12 @@ def test_the_serving_process_never_opens_a_signing_key(tmp_path: Path) -> None:
         (cloud.folder / "authority" / "ca.key").unlink()
         cloud.start()
         assert not any(name.endswith(".key") for name in open_files(cloud.pid()))
+        root = CloudFolder(cloud.folder).root().signed
+        offline = {*root.roles["root"].keyids, *root.roles["targets"].keyids}
         for file in cloud.folder.rglob("*"):
-            if file.is_file() and file.suffix != ".sqlite":
+            if file.parent == cloud.folder / "online" and file.suffix == ".key":
+                assert SigningKey.from_file(file).key_id not in offline, file
+            elif file.is_file() and file.suffix != ".sqlite":
                 assert not _is_ed25519_private_key(file.read_bytes()), file
         assert (hidden / "signing.key").stat().st_mode & 0o777 == 0o600
 

@@ -11,6 +11,7 @@ import pytest
 from bulkhead.v1 import report_pb2
 from bulkhead.v1.report_pb2 import CONTENT_STATE_ACTIVE
 from cli.output import ExitCode
+from cloud.push import HALTED
 from cloud.rollout.plan import STAGED, Plan
 from tests.process.cloud_agent import Request, ScriptedAgent, hello
 from tests.process.cloud_files import channel_file, write
@@ -126,7 +127,22 @@ def test_a_crash_halts_and_takes_back_within_a_second(tmp_path: Path) -> None:
         assert not [one for one in NAMES if one != first and agents[one].of("revocation")]
         (order,) = agents[first].of("revocation")
         assert order.revocation.signatures
-        assert order.revocation.reason.startswith("halted: ")
+        assert order.revocation.reason == HALTED
+
+
+def test_an_order_that_was_renewed_reaches_who_is_connected(tmp_path: Path) -> None:
+    """A host that has refused an order would keep the content until it connects anew."""
+    with fleet(tmp_path, BAKING) as (cloud, agents):
+        name = push(cloud)
+        until(lambda: len(reached(agents)) == 1)
+        (first,) = reached(agents)
+        evaluates(agents[first], name)
+        assert not cloud.json("rollout halt", name.hex())["order_expired"]
+        until(lambda: bool(agents[first].of("revocation")))
+        cloud.run("revoke", name.hex(), "--key", cloud.key, "--reason", "once more")
+        until(lambda: len(agents[first].of("revocation")) == 2)
+        told = [one.revocation.reason for one in agents[first].of("revocation")]
+        assert told == [HALTED, "once more"]
 
 
 def test_who_was_not_reached_can_not_halt_it(tmp_path: Path) -> None:

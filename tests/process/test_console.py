@@ -3,17 +3,17 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cloud import presigned
 from cloud.console import operators
 from cloud.console.server import HEADERS
 from cloud.rollout.plan import STAGED
 from cloud.rollout.table import State
-from cloud.signing import SigningKey
-from cloud.store import audit, policies
+from cloud.signing import SigningKey, envelope
+from cloud.store import audit, metadata, policies, releases
 from content.channel_file import Envelope, content_hash, pack, pack_envelope
 from tests.process.cloud_files import channel_file
 from tests.process.console_process import ADA, GRACE, HOSTILE, Browser, Console, new_console
@@ -44,6 +44,13 @@ def entries(console: Console) -> list[tuple[str, str]]:
     """Who did what, by the audit log."""
     with closing(console.cloud.open()) as database, database.reading() as store:
         return [(one.actor, one.action) for one in audit.entries(store)]
+
+
+def stored(console: Console) -> tuple[object, ...]:
+    """All that a push stores."""
+    with closing(console.cloud.open()) as database, database.reading() as store:
+        everything = releases.all_releases(store), metadata.everything(store)
+        return (*everything, list(audit.entries(store)))
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/login", "/static/console.css", "/no/such/page"])
@@ -203,36 +210,47 @@ def test_of_two_operators_at_once_one_is_told(console: Console, ada: Browser) ->
 
 def test_content_that_was_signed_elsewhere_is_pushed(console: Console, ada: Browser) -> None:
     """The key would have to lie where the web page is served."""
-    payload = pack(channel_file(90))
-    release = presigned.write(payload, SigningKey.from_file(console.key))
+    parts = console.sign(channel_file(90))
+    name = content_hash(parts.signed.payload)
     token = ada.get("/rollouts").token
-    answer = ada.upload("/push", token, "release", release)
+    answer = ada.upload("/push", token, "release", parts.written())
     assert answer.status == 303
-    assert answer.headers["location"] == f"/rollouts/{content_hash(payload).hex()}"
-    assert console.state(content_hash(payload)) is State.INTERNAL
+    assert answer.headers["location"] == f"/rollouts/{name.hex()}"
+    assert console.state(name) is State.INTERNAL
     assert entries(console)[-1] == ("ada", "push")
+    with closing(console.cloud.open()) as database, database.reading() as store:
+        assert metadata.newest(store, "targets") == parts.targets.to_bytes()
+        assert releases.halt_order(store, name) == parts.halt
 
 
-@pytest.mark.parametrize("case", ["unsigned", "another key", "older version", "no file of ours"])
+CASES = {
+    "unsigned": "SIGNATURE_INVALID",
+    "another key": "SIGNATURE_INVALID",
+    "older version": "VERSION_NOT_NEWER",
+    "another push meanwhile": "RELEASE_OUTDATED",
+    "no file of ours": "SIGNATURE_INVALID",
+}
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_content_that_is_not_signed_or_not_sound_is_not_pushed(
     console: Console, ada: Browser, case: str
 ) -> None:
     """Whoever has an operator's password would have all hosts."""
-    console_key = SigningKey.from_file(console.key)
-    older = presigned.write(pack(channel_file(1, word=case)), console_key)
-    files = {
-        "unsigned": pack_envelope(Envelope(pack(channel_file(95)))),
-        "another key": presigned.write(pack(channel_file(96)), SigningKey.generate()),
-        "older version": older,
-        "no file of ours": b"[" * 100_000,
-    }
-    if case == "older version":
-        console.push(94)
-    before = entries(console)
-    answer = ada.upload("/push", ada.get("/rollouts").token, "release", files[case])
-    expected = "VERSION_NOT_NEWER" if case == "older version" else "SIGNATURE_INVALID"
-    assert (answer.status, expected in answer.text) == (409, True)
-    assert entries(console) == before
+    version = 100 + 2 * list(CASES).index(case)
+    content = channel_file(version, word=case)
+    parts = console.sign(content)
+    if case == "another key":
+        key = SigningKey.generate()
+        parts = replace(parts, signed=envelope(parts.signed.payload, [key]))
+    files = {"unsigned": pack_envelope(Envelope(pack(content))), "no file of ours": b"[" * 100_000}
+    if CASES[case] != "SIGNATURE_INVALID":
+        console.push(version + 1 if case == "older version" else version - 1)
+    before = stored(console)
+    release = files.get(case, parts.written())
+    answer = ada.upload("/push", ada.get("/rollouts").token, "release", release)
+    assert (answer.status, CASES[case] in answer.text) == (409, True)
+    assert stored(console) == before
 
 
 def test_a_version_is_pinned_and_a_group_paused(console: Console, ada: Browser) -> None:
@@ -252,7 +270,7 @@ def test_a_version_is_pinned_and_a_group_paused(console: Console, ada: Browser) 
 
 def test_what_hosts_have_chosen_is_text_on_every_page(console: Console, ada: Browser) -> None:
     """A process with the right name would act as the operator who looks at it."""
-    name = console.push(97)
+    name = console.push(197)
     console.meet("web-3", platform=HOSTILE)
     console.detect(HOSTILE.encode(), number=50)
     console.crash(name, number=50, suspect_instance_id=HOSTILE, action=HOSTILE)

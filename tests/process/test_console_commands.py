@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bulkhead.v1.report_pb2 import CONTENT_STATE_ACTIVE
 from cli.output import ExitCode
+from cloud.push import HALTED
 from cloud.rollout.plan import STAGED
 from tests.process.cloud_agent import ScriptedAgent, hello
 from tests.process.cloud_files import channel_file, write
@@ -54,8 +55,7 @@ def test_from_an_operator_s_first_login_to_a_halt_on_a_host(tmp_path: Path) -> N
         done = cloud.finished("operator list", "--json")
         assert json.loads(done.stdout) == {"operators": ["ada"]}
         file = write(tmp_path / "ipc.channel", channel_file())
-        sign = [*BULKHEAD, "cloud", "sign", str(file), "--key", str(cloud.key)]
-        subprocess.run([*sign, "--output", str(release)], check=True, stdout=subprocess.DEVNULL)
+        cloud.run("sign", file, "--key", cloud.key, "--output", release)
         with (
             console(cloud) as (process, browser),
             ScriptedAgent(cloud.address, cloud.agent_folder("web-1")) as agent,
@@ -73,7 +73,8 @@ def test_from_an_operator_s_first_login_to_a_halt_on_a_host(tmp_path: Path) -> N
             assert browser.post(f"{path}/halt", **order).status == 303
             until(lambda: bool(agent.of("revocation")))
             (revoked,) = agent.of("revocation")
-            assert "seen in the console" in revoked.revocation.reason
+            assert revoked.revocation.reason == HALTED  # as it was signed with the content
+            assert "seen in the console" in browser.get(path).text
             ends_in_time(process, browser)
 
 

@@ -13,6 +13,7 @@ from bulkhead.v1 import channel_file_pb2, report_pb2, sensor_service_pb2
 from content.channel_file import Envelope, Signature, SignatureAlgorithm, pack_envelope
 from content.definitions import load_definitions
 from tests.process.link_cloud import Response, ScriptedCloud, running_cloud
+from tests.process.link_repository import repository, target
 from tests.process.link_supervisor import AGENT, ScriptedSupervisor, running_link
 
 MIB = 1024 * 1024
@@ -24,6 +25,8 @@ KEY_ID = "0f" * 32
 def cloud() -> Iterator[ScriptedCloud]:
     """A cloud that is there."""
     with running_cloud() as running:
+        repository().publish(target(PAYLOAD), target(b"rejected"))
+        running.serve(repository())
         yield running
 
 
@@ -70,8 +73,7 @@ def test_an_offer_arrives_as_a_sealed_memfd_with_the_right_bytes(
     content = supervisor.of_kind("content")[0]
     assert content.fields == {
         "hash": sha256(PAYLOAD).hex(),
-        "key_id": KEY_ID,
-        "signature": (b"s" * 64).hex(),
+        "signatures": [[KEY_ID, (b"s" * 64).hex()]],
         "template_type": 4,
     }
     (descriptor,) = content.descriptors
@@ -121,7 +123,7 @@ def test_what_was_not_offered_is_refused_with_a_reason(
     supervisor.until(lambda: bool(cloud.of_kind("acknowledgement")))
     acknowledgement = cloud.of_kind("acknowledgement")[0].acknowledgement
     assert acknowledgement.content_hash == sha256(PAYLOAD)
-    assert acknowledgement.state == report_pb2.CONTENT_STATE_REJECTED
+    assert acknowledgement.state == report_pb2.CONTENT_STATE_UNDELIVERED
     assert [problem.reason_code for problem in acknowledgement.problems] == [reason]
     # The link goes on: the right bytes are taken when they are offered again.
     cloud.files[sha256(PAYLOAD)] = pieces(envelope())
@@ -163,7 +165,7 @@ def test_an_unsigned_file_is_left_to_the_supervisor(
     cloud.push(offer(sha256(PAYLOAD)))
     supervisor.until(lambda: bool(supervisor.of_kind("content")))
     content = supervisor.of_kind("content")[0]
-    assert (content["key_id"], content["signature"]) == ("", "")
+    assert content["signatures"] == []
     os.close(content.descriptors[0])
 
 
@@ -177,23 +179,31 @@ def test_a_revocation_passes_through_and_overtakes_its_content(
         channel_file_pb2.Signature(key_id=KEY_ID, signature=b"r" * 64),
         channel_file_pb2.Signature(key_id="1f" * 32, signature=b"q" * 64),
     ]
-    cloud.push(
-        Response(
-            revocation=sensor_service_pb2.Revocation(
-                content_hash=sha256(PAYLOAD), reason="it\nkills", signatures=signatures
-            )
-        )
+    order = sensor_service_pb2.Revocation(
+        content_hash=sha256(PAYLOAD),
+        template_type=4,
+        from_version=3,
+        to_version=2,
+        group="shop",
+        issued_unix=5,
+        expires_unix=6,
+        reason="it\nkills",
+        signatures=signatures,
     )
-    supervisor.until(lambda: len(supervisor.of_kind("revoke")) == 2)
+    cloud.push(Response(revocation=order))
+    supervisor.until(lambda: len(supervisor.of_kind("revoke")) == 1)
     cloud.files[sha256(PAYLOAD)] = pieces(envelope())
-    first, second = supervisor.of_kind("revoke")
-    assert first.fields == {
+    assert supervisor.of_kind("revoke")[0].fields == {
         "hash": sha256(PAYLOAD).hex(),
-        "key_id": KEY_ID,
-        "signature": (b"r" * 64).hex(),
+        "template_type": 4,
+        "from_version": 3,
+        "to_version": 2,
+        "group": "shop",
+        "issued": 5,
+        "expires": 6,
         "reason": "it\nkills",
+        "signatures": [[KEY_ID, (b"r" * 64).hex()], ["1f" * 32, (b"q" * 64).hex()]],
     }
-    assert second["key_id"] == "1f" * 32
     cloud.wait(lambda: len(cloud.fetches) > 1)
     supervisor.detect(report_pb2.Detection(id="later"))
     supervisor.until(lambda: cloud.detections() == ["later"])

@@ -79,7 +79,9 @@ def test_without_a_cloud_the_local_log_is_written(lonely: ScriptedSupervisor) ->
         "truncated": [],
     }
     lonely.until(lambda: "outbox" in lonely.facts)
-    assert lonely.facts == {"connected": 0, "outbox": 0, "dropped": 0, "own_activity": 0}
+    counts = ("connected", "outbox", "dropped", "own_activity", "deliveries_refused")
+    repository = {"metadata_root": 0, "metadata_good": 0, "last_refusal": ""}
+    assert lonely.facts == {**dict.fromkeys(counts, 0), **repository}
 
 
 def test_hostile_names_stay_on_one_ascii_line(lonely: ScriptedSupervisor) -> None:

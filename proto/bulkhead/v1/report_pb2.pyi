@@ -81,6 +81,8 @@ class _ContentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContentS
     """Replaced by an older version, because of a revocation or of crashes."""
     CONTENT_STATE_SUPERSEDED: _ContentState.ValueType  # 9
     """A newer version took its place."""
+    CONTENT_STATE_UNDELIVERED: _ContentState.ValueType  # 10
+    """It did not arrive as the signed metadata say: no verdict on the content."""
 
 class ContentState(_ContentState, metaclass=_ContentStateEnumTypeWrapper):
     """Where a Channel File stands on a sensor."""
@@ -97,6 +99,8 @@ CONTENT_STATE_ROLLED_BACK: ContentState.ValueType  # 8
 """Replaced by an older version, because of a revocation or of crashes."""
 CONTENT_STATE_SUPERSEDED: ContentState.ValueType  # 9
 """A newer version took its place."""
+CONTENT_STATE_UNDELIVERED: ContentState.ValueType  # 10
+"""It did not arrive as the signed metadata say: no verdict on the content."""
 Global___ContentState: _TypeAlias = ContentState  # noqa: Y015
 
 class _Prevention:
@@ -518,6 +522,8 @@ class Heartbeat(_message.Message):
     EVALUATIONS_FIELD_NUMBER: _builtins.int
     EVALUATION_NS_FIELD_NUMBER: _builtins.int
     EVALUATOR_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    DELIVERIES_REFUSED_FIELD_NUMBER: _builtins.int
+    LAST_REFUSAL_FIELD_NUMBER: _builtins.int
     time_unix_ns: _builtins.int
     rung: Global___Rung.ValueType
     reduced_functionality: _builtins.bool
@@ -534,6 +540,12 @@ class Heartbeat(_message.Message):
     0: not known.
     """
     evaluator_memory_bytes: _builtins.int
+    deliveries_refused: _builtins.int
+    """What was offered since the link's start and was not what the signed metadata
+    say, and why the last time. A cloud that has taken over can't hide it from
+    the one that comes after.
+    """
+    last_refusal: _builtins.str
     @_builtins.property
     def active(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActiveChannelFile]: ...
     @_builtins.property
@@ -556,10 +568,12 @@ class Heartbeat(_message.Message):
         evaluations: _abc.Iterable[Global___Evaluations] | None = ...,
         evaluation_ns: _builtins.int = ...,
         evaluator_memory_bytes: _builtins.int = ...,
+        deliveries_refused: _builtins.int = ...,
+        last_refusal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "evaluation_ns", b"evaluation_ns", "evaluations", b"evaluations", "evaluator_deaths", b"evaluator_deaths", "evaluator_memory_bytes", b"evaluator_memory_bytes", "events_evaluated", b"events_evaluated", "events_lost", b"events_lost", "prevention_off", b"prevention_off", "programs_stopped", b"programs_stopped", "reduced_functionality", b"reduced_functionality", "rung", b"rung", "time_unix_ns", b"time_unix_ns", "uptime_ms", b"uptime_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "deliveries_refused", b"deliveries_refused", "evaluation_ns", b"evaluation_ns", "evaluations", b"evaluations", "evaluator_deaths", b"evaluator_deaths", "evaluator_memory_bytes", b"evaluator_memory_bytes", "events_evaluated", b"events_evaluated", "events_lost", b"events_lost", "last_refusal", b"last_refusal", "prevention_off", b"prevention_off", "programs_stopped", b"programs_stopped", "reduced_functionality", b"reduced_functionality", "rung", b"rung", "time_unix_ns", b"time_unix_ns", "uptime_ms", b"uptime_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,28 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MetadataRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MetadataRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MetadataRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    METADATA_ROLE_UNSPECIFIED: _MetadataRole.ValueType  # 0
+    METADATA_ROLE_ROOT: _MetadataRole.ValueType  # 1
+    METADATA_ROLE_TIMESTAMP: _MetadataRole.ValueType  # 2
+    METADATA_ROLE_SNAPSHOT: _MetadataRole.ValueType  # 3
+    METADATA_ROLE_TARGETS: _MetadataRole.ValueType  # 4
+
+class MetadataRole(_MetadataRole, metaclass=_MetadataRoleEnumTypeWrapper):
+    """Metadata of the TUF repository whose targets are the Channel Files."""
+
+METADATA_ROLE_UNSPECIFIED: MetadataRole.ValueType  # 0
+METADATA_ROLE_ROOT: MetadataRole.ValueType  # 1
+METADATA_ROLE_TIMESTAMP: MetadataRole.ValueType  # 2
+METADATA_ROLE_SNAPSHOT: MetadataRole.ValueType  # 3
+METADATA_ROLE_TARGETS: MetadataRole.ValueType  # 4
+Global___MetadataRole: _TypeAlias = MetadataRole  # noqa: Y015
 
 @_typing.final
 class RefusedRung(_message.Message):
@@ -199,8 +222,9 @@ Global___Offer: _TypeAlias = Offer  # noqa: Y015
 
 @_typing.final
 class Revocation(_message.Message):
-    """An operator's order to give up a Channel File and to return to the one
-    before it. Signed, so that a cloud alone can't withdraw protection.
+    """A rollback order: give up a Channel File for good and return to an earlier
+    version. Signed with the targets key over all of its other fields (see
+    content/signed_orders.py), so that a cloud alone can't withdraw protection.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -208,8 +232,24 @@ class Revocation(_message.Message):
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     SIGNATURES_FIELD_NUMBER: _builtins.int
+    TEMPLATE_TYPE_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    ISSUED_UNIX_FIELD_NUMBER: _builtins.int
+    EXPIRES_UNIX_FIELD_NUMBER: _builtins.int
     content_hash: _builtins.bytes
     reason: _builtins.str
+    template_type: _builtins.int
+    from_version: _builtins.int
+    """The version of the Channel File that is given up."""
+    to_version: _builtins.int
+    """The newest version that may be in force afterwards; 0: whatever was before."""
+    group: _builtins.str
+    """The host group that it is for; empty: every host."""
+    issued_unix: _builtins.int
+    """Unix time in seconds. A sensor carries an order out between the two, once."""
+    expires_unix: _builtins.int
     @_builtins.property
     def signatures(self) -> _containers.RepeatedCompositeFieldContainer[_channel_file_pb2.Signature]: ...
     def __init__(
@@ -218,10 +258,16 @@ class Revocation(_message.Message):
         content_hash: _builtins.bytes = ...,
         reason: _builtins.str = ...,
         signatures: _abc.Iterable[_channel_file_pb2.Signature] | None = ...,
+        template_type: _builtins.int = ...,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+        group: _builtins.str = ...,
+        issued_unix: _builtins.int = ...,
+        expires_unix: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "reason", b"reason", "signatures", b"signatures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "expires_unix", b"expires_unix", "from_version", b"from_version", "group", b"group", "issued_unix", b"issued_unix", "reason", b"reason", "signatures", b"signatures", "template_type", b"template_type", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,3 +367,47 @@ class FetchChannelFileResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FetchChannelFileResponse: _TypeAlias = FetchChannelFileResponse  # noqa: Y015
+
+@_typing.final
+class FetchMetadataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    role: Global___MetadataRole.ValueType
+    version: _builtins.int
+    """0: the newest, which is how a timestamp is asked for."""
+    def __init__(
+        self,
+        *,
+        role: Global___MetadataRole.ValueType = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchMetadataRequest: _TypeAlias = FetchMetadataRequest  # noqa: Y015
+
+@_typing.final
+class FetchMetadataResponse(_message.Message):
+    """A piece of the metadata as signed (JSON), in order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchMetadataResponse: _TypeAlias = FetchMetadataResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class SensorServiceStub:
                 request_serializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchChannelFileRequest.SerializeToString,
                 response_deserializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchChannelFileResponse.FromString,
                 _registered_method=True)
+        self.FetchMetadata = channel.unary_stream(
+                '/bulkhead.v1.SensorService/FetchMetadata',
+                request_serializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataRequest.SerializeToString,
+                response_deserializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataResponse.FromString,
+                _registered_method=True)
 
 
 class SensorServiceServicer:
@@ -63,6 +68,12 @@ class SensorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchMetadata(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SensorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +86,11 @@ def add_SensorServiceServicer_to_server(servicer, server):
                     servicer.FetchChannelFile,
                     request_deserializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchChannelFileRequest.FromString,
                     response_serializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchChannelFileResponse.SerializeToString,
+            ),
+            'FetchMetadata': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchMetadata,
+                    request_deserializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataRequest.FromString,
+                    response_serializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -132,6 +148,33 @@ class SensorService:
             '/bulkhead.v1.SensorService/FetchChannelFile',
             bulkhead_dot_v1_dot_sensor__service__pb2.FetchChannelFileRequest.SerializeToString,
             bulkhead_dot_v1_dot_sensor__service__pb2.FetchChannelFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/bulkhead.v1.SensorService/FetchMetadata',
+            bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataRequest.SerializeToString,
+            bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataResponse.FromString,
             options,
             channel_credentials,
             insecure,

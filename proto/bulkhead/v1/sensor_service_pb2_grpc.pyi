@@ -35,6 +35,7 @@ class SensorServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SensorServiceAsyncStub: ...
     Session: _grpc.StreamStreamMultiCallable[_sensor_service_pb2.SessionRequest, _sensor_service_pb2.SessionResponse]
     FetchChannelFile: _grpc.UnaryStreamMultiCallable[_sensor_service_pb2.FetchChannelFileRequest, _sensor_service_pb2.FetchChannelFileResponse]
+    FetchMetadata: _grpc.UnaryStreamMultiCallable[_sensor_service_pb2.FetchMetadataRequest, _sensor_service_pb2.FetchMetadataResponse]
 
 @_typing.type_check_only
 class SensorServiceAsyncStub(SensorServiceStub):
@@ -43,6 +44,7 @@ class SensorServiceAsyncStub(SensorServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Session: _aio.StreamStreamMultiCallable[_sensor_service_pb2.SessionRequest, _sensor_service_pb2.SessionResponse]  # type: ignore[assignment]
     FetchChannelFile: _aio.UnaryStreamMultiCallable[_sensor_service_pb2.FetchChannelFileRequest, _sensor_service_pb2.FetchChannelFileResponse]  # type: ignore[assignment]
+    FetchMetadata: _aio.UnaryStreamMultiCallable[_sensor_service_pb2.FetchMetadataRequest, _sensor_service_pb2.FetchMetadataResponse]  # type: ignore[assignment]
 
 class SensorServiceServicer(metaclass=_abc_1.ABCMeta):
     """A sensor keeps one session open and fetches Channel Files beside it."""
@@ -60,5 +62,12 @@ class SensorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sensor_service_pb2.FetchChannelFileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sensor_service_pb2.FetchChannelFileResponse], _abc.AsyncIterator[_sensor_service_pb2.FetchChannelFileResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def FetchMetadata(
+        self,
+        request: _sensor_service_pb2.FetchMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sensor_service_pb2.FetchMetadataResponse], _abc.AsyncIterator[_sensor_service_pb2.FetchMetadataResponse]]: ...
 
 def add_SensorServiceServicer_to_server(servicer: SensorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,7 +4,13 @@ from hypothesis import strategies as st
 
 from agent.lifecycle import FINAL, State
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.manifest import Manifest, Quarantined, QuarantinedInstance, StoredFile
+from agent.supervisor.manifest import (
+    Manifest,
+    Quarantined,
+    QuarantinedInstance,
+    Signature,
+    StoredFile,
+)
 
 COUNTS = st.integers(0, 2**64 - 1)
 HASHES = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -15,7 +21,8 @@ def stored(
     letter: str, template_type: int = 1, version: int = 1, state: State = State.ACTIVE
 ) -> StoredFile:
     """A file whose hash is 64 times one hexadecimal digit."""
-    return StoredFile(letter * 64, template_type, version, "d" * 64, "e" * 128, state)
+    signatures = (Signature("d" * 64, "e" * 128),)
+    return StoredFile(letter * 64, template_type, version, signatures, state)
 
 
 def quarantined(letter: str, template_type: int = 1) -> QuarantinedInstance:
@@ -36,8 +43,7 @@ def _file(template_type: int, states: frozenset[State]) -> st.SearchStrategy[Sto
         hash=HASHES,
         template_type=st.just(template_type),
         version=COUNTS,
-        key_id=HASHES,
-        signature=SIGNATURES,
+        signatures=st.lists(st.builds(Signature, HASHES, SIGNATURES), max_size=3).map(tuple),
         state=st.sampled_from(sorted(states)),
     )
 
@@ -90,4 +96,5 @@ def manifests(draw: st.DrawFn) -> Manifest:
         active.update({file.template_type: file for file in now})
         if before:
             previous[number] = tuple(before)
-    return Manifest(active, previous, tuple(draw(_QUARANTINE)), tuple(draw(_INSTANCES)))
+    orders = tuple(draw(st.lists(HASHES, max_size=3)))
+    return Manifest(active, previous, tuple(draw(_QUARANTINE)), tuple(draw(_INSTANCES)), orders)

@@ -41,8 +41,8 @@ class Court:
         if trial is not None:
             self.theatre.pool.start(*trial)
         self.judging.consequences.search_on()
-        self.theatre.pool.wanted = self.world.flow.wanted()
-        fallback = self.world.flow.fallback() or self.judging.consequences.cautious()
+        self.theatre.pool.wanted = self.world.flow.working.wanted()
+        fallback = self.world.flow.working.fallback() or self.judging.consequences.cautious()
         self.theatre.pool.fallback = fallback
         self.theatre.turn()
 

@@ -20,11 +20,15 @@ from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.payload import Problem
 from agent.supervisor.signature import TrustedKey
 from agent.supervisor.store import Store
-from content.signing_domains import CHANNEL_FILE_DOMAIN, REVOCATION_DOMAIN
+from agent.supervisor.trust import Trust
+from content.signing_domains import CHANNEL_FILE_DOMAIN, KeySet, RollbackOrder
 
 PRIVATE = Ed25519PrivateKey.generate()
 KEY = TrustedKey(PRIVATE.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+TRUST = Trust(KeySet((KEY.raw,), 1))
 PROBATION = 30.0
+NOW = 1_800_000_000
+DAY = 86_400
 SEALED = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -42,12 +46,13 @@ def memfd(payload: bytes, seals: int = SEALED) -> int:
 
 
 def content(payload: bytes, template_type: int = 1, **different: Any) -> Message:
-    """The link's message with a payload; `descriptors` and fields may be different."""
+    """The link's message with a payload; descriptors, fields, the signature may be different."""
     descriptors = different.pop("descriptors", None)
+    key_id = different.pop("key_id", KEY.key_id)
+    signature = different.pop("signature", PRIVATE.sign(CHANNEL_FILE_DOMAIN + payload).hex())
     fields = {
         "hash": hash_of(payload),
-        "key_id": KEY.key_id,
-        "signature": PRIVATE.sign(CHANNEL_FILE_DOMAIN + payload).hex(),
+        "signatures": [[key_id, signature]],
         "template_type": template_type,
         **different,
     }
@@ -57,10 +62,35 @@ def content(payload: bytes, template_type: int = 1, **different: Any) -> Message
 
 
 def revocation(content_hash: str, **different: Any) -> Message:
-    """The link's message with a signed order."""
-    signature = PRIVATE.sign(REVOCATION_DOMAIN + bytes.fromhex(content_hash)).hex()
-    fields = {"hash": content_hash, "key_id": KEY.key_id, "signature": signature}
-    return Message("revoke", {**fields, "reason": "a reason", **different})
+    """The link's message with a signed order; fields of it may be different, and its signature.
+
+    `sign` is called with what is signed.
+    """
+    key_id, sign = different.pop("key_id", KEY.key_id), different.pop("sign", PRIVATE.sign)
+    fields = {
+        "template_type": 1,
+        "from_version": 1,
+        "to_version": 0,
+        "group": "",
+        "issued": NOW,
+        "expires": NOW + DAY,
+        "reason": "a reason",
+        **different,
+    }
+    order = RollbackOrder(
+        bytes.fromhex(content_hash),
+        fields["template_type"],
+        fields["from_version"],
+        fields["to_version"],
+        fields["group"],
+        fields["issued"],
+        fields["expires"],
+        fields["reason"],
+    )
+    signature = different.get("signature", sign(order.signed_bytes()).hex())
+    fields["signatures"] = [[key_id, signature]]
+    fields.pop("signature", None)
+    return Message("revoke", {"hash": content_hash, **fields})
 
 
 @dataclass(slots=True)
@@ -69,6 +99,9 @@ class World:
 
     folder: Path
     now: float = 1000.0
+    wall: float = NOW
+    trust: Trust = TRUST
+    group: str = ""
     said: list[tuple[str, State, list[str]]] = field(default_factory=list)
     flow: ContentFlow = field(init=False)
 
@@ -78,7 +111,13 @@ class World:
     def start(self) -> list[str]:
         """A supervisor's start; returns what the store had to leave out."""
         self.flow = ContentFlow(
-            Store(self.folder), [KEY], PROBATION, self.say, clock=lambda: self.now
+            Store(self.folder),
+            self.trust,
+            PROBATION,
+            self.say,
+            self.group,
+            clock=lambda: self.now,
+            wall=lambda: self.wall,
         )
         return self.flow.open()
 
@@ -106,6 +145,15 @@ class World:
         self.now += PROBATION
         assert self.flow.accept_due()
         return content_hash
+
+    def order(self, content_hash: str, **different: Any) -> Message:
+        """A signed order about content as it is here."""
+        previous = [file for files in self.flow.manifest.previous.values() for file in files]
+        files = [*self.flow.manifest.active.values(), *previous]
+        here = [file for file in files if file.hash == content_hash]
+        facts = [{"template_type": f.template_type, "from_version": f.version} for f in here]
+        known: dict[str, Any] = facts[0] if facts else {}
+        return revocation(content_hash, **{**known, **different})
 
     def last(self) -> tuple[str, State, list[str]]:
         """What was said last."""

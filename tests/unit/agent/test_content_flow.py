@@ -7,9 +7,10 @@ import pytest
 
 from agent.deaths import Action, Decision
 from agent.lifecycle import State
-from agent.supervisor.content_flow import active_documents
 from agent.supervisor.evaluator_process import LoadedFile
 from agent.supervisor.limits import LIMITS
+from agent.supervisor.manifest_document import active_documents
+from agent.supervisor.trust import NOBODY
 from tests.unit.agent.flow_world import PROBATION, World, content, full_disk, hash_of
 
 
@@ -30,11 +31,11 @@ def test_the_whole_way(world: World) -> None:
     """Content would not come into force, or without a trial or a time of probation."""
     name = hash_of(b"one")
     world.flow.receive(content(b"one"))
-    assert world.flow.wanted() == frozenset()
+    assert world.flow.working.wanted() == frozenset()
     assert world.flow.candidate_set() == (frozenset({LoadedFile(name, 1)}), LoadedFile(name, 1))
-    assert world.flow.wanted() == frozenset()
+    assert world.flow.working.wanted() == frozenset()
     world.flow.passed(7)
-    assert world.flow.wanted() == {LoadedFile(name, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(name, 1)}
     assert world.flow.active_version(1) == 7
     world.now += PROBATION - 0.1
     assert not world.flow.accept_due()
@@ -83,7 +84,7 @@ def test_rejected_file_changes_nothing(world: World) -> None:
     world.flow.candidate_set()
     world.flow.rejected([{"reason": "SAMPLE_FAILED", "place": "", "found": "", "expected": ""}])
     assert world.last() == (hash_of(b"two"), State.REJECTED, ["SAMPLE_FAILED"])
-    assert world.flow.wanted() == {LoadedFile(good, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(good, 1)}
     assert world.payloads() == {good}
     assert world.flow.candidate_set() is None
 
@@ -118,11 +119,11 @@ def test_blamed_file_is_quarantined_and_the_one_before_is_back(world: World) -> 
     first = world.accepted(b"one", 1)
     second = world.accepted(b"two", 2)
     world.flow.blame(blame(second), "SIGNAL 11")
-    assert world.flow.wanted() == {LoadedFile(first, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(first, 1)}
     assert world.states(first)[-1] is State.ACCEPTED
     assert world.last() == (second, State.QUARANTINED, ["EVALUATOR_DIED"])
     world.restart()
-    assert world.flow.wanted() == {LoadedFile(first, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(first, 1)}
     world.flow.receive(content(b"two"))
     assert world.last() == (second, State.QUARANTINED, ["QUARANTINED"])
     assert world.flow.candidate_set() is None
@@ -154,12 +155,11 @@ def test_signature_is_checked_again_at_the_start(world: World) -> None:
     """Content would be run whose key is trusted no more."""
     name = world.accepted(b"one", 1)
     world.flow.store.close()
-    world.flow.trusted = []
     said = world.start()
     assert said == []
-    world.flow.trusted = []
+    world.flow.trust = NOBODY
     assert [name in one for one in world.flow.open()] == [True]
-    assert world.flow.wanted() == frozenset()
+    assert world.flow.working.wanted() == frozenset()
 
 
 def test_degrading_goes_to_last_known_good_and_then_to_nothing(world: World) -> None:
@@ -167,11 +167,11 @@ def test_degrading_goes_to_last_known_good_and_then_to_nothing(world: World) -> 
     first = world.accepted(b"one", 1)
     second = world.tried(b"two", 2)
     world.flow.degrade()
-    assert world.flow.wanted() == {LoadedFile(first, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(first, 1)}
     assert world.last() == (second, State.QUARANTINED, ["EVALUATOR_DIED"])
     world.flow.degrade()
-    assert world.flow.wanted() == frozenset()
-    assert world.flow.fallback() is None
+    assert world.flow.working.wanted() == frozenset()
+    assert world.flow.working.fallback() is None
 
 
 def test_content_comes_back_after_a_while(world: World) -> None:
@@ -179,12 +179,12 @@ def test_content_comes_back_after_a_while(world: World) -> None:
     first = world.accepted(b"one", 1)
     world.flow.degrade()
     world.now += LIMITS.degraded_seconds - 1
-    assert not world.flow.recover_due()
-    assert world.flow.wanted() == frozenset()
+    assert not world.flow.working.recover_due()
+    assert world.flow.working.wanted() == frozenset()
     world.now += 1
-    assert world.flow.recover_due()
-    assert world.flow.wanted() == {LoadedFile(first, 1)}
-    assert not world.flow.recover_due()
+    assert world.flow.working.recover_due()
+    assert world.flow.working.wanted() == {LoadedFile(first, 1)}
+    assert not world.flow.working.recover_due()
 
 
 def test_new_version_ends_reduced_functionality(world: World) -> None:
@@ -192,14 +192,14 @@ def test_new_version_ends_reduced_functionality(world: World) -> None:
     world.accepted(b"one", 1)
     world.flow.degrade()
     second = world.tried(b"two", 2)
-    assert world.flow.wanted() == {LoadedFile(second, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(second, 1)}
 
 
 def test_payload_that_is_gone_is_left_out(world: World) -> None:
     """A damaged disk would keep every evaluator from starting."""
     first, second = world.accepted(b"one", 1), world.accepted(b"two", 2)
     world.flow.missing(second)
-    assert world.flow.wanted() == {LoadedFile(first, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(first, 1)}
     assert world.last() == (second, State.REJECTED, ["STORE_FAILED"])
     world.flow.receive(content(b"two"))
     assert world.last()[:2] == (second, State.VERIFIED)
@@ -215,24 +215,24 @@ def test_what_this_sensor_can_not_serve_waits(world: World) -> None:
     name = world.accepted(b"one", 1)
     world.flow.cannot_serve(name, [_rung_problem()])
     assert world.last() == (name, State.ACCEPTED, ["RUNG_TOO_LOW"])
-    assert world.flow.wanted() == frozenset()
+    assert world.flow.working.wanted() == frozenset()
     assert world.active() == [(1, State.ACCEPTED)]
     world.flow.supply_changed()
-    assert world.flow.wanted() == {LoadedFile(name, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(name, 1)}
     world.flow.cannot_serve(name, [])
     world.tried(b"two", 2)
-    assert not world.flow.unserved
+    assert not world.flow.working.unserved
 
 
 def test_fallback_is_the_set_without_the_files_on_probation(world: World) -> None:
     """A rollback would have to wait until its content is loaded."""
-    found = [world.flow.fallback()]
+    found = [world.flow.working.fallback()]
     first = world.accepted(b"one", 1)
-    found.append(world.flow.fallback())
+    found.append(world.flow.working.fallback())
     world.tried(b"two", 2)
-    found.append(world.flow.fallback())
-    world.flow.degraded = True
-    found.append(world.flow.fallback())
+    found.append(world.flow.working.fallback())
+    world.flow.working.degraded = True
+    found.append(world.flow.working.fallback())
     assert found == [None, None, frozenset({LoadedFile(first, 1)}), None]
 
 
@@ -246,16 +246,16 @@ def test_full_disk_rejects_an_update(world: World) -> None:
     message = content(b"two")
     with full_disk():
         world.flow.receive(message)
-    assert world.last() == (hash_of(b"two"), State.REJECTED, ["STORE_FAILED"])
+    assert world.last() == (hash_of(b"two"), State.UNDELIVERED, ["STORE_FAILED"])
     world.flow.receive(content(b"three"))
     world.flow.candidate_set()
     with full_disk():
         world.flow.passed(3)
     assert world.last() == (hash_of(b"three"), State.REJECTED, ["STORE_FAILED"])
-    assert world.flow.wanted() == {LoadedFile(first, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(first, 1)}
     assert world.flow.on_trial is None
     world.restart()
-    assert world.flow.wanted() == {LoadedFile(first, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(first, 1)}
 
 
 def test_full_disk_does_not_protect_a_poison_file(world: World) -> None:
@@ -264,7 +264,7 @@ def test_full_disk_does_not_protect_a_poison_file(world: World) -> None:
     message = content(b"two")
     with full_disk():
         world.flow.blame(blame(second), "SIGNAL 11")
-        assert world.flow.wanted() == {LoadedFile(first, 1)}
+        assert world.flow.working.wanted() == {LoadedFile(first, 1)}
         assert world.last()[:2] == (second, State.QUARANTINED)
         world.now += LIMITS.commit_again_seconds
         world.flow.retry_commit()
@@ -278,4 +278,4 @@ def test_full_disk_does_not_protect_a_poison_file(world: World) -> None:
         uncommitted.append(world.flow.uncommitted)
     assert uncommitted == [True, False]
     world.restart()
-    assert world.flow.wanted() == {LoadedFile(first, 1)}
+    assert world.flow.working.wanted() == {LoadedFile(first, 1)}

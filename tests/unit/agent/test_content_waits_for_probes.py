@@ -71,14 +71,14 @@ def test_what_is_in_force_waits_and_is_served_again(world: World) -> None:
     name = world.accepted(b"first", 1, template_type=2)
     world.flow.cannot_collect(2, "COLLECTOR_DIED", "signal 9")
     assert world.last() == (name, State.ACCEPTED, ["NOT_COLLECTED"])
-    assert world.flow.wanted() == frozenset()
-    (found,) = world.flow.unserved[name]
+    assert world.flow.working.wanted() == frozenset()
+    (found,) = world.flow.working.unserved[name]
     assert "COLLECTOR_DIED signal 9" in found["found"]
     said = len(world.said)
     world.flow.cannot_collect(2, "COLLECTOR_DIED", "signal 9")
     assert len(world.said) == said
     world.flow.supply_changed()
-    assert {file.hash for file in world.flow.wanted()} == {name}
+    assert {file.hash for file in world.flow.working.wanted()} == {name}
     assert world.flow.types_in_force() == {2}
 
 

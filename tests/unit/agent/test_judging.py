@@ -287,7 +287,7 @@ def test_all_that_can_not_be_served_is_told_at_once(court: Court) -> None:
     court.turn()
     (one,) = court.theatre.pool.members
     court.says(one, "rejected", files=[{"hash": found, "problems": []} for found in sorted(known)])
-    assert court.world.flow.unserved.keys() == known
+    assert court.world.flow.working.unserved.keys() == known
     assert one.finished
 
 
@@ -310,7 +310,7 @@ def test_stand_by_that_can_not_load_is_slowed_down(court: Court) -> None:
     started = len(court.theatre.children)
     court.turn()
     assert len(court.theatre.children) == started
-    assert court.world.flow.unserved.keys() == {hash_of(b"one")}
+    assert court.world.flow.working.unserved.keys() == {hash_of(b"one")}
 
 
 def test_a_skipped_instance_is_told_with_its_content(court: Court) -> None:

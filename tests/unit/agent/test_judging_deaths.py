@@ -10,10 +10,9 @@ import pytest
 
 from agent.lifecycle import State
 from agent.supervisor.evaluator_process import FileSet, LoadedFile, Stage
-from agent.supervisor.ledger import SECOND
 from agent.supervisor.limits import LIMITS
 from tests.unit.agent.content_documents import quarantined
-from tests.unit.agent.court import PRODUCED, Court, open_court
+from tests.unit.agent.court import Court, open_court
 from tests.unit.agent.evaluator_world import DIGEST_TWO, works_on
 from tests.unit.agent.flow_world import content, hash_of
 from tests.unit.agent.ring_memory import STRIDE
@@ -231,7 +230,7 @@ def test_content_is_off_after_many_unexplained_deaths_and_on_again_later(court: 
     assert court.judging.recent[-1]["action"] == "DEGRADED"
     court.theatre.now += LIMITS.degraded_seconds
     court.world.now += LIMITS.degraded_seconds
-    assert court.world.flow.recover_due()
+    assert court.world.flow.working.recover_due()
     court.turn()
     assert court.theatre.pool.wanted != empty
 
@@ -264,7 +263,7 @@ def test_a_file_that_kills_whoever_loads_it_is_found(court: Court) -> None:
                 court.says(one, "ready", files=[], milliseconds=1, sandbox={})
     assert 0 not in seen
     assert {1, 2} & set(seen), "nobody evaluated while it was looked for"
-    assert court.world.flow.search is None
+    assert court.world.flow.working.search is None
     worker = court.theatre.pool.worker
     assert worker is not None
     assert {file.hash for file in worker.files} == {*good, before}
@@ -277,10 +276,10 @@ def test_a_file_that_kills_whoever_loads_it_is_found(court: Court) -> None:
 def test_nothing_is_tried_while_a_deadly_file_is_looked_for(court: Court) -> None:
     """A new file would be refused for the death that another one has caused."""
     court.worker()
-    court.world.flow.find_deadly()
+    court.world.flow.working.find_deadly()
     court.world.flow.receive(content(b"new", 2))
     assert court.world.flow.candidate_set() is None
-    court.world.flow.search = None
+    court.world.flow.working.search = None
     assert court.world.flow.candidate_set() is not None
 
 
@@ -317,10 +316,10 @@ def test_no_file_is_blamed_where_evaluators_die_without_any(court: Court) -> Non
             if not one.finished:
                 court.dies(one)
     assert court.world.flow.manifest.quarantine == ()
-    assert court.world.flow.degraded
+    assert court.world.flow.working.degraded
     court.world.now += LIMITS.degraded_seconds
-    assert court.world.flow.recover_due()
-    assert len(court.world.flow.wanted()) == 2
+    assert court.world.flow.working.recover_due()
+    assert len(court.world.flow.working.wanted()) == 2
 
 
 def test_deaths_far_apart_are_not_in_a_row(court: Court) -> None:
@@ -335,82 +334,3 @@ def test_deaths_far_apart_are_not_in_a_row(court: Court) -> None:
         court.turn()
         assert court.theatre.pool.worker is not None
         one = court.theatre.pool.worker
-
-
-def downtimes(court: Court) -> list[tuple[int, int, float]]:
-    """Template Type, count and seconds of what was told of evaluators that were down."""
-    return [
-        (
-            one["template_type"],
-            one["count"],
-            (one["to_unix_ns"] - one["from_unix_ns"]) / SECOND,
-        )
-        for one in court.ledger.records
-        if one["cause"] == "EVALUATOR_DOWN"
-    ]
-
-
-def after_a_death(court: Court, seconds: float) -> None:
-    """A successor goes after so long."""
-    court.theatre.now += LIMITS.restart_cap_seconds
-    court.up += int(seconds * SECOND)
-    court.turn()
-    court.judging.resumed()
-    assert downtimes(court) == []
-    (one,) = court.theatre.pool.members
-    court.says(one, "ready", files=[], milliseconds=1, sandbox={})
-    court.turn()
-    court.judging.resumed()
-
-
-def test_what_waited_for_a_successor_is_told(court: Court) -> None:
-    """Nobody would know that events were evaluated late, and a prevent came too late."""
-    one = court.worker()
-    court.frame(one)
-    court.dies(one, 9)
-    after_a_death(court, 3.0)
-    court.judging.resumed()
-    assert downtimes(court) == [(1, PRODUCED - 10, 3.0)]
-    assert court.ledger.events == 0
-
-
-def test_downtime_without_events_is_told(court: Court) -> None:
-    """A stretch without protection would be hidden, because nothing happened on the host."""
-    one = court.worker()
-    court.frame(one, position=PRODUCED * STRIDE, evaluated=PRODUCED)
-    court.dies(one, 9)
-    after_a_death(court, 2.0)
-    assert downtimes(court) == [(0, 0, 2.0)]
-
-
-def test_downtime_of_a_silent_evaluator_runs_from_its_last_word(court: Court) -> None:
-    """The time in which it hung would look like protection."""
-    one = court.worker()
-    court.theatre.now += LIMITS.heartbeat_seconds + 1.0
-    court.turn()
-    court.dies(one, 9)
-    after_a_death(court, 1.0)
-    assert downtimes(court) == [(1, PRODUCED, LIMITS.heartbeat_seconds + 2.0)]
-
-
-def test_a_crash_loop_is_one_stretch(court: Court) -> None:
-    """The time up to the second death would be forgotten."""
-    downtime = court.judging.downtime
-    downtime.begin(0.0)
-    court.up += 2 * SECOND
-    downtime.begin(0.0)
-    court.up += 3 * SECOND
-    downtime.end(court.theatre.rings)
-    downtime.end(court.theatre.rings)
-    assert downtimes(court) == [(1, PRODUCED, 5.0)]
-
-
-def test_the_end_of_a_stand_by_is_no_downtime(court: Court) -> None:
-    """Protection that went on would be told as interrupted."""
-    one = court.worker()
-    court.turn()
-    (other,) = [member for member in court.theatre.pool.members if member is not one]
-    court.dies(other, 9)
-    court.turn()
-    court.judging.resumed()
-    assert downtimes(court) == []

@@ -122,22 +122,39 @@ def test_unknown_members_are_refused() -> None:
     """A manifest of another version would be half understood."""
     with pytest.raises(ManifestError, match="too many"):
         from_document({**example(), "frozen": True})
-    with pytest.raises(ManifestError, match="format 2"):
-        from_document({**example(), "format": 3})
-    with pytest.raises(ManifestError, match="format 2"):
+    with pytest.raises(ManifestError, match="format 3"):
+        from_document({**example(), "format": 4})
+    with pytest.raises(ManifestError, match="format 3"):
         from_document({**example(), "format": True})
 
 
-def earlier() -> dict[str, Any]:
+def with_one_signature() -> dict[str, Any]:
     """The example as the release before wrote it."""
-    document = {**example(), "format": 1}
+    document = {**example(), "format": 2}
+    del document["orders"]
+    for entry in [*document["active"], *document["previous"]]:
+        (signature,) = entry.pop("signatures")
+        entry.update(signature)
+    return document
+
+
+def earlier() -> dict[str, Any]:
+    """The example as the release before that wrote it."""
+    document = {**with_one_signature(), "format": 1}
     del document["instances"]
     for entry in document["quarantine"]:
         del entry["since"], entry["deaths"]
     return document
 
 
-def test_manifest_of_the_release_before_is_read() -> None:
+def test_manifest_with_one_signature_is_read() -> None:
+    """An update of the sensor would start without content."""
+    assert from_document(with_one_signature()) == from_document(example())
+    with pytest.raises(ManifestError, match="orders"):
+        from_document({**with_one_signature(), "orders": []})
+
+
+def test_manifest_of_an_earlier_release_is_read() -> None:
     """An update of the sensor would start without content, and with what was quarantined."""
     manifest = from_document(earlier())
     assert {file.hash for file in manifest.active.values()} == {"2" * 64, "3" * 64}

@@ -44,7 +44,7 @@ def desk(world: World) -> Quarantine:
 
 def without(world: World) -> list[frozenset[str]]:
     """What each wanted file is to be run without."""
-    return [file.quarantined for file in world.flow.wanted()]
+    return [file.quarantined for file in world.flow.working.wanted()]
 
 
 def test_instance_is_left_out_of_every_file_of_its_type(world: World) -> None:

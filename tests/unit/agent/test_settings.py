@@ -35,6 +35,8 @@ def test_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collecting = parse(["--collect", "3,1,3", "--detach-after-seconds", "0"])
     assert (collecting.collect, collecting.detach_after_seconds) == (frozenset({1, 3}), 0.0)
     assert parse(["--prevention", "off"]).prevention == "off"
+    counter = parse(["--counter-trust", "customer.pub", "--group", "shop"])
+    assert (counter.counter_trust, counter.group) == ((Path("customer.pub"),), "shop")
 
 
 @pytest.mark.parametrize(

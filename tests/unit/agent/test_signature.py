@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.supervisor.signature import TrustedKey, TrustError
-from content.signing_domains import CHANNEL_FILE_DOMAIN, REVOCATION_DOMAIN
+from content.signing_domains import CHANNEL_FILE_DOMAIN, ROLLBACK_DOMAIN
 
 PRIVATE = ed25519.Ed25519PrivateKey.generate()
 PEM = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -33,13 +33,13 @@ def test_good_signatures(key: TrustedKey) -> None:
     """No content would ever reach a host, and nothing could be revoked."""
     assert key.signed_channel_file(PAYLOAD, PRIVATE.sign(CHANNEL_FILE_DOMAIN + PAYLOAD))
     assert key.signed_channel_file(b"", PRIVATE.sign(CHANNEL_FILE_DOMAIN))
-    assert key.signed_revocation(HASH, PRIVATE.sign(REVOCATION_DOMAIN + HASH))
+    assert key.signed(ROLLBACK_DOMAIN + HASH, PRIVATE.sign(ROLLBACK_DOMAIN + HASH))
 
 
 def test_signature_for_another_purpose_is_bad(key: TrustedKey) -> None:
     """A signed Channel File could be shown as the order to give one up, or the other way round."""
-    assert not key.signed_revocation(HASH, PRIVATE.sign(CHANNEL_FILE_DOMAIN + HASH))
-    assert not key.signed_channel_file(HASH, PRIVATE.sign(REVOCATION_DOMAIN + HASH))
+    assert not key.signed(ROLLBACK_DOMAIN + HASH, PRIVATE.sign(CHANNEL_FILE_DOMAIN + HASH))
+    assert not key.signed_channel_file(HASH, PRIVATE.sign(ROLLBACK_DOMAIN + HASH))
     assert not key.signed_channel_file(PAYLOAD, PRIVATE.sign(PAYLOAD))
 
 

@@ -37,10 +37,10 @@ def sources(**different: Any) -> StatusSources:
         seeding=SimpleNamespace(failed=said.not_judged),
         flow=SimpleNamespace(
             manifest=manifest,
-            unserved=said.unserved,
             skipped=said.skipped,
-            degraded=said.degraded,
-            search=said.search,
+            working=SimpleNamespace(
+                unserved=said.unserved, degraded=said.degraded, search=said.search
+            ),
         ),
     )
     return StatusSources(

@@ -13,10 +13,12 @@ import pytest
 
 from agent.lifecycle import State
 from agent.supervisor.limits import LIMITS
-from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.manifest import Manifest, Signature, StoredFile
 from agent.supervisor.store import MANIFEST, MAX_MANIFEST_BYTES, PAYLOADS, Store, StoreError
 from tests.unit.agent.descriptors import none_lost
 from tests.unit.agent.power_cut import Call, recording
+
+SIGNATURES = (Signature("d" * 64, "e" * 128),)
 
 
 def trusting(_file: StoredFile, _payload: bytes) -> bool:
@@ -38,7 +40,7 @@ def opened(folder: Path) -> Iterator[Store]:
 def put(store: Store, payload: bytes, version: int) -> StoredFile:
     """Store a payload and make it the accepted file of Template Type 1."""
     content_hash = hashlib.sha256(payload).hexdigest()
-    file = StoredFile(content_hash, 1, version, "d" * 64, "e" * 128, State.ACTIVE)
+    file = StoredFile(content_hash, 1, version, SIGNATURES, State.ACTIVE)
     store.add_payload(content_hash, payload)
     store.commit(store.manifest.activate(file).accept([content_hash]))
     return file

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.lifecycle import Event, State
-from agent.supervisor.manifest import Manifest, StoredFile
+from agent.supervisor.manifest import Manifest, Signature, StoredFile
 from agent.supervisor.manifest_document import to_document
 from agent.supervisor.store import PAYLOADS, Store
 from tests.unit.agent.content_documents import quarantined
@@ -21,6 +21,8 @@ STEPS = 9
 CUTS_PER_CALL = 2
 LEAST_CUTS = 1000
 """What is claimed of this test: so many random cuts, all of them amid an update."""
+
+SIGNATURES = (Signature("d" * 64, "e" * 128),)
 
 
 @dataclass(slots=True)
@@ -69,9 +71,7 @@ def _next(store: Store, chance: random.Random, step: int) -> Manifest:
     content_hash = hashlib.sha256(payload).hexdigest()
     store.add_payload(content_hash, payload)
     number = chance.randint(1, 2)
-    return manifest.activate(
-        StoredFile(content_hash, number, step, "d" * 64, "e" * 128, State.ACTIVE)
-    )
+    return manifest.activate(StoredFile(content_hash, number, step, SIGNATURES, State.ACTIVE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ NAME = b"n" * 32
 DAY = 86_400.0
 WAITS = (Refusal("ROLLOUT_STAGE", "rollout", "internal", "a stage that has this host"),)
 BAKING = STAGED.quickened(600.0, 10)
+ORDER = Revocation(content_hash=NAME, reason="its rollout was halted")
+RELEASE = releases.NewRelease(
+    NAME, 4, 1, 1, unsafe=False, signed=b"x", halt_order=ORDER.SerializeToString()
+)
 
 
 @dataclass
@@ -45,7 +49,8 @@ class Cloud:
         """A rollout, and hosts that wait for their turn."""
         started = rollouts.Started(NAME, 4, 1, int(self.wall * 1e9), ("new",), prevents=False)
         with self.database.writing() as store:
-            rollouts.start(store, started, plan, Revocation(content_hash=NAME), "alice")
+            releases.push(store, RELEASE, int(self.wall * 1e9))
+            rollouts.start(store, started, plan, "alice")
             for agent_id in agents:
                 said = Hello(agent_id=agent_id, platform="linux/x86_64/6.1.0", rung=RUNG_BPF_BTF)
                 hosts.say_hello(store, said, "s", int(self.wall * 1e9))
@@ -68,6 +73,18 @@ class Cloud:
         """The content is active there."""
         with self.database.writing() as store:
             self._stands(store, agent_id, Standing.ACTIVE)
+
+    def undeliver(self, agent_id: str) -> None:
+        """It did not arrive there as it was signed."""
+        with self.database.writing() as store:
+            self._stands(store, agent_id, Standing.UNDELIVERED)
+
+    def move(self, *agents: str) -> None:
+        """These are of another platform."""
+        with self.database.writing() as store:
+            for agent_id in agents:
+                said = Hello(agent_id=agent_id, platform="linux/x86_64/6.12.0", rung=RUNG_BPF_BTF)
+                hosts.say_hello(store, said, "s", int(self.wall * 1e9))
 
     def crash(self, agent_id: str, name: str, seconds_ago: float = 0.0) -> int:
         """A report, by a clock of the host's own; how many were new."""
@@ -198,6 +215,39 @@ def test_a_skipped_instance_was_not_evaluated(cloud: Cloud) -> None:
     cloud.beat("a")
     cloud.look()
     assert "given_up" in cloud.look().rollout.reason
+
+
+def test_a_host_that_got_nothing_speaks_for_nobody(cloud: Cloud) -> None:
+    """Content would pass on the word of hosts to whom it could not be delivered."""
+    cloud.begin(STAGED.quickened(0.0, 0), "a", "b")
+    cloud.look()
+    (first,) = cloud.seated()
+    cloud.undeliver(first)
+    cloud.beat("a", "b")
+    after = cloud.look()
+    assert after.rollout.state is State.INTERNAL
+    assert [one.outcome for one in after.rollout.verdicts if one.gate == "reach"] == ["open"]
+    cloud.activate(first)
+    assert cloud.look().rollout.state is State.CANARY
+
+
+def test_another_stands_in_for_who_got_nothing_but_not_for_all(cloud: Cloud) -> None:
+    """A wrong clock could hold content up everywhere, or a fault of the cloud's seat all hosts."""
+    cloud.begin(STAGED.quickened(0.0, 0), "a", "b", "c", "d")
+    cloud.look()
+    (first,) = cloud.seated()
+    cloud.move(*{"a", "b", "c", "d"} - {first})
+    cloud.activate(first)
+    cloud.beat("a", "b", "c", "d")
+    assert cloud.look().rollout.state is State.CANARY
+    seated = {first}
+    for count in (2, 3, 3):
+        cloud.look()
+        news = cloud.seated() - seated
+        seated |= news
+        assert len(seated) == count
+        for one in news:
+            cloud.undeliver(one)
 
 
 def test_an_order_that_was_overtaken_is_refused(cloud: Cloud) -> None:

@@ -44,10 +44,11 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def push(database: Database) -> None:
     """Content of which an instance kills, with its rollout."""
     started = rollouts.Started(BAD, 4, 291, NOW, ("pipe-21",), prevents=False)
-    release = releases.NewRelease(BAD, 4, 291, 1, unsafe=False, signed=b"signed")
+    order = Revocation(content_hash=BAD, expires_unix=2**40).SerializeToString()
+    release = releases.NewRelease(BAD, 4, 291, 1, unsafe=False, signed=b"signed", halt_order=order)
     with database.writing() as store:
         releases.push(store, release, NOW)
-        rollouts.start(store, started, STAGED, Revocation(content_hash=BAD), "ada")
+        rollouts.start(store, started, STAGED, "ada")
 
 
 def crash(

@@ -10,11 +10,12 @@ from bulkhead.v1.channel_file_pb2 import SignedChannelFile
 from bulkhead.v1.sensor_service_pb2 import Revocation
 from cloud.errors import CloudReason, ContentStateError, StoreError
 from cloud.push import PushRefusedError, read_candidates, store
-from cloud.revoke import find, revoke
+from cloud.revoke import Why, find, order_of, revoke
 from cloud.signing import SigningKey
 from cloud.store import releases
 from cloud.store.database import Database
 from content.problems import ContentError
+from content.signing_domains import RollbackOrder
 from tests.process.cloud_files import IPC, PROCESS, TYPES, channel_file, july_19, write
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -37,7 +38,7 @@ def key() -> SigningKey:
 def push(database: Database, key: SigningKey, *files: Path, unsafe: bool = False) -> list[int]:
     """Push files; their push numbers."""
     candidates = read_candidates(files, TYPES, unsafe=unsafe)
-    return [one.push for one in store(database, candidates, key, NOW_NS, unsafe=unsafe)]
+    return [one.push for one in store(database, candidates, [key], NOW_NS, unsafe=unsafe)]
 
 
 def test_a_stored_release_is_signed_and_complete(
@@ -63,7 +64,7 @@ def test_a_push_says_what_is_costly_and_stores_it(
     path = write(tmp_path / "a.channel", channel_file(1, PROCESS, "sh"))
     (candidate,) = read_candidates([path], TYPES, unsafe=False)
     assert [one.reason for one in candidate.warnings] == ["COSTLY_TO_EVALUATE"]
-    (pushed,) = store(database, [candidate], key, NOW_NS, unsafe=False)
+    (pushed,) = store(database, [candidate], [key], NOW_NS, unsafe=False)
     assert pushed.warnings == candidate.warnings
     (unsafe,) = read_candidates([path], TYPES, unsafe=True)
     assert not unsafe.warnings
@@ -164,13 +165,14 @@ def test_a_revocation_is_signed_and_final(
     push(database, key, file)
     with database.reading() as connection:
         (release,) = releases.all_releases(connection)
-    assert revoke(database, release, key, "because", NOW_NS)
-    assert not revoke(database, release, key, "twice", NOW_NS)
+    assert revoke(database, release, [key], Why("because"), NOW_NS)
+    assert not revoke(database, release, [key], Why("twice"), NOW_NS)
     with database.reading() as connection:
         order = releases.revocations(connection)[release.content_hash]
     assert isinstance(order, Revocation)
-    assert order.reason == "because"
-    assert key.trusted().signed_revocation(release.content_hash, order.signatures[0])
+    assert order.reason == "twice", "the order was not renewed"
+    told = order_of(release, 0, "twice", NOW_NS)
+    assert key.trusted().signed_order(told, order.signatures[0])
     with pytest.raises(ContentStateError) as refused:
         push(database, key, file)
     assert refused.value.reason is CloudReason.CONTENT_REVOKED
@@ -179,14 +181,14 @@ def test_a_revocation_is_signed_and_final(
 def test_a_signature_for_one_purpose_is_none_for_another() -> None:
     """A signed revocation could pass for a signed Channel File, or the other way round."""
     key = SigningKey.generate()
-    content_hash = b"h" * 32
-    order = key.sign_revocation(content_hash)
+    order = RollbackOrder(b"h" * 32, 1, 2, 1, "", 3, 4, "because")
+    signature = key.sign_order(order)
     trusted = key.trusted()
-    assert trusted.signed_revocation(content_hash, order)
-    assert not trusted.signed_revocation(b"g" * 32, order)
-    forged = SignedChannelFile(payload=content_hash, signatures=[order])
+    assert trusted.signed_order(order, signature)
+    assert not trusted.signed_order(replace(order, from_version=3), signature)
+    forged = SignedChannelFile(payload=order.signed_bytes(), signatures=[signature])
     assert not trusted.signed_channel_file(forged)
-    assert not SigningKey.generate().trusted().signed_revocation(content_hash, order)
+    assert not SigningKey.generate().trusted().signed_order(order, signature)
     assert repr(key) == f"SigningKey({key.key_id})"
 
 

@@ -112,7 +112,13 @@ def test_versions_keep_their_order_over_all_64_bits(database: Database) -> None:
     for version in versions:
         with database.writing() as store:
             new = releases.NewRelease(
-                version.to_bytes(32, "big"), 4, version, 1, unsafe=False, signed=b"x"
+                version.to_bytes(32, "big"),
+                4,
+                version,
+                1,
+                unsafe=False,
+                signed=b"x",
+                halt_order=b"",
             )
             releases.push(store, new, NOW_NS)
             assert releases.newest_version(store, 4) == version
@@ -122,7 +128,7 @@ def test_versions_keep_their_order_over_all_64_bits(database: Database) -> None:
 
 def test_a_push_and_a_revocation_change_the_generation(database: Database) -> None:
     """The serving process would not notice."""
-    new = releases.NewRelease(b"h" * 32, 4, 1, 1, unsafe=False, signed=b"x")
+    new = releases.NewRelease(b"h" * 32, 4, 1, 1, unsafe=False, signed=b"x", halt_order=b"")
     seen = []
     for _ in range(2):
         with database.writing() as store:

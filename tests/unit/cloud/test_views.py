@@ -94,7 +94,9 @@ def test_a_newer_sensors_reports_are_shown_with_numbers() -> None:
 
 def add_release(database: Database, name: bytes, version: int) -> None:
     """A release of the network type."""
-    new = releases.NewRelease(name, NETWORK.number, version, 3, unsafe=False, signed=b"x")
+    new = releases.NewRelease(
+        name, NETWORK.number, version, 3, unsafe=False, signed=b"x", halt_order=b""
+    )
     with database.writing() as store:
         releases.push(store, new, NOW_NS)
 

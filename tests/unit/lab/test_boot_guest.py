@@ -41,7 +41,9 @@ def opened(folder: Path, key: SigningKey) -> Store:
     trusted = TrustedKey.from_file(folder / "key")
     store = Store(folder / "state")
     left_out = store.open(
-        lambda file, payload: trusted.signed_channel_file(payload, bytes.fromhex(file.signature))
+        lambda file, payload: trusted.signed_channel_file(
+            payload, bytes.fromhex(file.signatures[0].signature)
+        )
     )
     assert left_out == []
     return store

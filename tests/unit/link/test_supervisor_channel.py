@@ -38,8 +38,9 @@ def said(supervisor: socket.socket) -> list[tuple[str, object]]:
 
 def revoke(number: int) -> HandOver:
     """An order that fills a queue quickly."""
-    fields = {"hash": str(number), "key_id": "", "signature": "", "reason": "r" * 50_000}
-    return HandOver("revoke", fields)
+    numbers = dict.fromkeys(("template_type", "from_version", "to_version", "issued", "expires"), 0)
+    texts = {"group": "", "reason": "r" * 50_000}
+    return HandOver("revoke", {"hash": str(number), **numbers, **texts, "signatures": []})
 
 
 def test_a_full_queue_keeps_orders_and_the_latest_of_the_rest(
@@ -89,7 +90,7 @@ def test_descriptors_of_orders_are_closed_when_nobody_hears_them(
     supervisor, link = ends
     reading, writing = os.pipe()
     supervisor.close()
-    fields = {"hash": "", "key_id": "", "signature": "", "template_type": 1}
+    fields = {"hash": "", "signatures": [], "template_type": 1}
     link.hand_over(HandOver("content", fields, reading))
     assert link.flush()
     with pytest.raises(OSError, match="Bad file descriptor"):
