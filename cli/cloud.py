@@ -118,8 +118,8 @@ def run(
 
 
 application.add_typer(cloud_keys.application, name="keys", help="Replace the repository's keys.")
-for command in (push, sign, revoke, countersign):
-    application.command()(command)
+for signing in (push, sign, revoke, countersign):
+    application.command()(signing)
 for command in (fleet, detections, crashes, losses, incident, console):
     application.command()(command)
 application.add_typer(rollout_commands, name="rollout")

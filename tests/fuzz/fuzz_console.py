@@ -9,8 +9,8 @@ from tuf.api.metadata import Metadata, Targets
 from cloud import presigned
 from cloud.console.forms import MULTIPART, URLENCODED, read
 from cloud.errors import ContentStateError, RequestError
-from cloud.presigned import NANOSECONDS, Parts
-from cloud.revoke import signed_order
+from cloud.presigned import Parts
+from cloud.revoke import NANOSECONDS, signed_order
 from cloud.signing import SigningKey, envelope
 from content.signing_domains import RollbackOrder
 from tests.fuzz.target import Target

@@ -10,6 +10,7 @@ import pytest
 
 from cloud.console import operators
 from cloud.console.server import HEADERS
+from cloud.limits import LIMITS
 from cloud.rollout.plan import STAGED
 from cloud.rollout.table import State
 from cloud.signing import SigningKey, envelope
@@ -19,6 +20,7 @@ from tests.process.cloud_files import channel_file
 from tests.process.console_process import ADA, GRACE, HOSTILE, Browser, Console, new_console
 
 APPROVED = STAGED.quickened(0.0, 0, approval=True)
+DAY_NS = 86_400 * 10**9
 PAGES = ("/", "/rollouts", "/crashes", "/detections", "/quarantine", "/policies", "/audit")
 
 
@@ -295,3 +297,15 @@ def test_detections_are_streamed_as_they_come(console: Console, ada: Browser) ->
         while not (line := response.readline()).startswith(b"data: ") or b"-c 'a" not in line:
             assert line
         assert b"'a\\\\x0ab'" in line
+
+
+def test_a_halt_whose_order_has_expired_is_said_to_reach_nobody(
+    console: Console, ada: Browser
+) -> None:
+    """An operator would believe that a host which comes back gives up what was halted."""
+    name = console.push(200, at=time.time_ns() - (LIMITS.order_days + 1) * DAY_NS)
+    path = f"/rollouts/{name.hex()}"
+    assert "has expired" not in ada.get(path).text
+    order = {"token": ada.get(path).token, "reason": "why not", "sure": "yes"}
+    assert ada.post(f"{path}/halt", **order).status == 303
+    assert "The order to give it up has expired" in ada.get(path).text

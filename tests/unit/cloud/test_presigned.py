@@ -16,10 +16,10 @@ from cloud.ceremony import Change, proposed
 from cloud.errors import CloudError, CloudReason, ContentStateError
 from cloud.folder import CloudFolder, create
 from cloud.limits import LIMITS
-from cloud.presigned import NANOSECONDS, Parts
+from cloud.presigned import Parts
 from cloud.push import HALTED, Candidate, PushRefusedError, read_candidates, store, store_presigned
 from cloud.repository import sign_root, trusted_keys
-from cloud.revoke import told_order
+from cloud.revoke import NANOSECONDS, told_order
 from cloud.signing import Signer, SigningKey, envelope
 from cloud.store import audit, metadata, releases
 from cloud.store.database import Database
