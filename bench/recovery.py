@@ -8,10 +8,12 @@ exec has to be there exactly once, and each event that killed has to be counted,
 
 What crashes is dead from the moment in which its event is caused: up to 25 ms more than it is. What
 hangs, or fills memory, is dead when the supervisor knows of its end, which takes 1.5 seconds of
-silence; from the event to protection is a figure of its own there. Three sensors share the kinds and
-run side by side; each one sees the files that are opened for the others, too, so each opens a third
-of them. That takes an hour instead of three, in which each one is mostly waiting for a successor to
-have worked long enough; a fourth sensor would take the processors whole.
+silence; from the event to protection is a figure of its own there. Sensors that run side by side
+share the kinds, and each one sees the files that are opened for the others, too, so each opens its
+part of them. Most of the time a sensor waits for a successor to have worked long enough. First come
+three with the deaths at once, then two with those that come later: a loop takes a processor whole,
+and on one that others need, too, it takes longer to be known. The full form takes an hour and a
+half, and needs the machine for itself.
 """
 
 import functools
@@ -25,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.dying_sensor import EVENTS_PER_SECOND, die, dying_sensor, opens, wait_ready
-from bench.harness import Figure, from_samples, run
+from bench.harness import Figure, Note, from_samples, run
 from bench.sensor import ExecLoad, Seen, Watcher, canary, status
 from bench.side_by_side import side_by_side
 from lab.deaths.kinds import KINDS, Found
@@ -35,7 +37,7 @@ from lab.demo.world import World
 DEATHS, QUICK_DEATHS = 300, 2
 QUICK_KINDS = tuple(KINDS)[::8]
 FROM_OUTSIDE = "SIGKILL from outside"
-SENSORS = 3
+SENSORS = {Found.AT_ONCE: 3, Found.LATER: 2}
 PAUSE_SECONDS = 1.15
 """After a death. A successor that has worked for a second is in no crash loop, which would be
 slowed down; it was put to work within a fraction of one."""
@@ -55,12 +57,13 @@ class End:
 class Part:
     """What one sensor showed. Milliseconds by kind: from death, and from its cause, to protection.
 
-    lost: events beside those that killed, by when the deaths came.
+    lost: events beside those that killed, by when the deaths came. causes: of all losses.
     """
 
     restored: dict[str, list[float]] = field(default_factory=dict)
     whole: dict[str, list[float]] = field(default_factory=dict)
     lost: Counter[Found] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
     undetected: int = 0
     twice: int = 0
     counted: int = 0
@@ -72,14 +75,15 @@ class Part:
         return sum(len(self.restored.get(kind, ())) for kind in kinds)
 
 
-def measure(*, quick: bool) -> list[Figure]:
+def measure(*, quick: bool) -> list[Figure | Note]:
     """Milliseconds from each kind of death to protection; events lost and doubled over all."""
     kinds = (FROM_OUTSIDE, *(QUICK_KINDS if quick else KINDS))
-    sensors = 1 if quick else SENSORS
-    share = functools.partial(
-        _part, deaths=QUICK_DEATHS if quick else DEATHS, rate=EVENTS_PER_SECOND // sensors
-    )
-    parts = side_by_side(share, kinds, sensors)
+    if quick:
+        parts = _parts(kinds, QUICK_DEATHS, 1)
+    else:
+        groups = {n: [one for one in kinds if _found(one) is when] for when, n in SENSORS.items()}
+        parts = [part for n, group in groups.items() for part in _parts(group, DEATHS, n)]
+    causes = sum((part.causes for part in parts), Counter[str]())
     restored = {kind: times for part in parts for kind, times in part.restored.items()}
     whole = {kind: times for part in parts for kind, times in part.whole.items()}
     killing = sum(part.deaths(tuple(KINDS)) for part in parts)
@@ -101,7 +105,13 @@ def measure(*, quick: bool) -> list[Figure]:
         ),
         Figure("exec load", min(part.execs_per_second for part in parts), "execs/s"),
         Figure("events of all types", min(part.events_per_second for part in parts), "events/s"),
+        Note("Losses by cause: " + ", ".join(f"{one} {n:,}" for one, n in causes.items()) + "."),
     ]
+
+
+def _parts(kinds: Sequence[str], deaths: int, sensors: int) -> list[Part]:
+    share = functools.partial(_part, deaths=deaths, rate=EVENTS_PER_SECOND // sensors)
+    return side_by_side(share, kinds, sensors)
 
 
 def _part(kinds: Sequence[str], deaths: int, rate: int) -> Part:
@@ -120,11 +130,14 @@ def _part(kinds: Sequence[str], deaths: int, rate: int) -> Part:
             seconds = time.monotonic() - began
             part.events_per_second = (status(world)["events"]["produced"] - produced) / seconds
             watcher.wait(load.started, LAST_SECONDS)
-        losses = Counter({one["cause"]: one["count"] for one in status(world)["losses"]})
+        losses = Counter[str]()
+        for one in status(world)["losses"]:
+            losses[one["cause"]] += one["count"]
     times = Counter(one.argument for one in watcher.seen)
     part.undetected = load.started - len(times)
     part.twice = sum(n - 1 for n in times.values())
     part.counted, part.execs_per_second = losses["SUSPECT_EVENT"], load.started / seconds
+    part.causes = losses
     return part
 
 

@@ -74,6 +74,7 @@ class Respawner:
         signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
         for number in PASSED_ON:
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes us; who waits looks who has ended
         while True:
             started = self.clock()
             status = self._once()
@@ -101,7 +102,6 @@ class Respawner:
 
     def _once(self) -> int:
         parent = os.getpid()
-        self._lingering = [one for one in self._lingering if one.poll() is None]
         with _listener() as (name, listener), _end_of_child() as (seen, given):
             watched = {
                 "NOTIFY_SOCKET": name,
@@ -151,6 +151,7 @@ class Respawner:
         readable, _, _ = select.select([self._woken, *others], [], [], max(0.0, seconds))
         if self._woken in readable:
             os.read(self._woken, MESSAGE_BYTES)
+        self._lingering = [one for one in self._lingering if one.poll() is None]
         return readable
 
     def _on_signal(self, _number: int, _frame: object) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,7 +108,8 @@ def test_a_supervisor_comes_back(respawned: Demonstration, number: signal.Signal
     protected(respawned)
     assert in_force(respawned) == content
     assert not [one for one in roles if alive(one)]
-    wait_for("its end", lambda: not alive(pid) or None, 30.0)
+    # It is reaped, too: it would stay as a zombie for as long as its successor lives.
+    wait_for("its end", lambda: not Path(f"/proc/{pid}").exists() or None, 30.0)
     accounted(respawned)
     causes = {one["cause"] for one in status(respawned)["losses"]}
     assert causes & {"BEFORE_SENSOR", "COLLECTION_GAP"}, "the gap is not in the loss ledger"
