@@ -141,16 +141,13 @@ def _parsed(data: bytes) -> Parts:
 def _presigned(parts: Parts, key: TrustedKey) -> Presigned | None:
     """The key's signatures, if it has signed all parts."""
     try:
+        content = {one.key_id: one.signature for one in parts.signed.signatures}
+        order = {one.key_id: one.signature for one in parts.halt.signatures}
+        targets = parts.targets.signatures[key.key_id].signature
         signatures = {
-            CHANNEL_FILE_DOMAIN + parts.signed.payload: {
-                one.key_id: one.signature for one in parts.signed.signatures
-            }[key.key_id],
-            told_order(parts.halt).signed_bytes(): {
-                one.key_id: one.signature for one in parts.halt.signatures
-            }[key.key_id],
-            parts.targets.signed_bytes: bytes.fromhex(
-                parts.targets.signatures[key.key_id].signature
-            ),
+            CHANNEL_FILE_DOMAIN + parts.signed.payload: content[key.key_id],
+            told_order(parts.halt).signed_bytes(): order[key.key_id],
+            parts.targets.signed_bytes: bytes.fromhex(targets),
         }
     except (KeyError, ValueError, TypeError, RepositoryError):
         return None
