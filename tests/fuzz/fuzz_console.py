@@ -28,8 +28,8 @@ def one_input(data: bytes) -> None:
             read(kind, data)
     with suppress(ContentStateError):
         release = presigned.read(data, TRUSTED, NOW_NS)
-        assert TRUSTED[0].signed_channel_file(release.signed)
-        assert len(release.keys) == 1
+        pushed = envelope(release.signed.payload, release.keys)
+        assert TRUSTED[0].signed_channel_file(pushed)
 
 
 def seeds() -> Iterator[bytes]:
