@@ -8,7 +8,6 @@ import pytest
 from agent.supervisor.search import Search
 from agent.supervisor.status import StatusSources, reduced
 
-
 PLAIN: dict[str, Any] = {
     "collection": object(),
     "rung": "bpf_btf",
