@@ -150,12 +150,13 @@ def _kill_often(
     time.sleep(PAUSE_SECONDS)
     later = _found(kind) is Found.LATER
     since = seen[first:]
-    part.lost[_found(kind)] += _lost(demo.world) - before
+    lost = _lost(demo.world) - before
+    part.lost[_found(kind)] += lost
     part.restored[kind] = _times([(e.known if later else e.caused, e.known) for e in ends], since)
     if later:
         part.whole[kind] = _times([(one.caused, one.known) for one in ends], since)
     median = statistics.median(part.restored[kind])
-    print(f"recovery: {kind}: {len(ends)} deaths, median {median:.0f} ms", flush=True)
+    print(f"recovery: {kind}: {len(ends)} deaths, median {median:.0f} ms, lost {lost}", flush=True)
 
 
 def _times(ends: Sequence[tuple[int, int]], seen: Sequence[Seen]) -> list[float]:

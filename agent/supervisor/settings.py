@@ -54,8 +54,7 @@ class Settings:
         return self.state / "link"
 
 
-def parse(arguments: Sequence[str] | None = None) -> Settings:
-    """Settings from a command line; ends with status 2 and usage if they don't fit."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="agent.supervisor", description="Bulkhead's supervisor.", allow_abbrev=False
     )
@@ -79,6 +78,12 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--prevention", choices=("", "on", "off"), default="")
     parser.add_argument("--json-log", action="store_true")
     parser.add_argument("--ready-fd", type=int)
+    return parser
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings from a command line; ends with status 2 and usage if they don't fit."""
+    parser = _parser()
     chosen = parser.parse_args(arguments)
     if bool(chosen.cloud) != (chosen.tls is not None):
         parser.error("--cloud and --tls go together")

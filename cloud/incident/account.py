@@ -17,6 +17,7 @@ from cloud.rollout.audit import Entry
 from cloud.rollout.table import State
 from cloud.store.audit import ENGINE
 from cloud.store.reports import Stored
+from cloud.views import enum_name
 from content.loss_causes import LossCause, counts_as_lost
 
 NANOSECONDS = 1_000_000_000
@@ -120,8 +121,7 @@ def account(records: Records) -> Account:
 
 def role(report: CrashReport) -> str:
     """What died."""
-    known = report.role in Role.values()
-    return Role.Name(report.role).removeprefix("ROLE_").lower() if known else str(report.role)
+    return enum_name(Role, report.role)
 
 
 def _outages(records: Records) -> list[Outage]:

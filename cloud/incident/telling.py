@@ -10,7 +10,6 @@ from cloud.views import Types, moment, type_name
 from content.loss_causes import missing
 
 HOSTS_SHOWN = 20
-ENOUGH_TO_NAME_ONE = 1
 
 
 def page(account: Account, release: Release | None, types: Types) -> Page:
@@ -172,4 +171,4 @@ def _counted(caption: str, of: str, counts: Counter[str], what: str) -> Grid:
 def things(count: int, what: str) -> str:
     """`1 host`, `2 hosts`, `2 processes`."""
     plural = f"{what}es" if what.endswith("s") else f"{what}s"
-    return f"{count:,} {what if count == ENOUGH_TO_NAME_ONE else plural}"
+    return f"{count:,} {what if count == 1 else plural}"

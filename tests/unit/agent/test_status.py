@@ -8,24 +8,25 @@ import pytest
 from agent.supervisor.search import Search
 from agent.supervisor.status import StatusSources, reduced
 
+PLAIN: dict[str, Any] = {
+    "collection": object(),
+    "rung": "bpf_btf",
+    "lowered": False,
+    "given_up": {},
+    "files": frozenset({"file"}),
+    "works": True,
+    "active": {1: "file"},
+    "unserved": {},
+    "skipped": {},
+    "degraded": False,
+    "search": None,
+    "not_judged": False,
+}
+
 
 def sources(**different: Any) -> StatusSources:
     """A sensor that does all that it could, unless something is different."""
-    plain: dict[str, Any] = {
-        "collection": object(),
-        "rung": "bpf_btf",
-        "lowered": False,
-        "given_up": {},
-        "files": frozenset({"file"}),
-        "works": True,
-        "active": {1: "file"},
-        "unserved": {},
-        "skipped": {},
-        "degraded": False,
-        "search": None,
-        "not_judged": False,
-    }
-    said = SimpleNamespace(**{**plain, **different})
+    said = SimpleNamespace(**{**PLAIN, **different})
     worker = SimpleNamespace(files=said.files) if said.works else None
     manifest = SimpleNamespace(active=said.active)
     found: Any = SimpleNamespace(

@@ -5,7 +5,6 @@ Each test begins with a sensor that has refreshed from an honest cloud, unless i
 
 import asyncio
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,23 +17,6 @@ from content.channel_file import content_hash
 from tests.process.link_repository import Repository, target
 from tests.unit.agent.flow_world import full_disk
 from tests.unit.link.verifier_world import NEW, OLD, Sensor, forge, newest
-
-
-@pytest.fixture
-def repository() -> Repository:
-    """An honest repository with one Channel File."""
-    made = Repository()
-    made.publish(target(OLD))
-    return made
-
-
-@pytest.fixture
-def sensor(tmp_path: Path, repository: Repository) -> Iterator[Sensor]:
-    """A sensor that has refreshed once."""
-    made = Sensor(tmp_path, repository)
-    made.refresh()
-    yield made
-    made.store.close()
 
 
 def test_what_was_published_is_a_target_and_nothing_else(

@@ -1,34 +1,14 @@
 """Stolen, replaced, doubled and missing keys: what they are good for against a sensor."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from tuf.api.metadata import Metadata, Root, Targets
+from tuf.api.metadata import Metadata, Root
 
 from agent.link.verifier import TRUST_SIGNATURES
 from cloud.errors import KeyFileError
 from cloud.repository import next_root, sign_root
 from cloud.signing import SigningKey
 from tests.process.link_repository import Repository, target
-from tests.unit.link.verifier_world import NEW, OLD, Sensor
-
-
-@pytest.fixture
-def repository() -> Repository:
-    """An honest repository with one Channel File."""
-    made = Repository()
-    made.publish(target(OLD))
-    return made
-
-
-@pytest.fixture
-def sensor(tmp_path: Path, repository: Repository) -> Iterator[Sensor]:
-    """A sensor that has refreshed once."""
-    made = Sensor(tmp_path, repository)
-    made.refresh()
-    yield made
-    made.store.close()
+from tests.unit.link.verifier_world import NEW, OLD, Sensor, copied_targets
 
 
 @pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets"])
@@ -70,7 +50,7 @@ def test_a_stolen_targets_key_is_revoked_by_the_next_root(
     honest, repository.keys["targets"] = repository.keys["targets"], [stolen]
     with pytest.raises(KeyFileError, match="as many keys"):
         repository.publish(target(NEW))
-    forged = Metadata(Targets.from_dict(repository.targets.signed.to_dict()))  # type: ignore[union-attr]
+    forged = copied_targets(repository)
     forged.signed.version += 1
     forged.signed.targets[target(NEW).name] = target(NEW).file()
     forged.sign(stolen.tuf_signer())
@@ -93,7 +73,7 @@ def test_keys_below_the_threshold_are_not_enough(
     repository.rotate("targets", threshold=2, keys=3)
     repository.publish(target(OLD))
     sensor.refresh()
-    document = Metadata(Targets.from_dict(repository.targets.signed.to_dict()))  # type: ignore[union-attr]
+    document = copied_targets(repository)
     document.signed.version += 1
     document.signed.targets[target(NEW).name] = target(NEW).file()
     for key in repository.keys["targets"][:stolen]:
@@ -164,7 +144,7 @@ def test_signatures_by_strangers_and_twice_by_one_key_change_nothing(
 ) -> None:
     """Signatures too many could pass for missing ones, or stop a sensor."""
     repository.rotate("targets", threshold=2, keys=2)
-    document = Metadata(Targets.from_dict(repository.targets.signed.to_dict()))  # type: ignore[union-attr]
+    document = copied_targets(repository)
     document.signed.version += 1
     signer = repository.keys["targets"][0]
     for key in (signer, signer, SigningKey.generate(), SigningKey.generate()):

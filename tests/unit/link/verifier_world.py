@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tuf.api.metadata import Metadata, Targets
 
 from agent.link.errors import FetchRefusedError
 from agent.link.metadata_store import MetadataStore
@@ -55,6 +56,12 @@ class Sensor:
             self.verifier.target(content_hash(payload))
             return True
         return False
+
+
+def copied_targets(repository: Repository) -> Metadata[Targets]:
+    """What the repository's targets metadata say, without their signatures."""
+    assert repository.targets is not None
+    return Metadata(Targets.from_dict(repository.targets.signed.to_dict()))
 
 
 def newest(repository: Repository, role: str) -> tuple[str, int]:
