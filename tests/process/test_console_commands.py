@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -75,20 +74,18 @@ def test_from_an_operator_s_first_login_to_a_halt_on_a_host(tmp_path: Path) -> N
             (revoked,) = agent.of("revocation")
             assert revoked.revocation.reason == HALTED  # as it was signed with the content
             assert "seen in the console" in browser.get(path).text
-            ends_in_time(process, browser)
+            ends_whoever_looks(process, browser)
 
 
-def ends_in_time(process: subprocess.Popen[bytes], browser: Browser) -> None:
-    """Within two seconds, whoever looks at a page or has only connected."""
+def ends_whoever_looks(process: subprocess.Popen[bytes], browser: Browser) -> None:
+    """Although somebody follows detections, and somebody else has only connected."""
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     with closing(browser.connection()) as stream, closing(browser.connection()) as idle:
         stream.request("GET", "/detections/stream", headers={"Cookie": cookie})
         assert stream.getresponse().status == 200
         idle.connect()
-        began = time.monotonic()
         process.terminate()
         assert process.wait(10) == 0
-        assert time.monotonic() - began < 2.0
 
 
 def test_what_can_not_be_meant_is_refused_by_the_commands(tmp_path: Path) -> None:
