@@ -64,6 +64,7 @@ def test_every_target_is_found() -> None:
     assert campaign.names() == [
         "authoring",
         "channel",
+        "console",
         "envelope",
         "expression",
         "interpreter",
