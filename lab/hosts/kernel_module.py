@@ -20,7 +20,7 @@ LOG = Path("/dev/kmsg")
 RELOAD = Path("/sys/module/bulkhead_laboratory/parameters/reload")
 LINE_BYTES = 8192
 _DETECTION = re.compile(rb";bulkhead: detection (\S+) (.*)")
-_REFUSED = re.compile(rb";bulkhead: refused (\S+): (-?\d+)")
+_REFUSED = re.compile(rb";bulkhead: refused (\S+): ([A-Z_]+)")
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class KernelModule:
             refused = _REFUSED.search(line)
             if refused:
                 name = Path(refused[1].decode()).name
-                self._refused.append(f"{name} refused ({int(refused[2])})")
+                self._refused.append(f"{name} refused ({refused[2].decode()})")
 
     def deaths(self) -> list[Death]:
         """Nobody dies but the host."""

@@ -54,6 +54,21 @@ static int compile(struct content *content, const struct bulkhead_value *payload
 	return bulkhead_read(payload->text, payload->length, room, &content->file);
 }
 
+/* What the reader says, in the laboratory's words. */
+static const char *reason_name(int result)
+{
+	switch (result) {
+	case BULKHEAD_TRUNCATED:
+		return "TRUNCATED";
+	case BULKHEAD_MALFORMED:
+		return "MALFORMED";
+	case BULKHEAD_TOO_MANY:
+		return "TOO_MANY";
+	default:
+		return "NO_MEMORY";
+	}
+}
+
 struct content *content_read(const char *path)
 {
 	struct content *content = kzalloc(sizeof(*content), GFP_KERNEL);
@@ -65,12 +80,17 @@ struct content *content_read(const char *path)
 		return NULL;
 	bytes = kernel_read_file_from_path(path, 0, &content->envelope, MOST_BYTES, NULL,
 					   READING_UNKNOWN);
-	result = bytes < 0 ? (int)bytes :
-			     bulkhead_payload(content->envelope, (uint64_t)bytes, &payload);
+	if (bytes < 0) {
+		pr_warn("bulkhead: refused %s: %s (%zd)\n", path,
+			bytes == -ENOENT ? "MISSING" : "UNREADABLE", bytes);
+		content_free(content);
+		return NULL;
+	}
+	result = bulkhead_payload(content->envelope, (uint64_t)bytes, &payload);
 	if (!result)
 		result = compile(content, &payload);
 	if (result) {
-		pr_warn("bulkhead: refused %s: %d\n", path, result);
+		pr_warn("bulkhead: refused %s: %s (%d)\n", path, reason_name(result), result);
 		content_free(content);
 		return NULL;
 	}
