@@ -76,7 +76,7 @@ class RingFacts:
         if self.consumer.closed:  # given up with its collection, before its last evaluator
             return lost
         for _ in range(_REPAIRS):
-            WORD.pack_into(self.consumer, 0, self.position)
+            self._give_back(self.position)
             # Whatever was written before the line above took effect.
             gone = -(-(self.produced() - self.size - self.position) // self.stride)
             if gone <= 0:
@@ -84,6 +84,12 @@ class RingFacts:
             lost += gone
             self.position += gone * self.stride
         return lost
+
+    def _give_back(self, position: int) -> None:
+        # One store: pack_into writes zeros before it writes the number, and the kernel, which reads
+        # this word for each record, would find no room in the ring meanwhile.
+        with memoryview(self.consumer) as page, page.cast("Q") as words:
+            words[0] = position
 
     def backlog(self) -> int:
         """Events that were written and not accounted for yet."""

@@ -1,6 +1,8 @@
 """Rings: what a collector hands over is checked, and only positions are ever read."""
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -34,6 +36,37 @@ def test_positions_and_backlog() -> None:
     found.rings[3].position = 5 * STRIDE
     assert found.backlog_events() == 3
     assert {**found.rings[3].document(), "identity": [0, 8]} == ring(3)
+    found.close()
+
+
+READER = """
+import mmap, sys
+words = memoryview(mmap.mmap(int(sys.argv[1]), mmap.PAGESIZE)).cast("Q")
+print(words[0], flush=True)
+while words[0] == int(sys.argv[2]):
+    if words[1]:
+        sys.exit(0)
+sys.exit("the position went away")
+"""
+"""Reads the consumer position again and again, as the kernel does for each record."""
+
+
+def test_whoever_reads_along_sees_no_other_position() -> None:
+    """The kernel would find the ring full for a moment, and lose what happens in it."""
+    position = 0x0102030405060708 * STRIDE & (1 << 62) - 1
+    descriptor = memory()
+    command = [sys.executable, "-c", READER, str(descriptor), str(position)]
+    found = from_message(attached({"rings": [ring(1)]}, (descriptor,)))
+    found.rings[1].position = position
+    found.rings[1].repair()
+    with subprocess.Popen(command, pass_fds=(descriptor,), stdout=subprocess.PIPE) as reader:
+        assert reader.stdout
+        assert int(reader.stdout.readline()) == position
+        for _ in range(50_000):
+            found.rings[1].repair()
+        with memoryview(found.rings[1].consumer) as page, page.cast("Q") as words:
+            words[1] = 1
+        assert reader.wait(30) == 0
     found.close()
 
 
