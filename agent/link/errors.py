@@ -13,6 +13,18 @@ class ConfigurationError(LinkError):
     """The role can't start as it was told to: folder, credentials or address."""
 
 
+class CredentialsError(LinkError):
+    """A certificate or key is not fit, or doesn't fit the other."""
+
+
+class JoinError(LinkError):
+    """This host could not join; `text` is the message without its reason."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        self.text = text
+        super().__init__(reason, text)
+
+
 class StoreError(LinkError):
     """Outbox or detection log could not be written now; nothing of the batch was stored."""
 
