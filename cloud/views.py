@@ -24,6 +24,7 @@ from bulkhead.v1.report_pb2 import (
 )
 from cloud.offers import Release, Standing
 from cloud.store import certificates, hosts, releases, reports
+from cloud.store.certificates import Expelled
 from cloud.store.tables import CRASHES, LOSSES
 from content.escape import safe
 from content.loss_causes import missing
@@ -52,8 +53,8 @@ class _FleetRows:
     pushed: Mapping[bytes, tuple[int, int]]
     crashes: Mapping[str, int]
     losses: Mapping[str, int]
-    certificates: Mapping[str, tuple[str, int]]
-    expelled: certificates.Expelled
+    shown: Mapping[str, tuple[str, int]]
+    expelled: Expelled
 
 
 def fleet(store: Connection, types: Types, now_ns: int, *, served: bool) -> Document:
@@ -67,7 +68,7 @@ def fleet(store: Connection, types: Types, now_ns: int, *, served: bool) -> Docu
         pushed=releases.instance_counts(store),
         crashes=reports.totals(store, CRASHES),
         losses=reports.totals(store, LOSSES),
-        certificates=certificates.shown(store),
+        shown=certificates.shown(store),
         expelled=certificates.expelled(store),
     )
     return {
@@ -216,7 +217,7 @@ def _host(
 
 def _certificate(agent_id: str, rows: _FleetRows) -> Document:
     """The certificate that a host has shown last, and whether anything is still said to it."""
-    serial, ends = rows.certificates.get(agent_id, ("", 0))
+    serial, ends = rows.shown.get(agent_id, ("", 0))
     return {
         "expelled": rows.expelled.includes(agent_id, serial),
         "certificate": serial,

@@ -1,11 +1,13 @@
 """Certificate and key by which the cloud knows this host: as installed, or as renewed since.
 
-A renewed pair is one file in the link's folder, key first, replaced whole: a crash leaves the old
-pair or the new one, and never a key beside a certificate that it doesn't fit. At start the younger
-of both counts, if it speaks for the same agent below the same authority; what was renewed from
-another installation is removed. Nothing here decides when to renew.
+A renewed pair is one file in the link's folder, replaced whole: a crash leaves the old pair or the
+new one, and never a key beside a certificate that it doesn't fit. The file says from which
+installation it comes, by a digest of the installed chain. As long as that is what is installed, the
+renewed pair counts, whatever the dates say; if something else was installed since, it is removed.
+Nothing here decides when to renew.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from agent.link.log import say
 
 RENEWED = "certificate.pem"
 KEY_END = b"-----END PRIVATE KEY-----\n"
+HEADER = b"renewed from "
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,44 +84,39 @@ class Credentials:
     def __init__(self, folder: Path, authority: bytes, installed: Pair) -> None:
         self._file = folder / RENEWED
         self._authority = authority
-        self.pair = self._younger(installed)
+        self._header = HEADER + hashlib.sha256(installed.chain).hexdigest().encode() + b"\n"
+        self.pair = self._in_use(installed)
 
-    def replace(self, chain: bytes, key: bytes) -> None:
+    def replace(self, chain: bytes, key: bytes, now: datetime) -> None:
         """Use this pair from the next connection on; it is on the disk when this returns.
 
-        CredentialsError for a pair that is worse than the one in use; OSError where it can't be
-        written. Either way nothing has changed.
+        CredentialsError for a pair that is of no use now; OSError where it can't be written. Either
+        way nothing has changed.
         """
         pair = read_pair(chain, key, self._authority)
         if pair.names != self.pair.names:
             raise CredentialsError("RENEWED_NAME", "the new certificate names somebody else")
-        if pair.ends <= self.pair.ends:
-            raise CredentialsError("RENEWED_TIME", "the new certificate ends no later")
-        _write_whole(self._file, key + chain)
+        if not pair.begins <= now < pair.ends:
+            raise CredentialsError("RENEWED_TIME", "the new certificate is not good now")
+        _write_whole(self._file, self._header + key + chain)
         self.pair = pair
 
-    def _younger(self, installed: Pair) -> Pair:
+    def _in_use(self, installed: Pair) -> Pair:
         try:
-            renewed = self._read()
+            return self._read()
         except FileNotFoundError:
             return installed
         except (OSError, CredentialsError) as error:
-            return self._installed(installed, str(error))
-        if renewed.names != installed.names:
-            return self._installed(installed, "it is of another agent")
-        if renewed.begins <= installed.begins:
-            return self._installed(installed, "another one was installed since")
-        return renewed
-
-    def _installed(self, installed: Pair, why: str) -> Pair:
-        say(f"{self._file}: given up for the certificate that is installed: {why}")
+            say(f"{self._file}: given up for the certificate that is installed: {error}")
         self._file.unlink(missing_ok=True)
         return installed
 
     def _read(self) -> Pair:
         with self._file.open("rb") as file:
             data = file.read(LIMITS.certificate_bytes + 1)
-        key, end, chain = data.partition(KEY_END)
+        if not data.startswith(self._header):
+            raise CredentialsError("TLS_FILE", "it was not renewed from what is installed")
+        key, end, chain = data.removeprefix(self._header).partition(KEY_END)
         return read_pair(chain, key + end, self._authority)
 
 

@@ -20,7 +20,7 @@ import grpc
 from cryptography import x509
 
 from agent.link.credentials import read_pair
-from agent.link.errors import CredentialsError, JoinError
+from agent.link.errors import CredentialsError, JoinError, refusal
 from agent.link.limits import LIMITS
 from agent.link.signing_request import new_request
 from bulkhead.v1.enrolment_service_pb2 import JoinRequest
@@ -149,17 +149,9 @@ def _ask(address: str, authority: bytes, request: JoinRequest) -> bytes:
         try:
             response = EnrolmentServiceStub(channel).Join(request, timeout=LIMITS.join_seconds)
         except grpc.RpcError as error:
-            raise _refused(address, error) from error
+            reason, text = refusal(error.code().name, error.details())
+            raise JoinError(reason, f"{address}: {text}") from error
     return bytes(response.certificate_chain)
-
-
-def _refused(address: str, error: grpc.RpcError) -> JoinError:
-    """The cloud's own reason, where it has said one: `REASON: message`."""
-    details = str(error.details() or "")[: LIMITS.text_characters]
-    reason, colon, message = details.partition(": ")
-    if colon and reason.isupper() and reason.replace("_", "").isalpha():
-        return JoinError(reason, message)
-    return JoinError(error.code().name, f"{address}: {details}")
 
 
 def _write_folder(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:

@@ -16,7 +16,7 @@ import grpc.aio
 
 from agent.backoff import Backoff
 from agent.link.credentials import Credentials, Pair
-from agent.link.errors import CloudError, CredentialsError, LinkError
+from agent.link.errors import CloudError, CredentialsError, LinkError, refusal
 from agent.link.limits import LIMITS
 from agent.link.log import say
 from agent.link.sensor import Sensor
@@ -73,8 +73,8 @@ class Renewal:
         try:
             await self._renew(stub)
         except grpc.aio.AioRpcError as error:
-            details = (error.details() or "")[: LIMITS.text_characters]
-            return self._failed(error.code().name, f"{error.code().name}: {details}")
+            reason, text = refusal(error.code().name, error.details())
+            return self._failed(reason, f"{reason}: {text}")
         except LinkError as error:
             return self._failed(error.reason, str(error))
         except OSError as error:
@@ -98,7 +98,7 @@ class Renewal:
             raise CloudError("RENEWAL_ANSWER", "the cloud has not answered with a certificate")
         if len(response.certificate_chain) > LIMITS.certificate_bytes:
             raise CloudError("RENEWAL_ANSWER", "the new certificate is too large")
-        self._credentials.replace(response.certificate_chain, key)
+        self._credentials.replace(response.certificate_chain, key, self._now())
 
     def _failed(self, reason: str, text: str) -> str:
         if reason != self._sensor.certificate.because:
