@@ -3,6 +3,7 @@
 What is passed on carries the agent's own proof: nothing is believed of whoever passes it on.
 """
 
+import time
 from pathlib import Path
 
 import grpc
@@ -10,7 +11,9 @@ import grpc
 from bulkhead.v1.enrolment_service_pb2 import RenewRequest, RenewResponse
 from bulkhead.v1.enrolment_service_pb2_grpc import EnrolmentServiceStub
 from bulkhead.v1.sensor_service_pb2 import RenewCertificateRequest
+from cloud.connections import AgentConnection
 from cloud.errors import CloudReason, SessionError
+from cloud.issuing import AgentCertificate
 from cloud.limits import CloudLimits
 
 ABSENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
@@ -23,6 +26,15 @@ class Renewals:
         self._target = f"unix:{socket.absolute()}"
         self._limits = limits
         self._channel: grpc.aio.Channel | None = None
+
+    def take_turn(self, connection: AgentConnection | None, certificate: AgentCertificate) -> None:
+        """SessionError unless it is asked in that certificate's own session, and not too often."""
+        now, pause = time.monotonic(), self._limits.renewal_pause_seconds
+        if connection is None or connection.certificate != certificate:
+            raise SessionError(CloudReason.NO_SESSION, "no open session with this certificate")
+        if now - connection.renewed < pause:
+            raise SessionError(CloudReason.TOO_MANY_RENEWALS, f"expected one in {pause:g} s")
+        connection.renewed = now
 
     async def ask(self, certificate: bytes, request: RenewCertificateRequest) -> bytes:
         """The new chain; SessionError if nobody issues now, AioRpcError where it is refused."""

@@ -164,7 +164,7 @@ class SensorService(SensorServiceServicer):
             require_known_fields(request)
             certificate = self._certified(context)
             agent_id = certificate.agent_id
-            self._take_turn(certificate)
+            self._renewals.take_turn(self._connections.get(agent_id), certificate)
             chain = await self._renewals.ask(_peer_certificate(context), request)
         except CloudError as error:
             await _refuse(agent_id, error, context)
@@ -172,17 +172,6 @@ class SensorService(SensorServiceServicer):
             journal.warning("renewal_refused", agent_id=agent_id, message=error.details())
             await context.abort(error.code(), error.details() or "")
         return RenewCertificateResponse(certificate_chain=chain)
-
-    def _take_turn(self, certificate: AgentCertificate) -> None:
-        connection, now = self._connections.get(certificate.agent_id), time.monotonic()
-        if connection is None or connection.certificate != certificate:
-            raise SessionError(CloudReason.NO_SESSION, "no open session with this certificate")
-        if now - connection.renewed < self._limits.renewal_pause_seconds:
-            raise SessionError(
-                CloudReason.TOO_MANY_RENEWALS,
-                f"expected one in {self._limits.renewal_pause_seconds:g} s",
-            )
-        connection.renewed = now
 
     def _certified(self, context: Any) -> AgentCertificate:
         certificate = read_agent_certificate(_peer_certificate(context))

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import grpc
 from cryptography import x509
 
-from agent.link.credentials import read_pair
+from agent.link.credentials import Pair, read_pair
 from agent.link.errors import CredentialsError, JoinError, refusal
 from agent.link.limits import LIMITS
 from agent.link.signing_request import new_request
@@ -80,27 +81,33 @@ def join(file: JoinFile, agent_id: str, address: str, folder: Path, *, again: bo
         found = f"agent id {agent_id!a:.80}"
         raise JoinError("AGENT_ID_INVALID", f"{found}: expected 1 to 63 of a-z 0-9 . _ -")
     _require_room(folder, agent_id, again=again)
-    name = x509.UniformResourceIdentifier(SPIFFE_PREFIX + agent_id)
+    try:
+        with _beside(folder) as new:  # before the token is used
+            pair = _certified(file, agent_id, address)
+            files = {
+                "ca.pem": (file.authority.encode(), PUBLIC),
+                "root.json": (file.root.encode(), PUBLIC),
+                "agent.pem": (pair.chain, PUBLIC),
+                "agent.key": (pair.key, PRIVATE),
+            }
+            _write(new, files)
+            _put(new, folder)
+    except OSError as error:
+        raise JoinError("FOLDER_UNWRITABLE", f"{folder}: {error.strerror}") from error
+    return pair.ends.isoformat()
+
+
+def _certified(file: JoinFile, agent_id: str, address: str) -> Pair:
+    name, authority = _name(agent_id), file.authority.encode()
     key, request = new_request(name)
     asked = JoinRequest(token=file.token, agent_id=agent_id, signing_request=request)
-    chain = _ask(address, file.authority.encode(), asked)
     try:
-        pair = read_pair(chain, key, file.authority.encode())
+        pair = read_pair(_ask(address, authority, asked), key, authority)
     except CredentialsError as error:
         raise JoinError("JOIN_ANSWER", f"{address}: {error}") from error
     if pair.names != (name,):
         raise JoinError("JOIN_ANSWER", f"{address}: a certificate for somebody else")
-    files = {
-        "ca.pem": (file.authority.encode(), PUBLIC),
-        "root.json": (file.root.encode(), PUBLIC),
-        "agent.pem": (chain, PUBLIC),
-        "agent.key": (key, PRIVATE),
-    }
-    try:
-        _write_folder(folder, files)
-    except OSError as error:
-        raise JoinError("FOLDER_UNWRITABLE", f"{folder}: {error.strerror}") from error
-    return pair.ends.isoformat()
+    return pair
 
 
 def _require_join_file(path: Path, document: object) -> JoinFile:
@@ -140,7 +147,11 @@ def _is_of(certificate: bytes, agent_id: str) -> bool:
         names = list(found.get_extension_for_class(x509.SubjectAlternativeName).value)
     except (ValueError, x509.ExtensionNotFound):
         return False
-    return names == [x509.UniformResourceIdentifier(SPIFFE_PREFIX + agent_id)]
+    return names == [_name(agent_id)]
+
+
+def _name(agent_id: str) -> x509.UniformResourceIdentifier:
+    return x509.UniformResourceIdentifier(SPIFFE_PREFIX + agent_id)
 
 
 def _ask(address: str, authority: bytes, request: JoinRequest) -> bytes:
@@ -154,26 +165,36 @@ def _ask(address: str, authority: bytes, request: JoinRequest) -> bytes:
     return bytes(response.certificate_chain)
 
 
-def _write_folder(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A new folder, which is gone afterwards, with whatever is in it then."""
     new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     new.mkdir(mode=PRIVATE_FOLDER, parents=True)
     try:
-        for name, (data, mode) in files.items():
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with os.fdopen(os.open(new / name, flags, mode), "wb") as file:
-                os.fchmod(file.fileno(), mode)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync(new)
-        if folder.exists():
-            _exchange(new, folder)
-        else:
-            new.rename(folder)
-        _sync(folder.parent)
+        yield new
     finally:
-        if new.exists():  # what was there before, or what did not get that far
+        if new.exists():
             shutil.rmtree(new)
+
+
+def _write(new: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
+    for name, (data, mode) in files.items():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(new / name, flags, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    _sync(new)
+
+
+def _put(new: Path, folder: Path) -> None:
+    """In its place, in one step; what was there is where the new one was."""
+    if folder.exists():
+        _exchange(new, folder)
+    else:
+        new.rename(folder)
+    _sync(folder.parent)
 
 
 def _exchange(one: Path, other: Path) -> None:

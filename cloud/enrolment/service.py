@@ -68,7 +68,7 @@ class EnrolmentService(EnrolmentServiceServicer):
             self._require_patience(address)
             issued = await _judged(self._issuance.join, request)
         except CloudError as error:
-            if error.reason is not CloudReason.ENROLMENT_BUSY:
+            if error.reason in STATUS and error.reason is not CloudReason.ENROLMENT_BUSY:
                 self._failures.failed(address, time.monotonic())
             await self._refuse("join_refused", request.agent_id, address, error, context)
         _tell("joined", issued)

@@ -169,6 +169,7 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
         context: Any,
     ) -> sensor_service_pb2.RenewCertificateResponse:
         """This cloud issues no certificates."""
+        del request
         context.abort(grpc.StatusCode.UNAVAILABLE, "ENROLMENT_UNAVAILABLE: not here")
         return sensor_service_pb2.RenewCertificateResponse()
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from tests.process.enrolment_process import Enrolment, certificate_in, enrolment
 from tests.process.waiting import until
 
 SECONDS_TO_END = 10.0
+SHORT_SECONDS = 6
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +58,19 @@ def key_in(tls: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def renew(
-    cloud: Cloud, tls: Path, *names: str, signer: ec.EllipticCurvePrivateKey | None = None
+    cloud: Cloud,
+    tls: Path,
+    *names: str,
+    signer: ec.EllipticCurvePrivateKey | None = None,
+    over: grpc.Channel | None = None,
 ) -> tuple[bytes, bytes]:
     """A new key and chain, asked for with the pair in a folder; RpcError where it is refused."""
     uris = [x509.UniformResourceIdentifier(SPIFFE_PREFIX + name) for name in names]
     key, request = new_request(*uris)
     proof = proof_of(signer or key_in(tls), request)
-    with channel_to(cloud.address, tls) as channel:
-        answer = SensorServiceStub(channel).RenewCertificate(
-            RenewCertificateRequest(signing_request=request, proof=proof), timeout=20
-        )
+    asked = RenewCertificateRequest(signing_request=request, proof=proof)
+    with nullcontext(over) if over else channel_to(cloud.address, tls) as channel:
+        answer = SensorServiceStub(channel).RenewCertificate(asked, timeout=20)
     return key, bytes(answer.certificate_chain)
 
 
@@ -123,6 +127,29 @@ def test_an_agent_renews_for_itself_only_and_in_its_session_only(cloud: Cloud) -
             grpc.StatusCode.FAILED_PRECONDITION,
             "NO_SESSION",
         )
+
+
+def test_a_certificate_that_has_ended_is_renewed_in_its_session_and_opens_no_other(
+    tmp_path: Path,
+) -> None:
+    """An absence of the desk would cost the fleet, or an old key be good for ever."""
+    with new_cloud(tmp_path) as cloud, enrolment(cloud, SHORT_SECONDS / 3600):
+        cloud.start(renewal_pause_seconds=5.0)
+        tls = tmp_path / "tls"
+        join(token(cloud, tmp_path / "join.json", "--agent-id", "late"), tls)
+        with channel_to(cloud.address, tls) as channel:  # opened while it was good
+            grpc.channel_ready_future(channel).result(10)
+            with ScriptedAgent(cloud.address, tls) as agent:
+                agent.greet(hello("late"))
+                ends = certificate_in(tls).not_valid_after_utc
+                until(lambda: datetime.now(UTC) > ends)
+                key, chain = renew(cloud, tls, "late", over=channel)
+                with pytest.raises(grpc.RpcError, match="TOO_MANY_RENEWALS"):
+                    renew(cloud, tls, "late", over=channel)
+                assert agent.status is None
+        assert session_status(cloud, tls, "late") != "welcome"
+        newer = write_pair(tmp_path / "newer", tls, key, chain)
+        assert certificate_in(newer).not_valid_after_utc > ends
 
 
 def ask_desk(cloud: Cloud, request: RenewRequest) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -268,6 +269,15 @@ def test_nobody_there_or_somebody_else(cloud: Cloud, desk: Enrolment, tmp_path: 
     assert not (tmp_path / "tls").exists()
 
 
+@pytest.mark.usefixtures("desk")
+def test_where_nothing_can_be_written_the_token_stays_good(cloud: Cloud, tmp_path: Path) -> None:
+    """A slip in a path would cost the operator a new token."""
+    file = token(cloud, tmp_path / "join.json", "--agent-id", "slip")
+    beneath_a_file = file / "tls"
+    assert "FOLDER_UNWRITABLE" in join(file, beneath_a_file, status=ExitCode.REFUSED)
+    join(file, tmp_path / "tls")
+
+
 BAD_TERMS = {
     "nobody": (),
     "both": ("--any", "--agent-id", "web-1"),
@@ -293,6 +303,9 @@ def test_one_process_enrols_and_ends_cleanly(cloud: Cloud, desk: Enrolment, tmp_
     again = ("--listen", "127.0.0.1:0")
     assert "FOLDER_IN_USE" in cloud.run("enrolment", *again, status=ExitCode.REFUSED)
     assert desk.process.poll() is None
-    with new_cloud(tmp_path) as third, enrolment(third) as running:
-        assert running.stop() == 0
-        assert not (third.folder / "enrolment.json").exists()
+    with new_cloud(tmp_path) as third:
+        with enrolment(third) as killed:
+            killed.stop(signal.SIGKILL)
+        with enrolment(third) as running:
+            assert running.stop() == 0
+            assert not (third.folder / "enrolment.json").exists()
