@@ -21,12 +21,21 @@ def test_a_token_is_found_by_its_id_and_kept_as_a_digest() -> None:
     assert new_secret()[1] != TEXT
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", TEXT[:-1], TEXT + "A", TEXT + "\n", TEXT.upper(), "é" * 56]
-)
-def test_what_is_no_token_is_not_looked_up(text: str) -> None:
+NO_TOKENS = {
+    "empty": "",
+    "a letter": "x",
+    "too short": TEXT[:-1],
+    "too long": TEXT + "A",
+    "newline": TEXT + "\n",
+    "upper case": "ABCDEF" + TEXT[6:],
+    "not ASCII": "é" * len(TEXT),
+}
+
+
+@pytest.mark.parametrize("name", NO_TOKENS)
+def test_what_is_no_token_is_not_looked_up(name: str) -> None:
     """Garbage would reach the store."""
-    assert parse(text) is None
+    assert parse(NO_TOKENS[name]) is None
 
 
 REFUSED = {
