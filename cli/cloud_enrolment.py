@@ -213,7 +213,7 @@ def certificates_(
             "expires": _moment(one.certificate.expires_unix),
             "source": one.source,
             "renewed_from": one.parent,
-            "revoked": one.revoked,
+            "revoked": bool(one.revoked),
         }
         for one in found
     ]

@@ -31,6 +31,9 @@ from cloud.issuing import Issued
 from cloud.limits import CloudLimits
 from cloud.wire import require_known_fields
 
+SOCKET = "unix:"
+"""How gRPC calls whoever asks on the socket in the folder."""
+
 Asked = TypeVar("Asked", bound=Message)
 
 STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
@@ -47,6 +50,7 @@ STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
         CloudReason.CSR_KEY: grpc.StatusCode.INVALID_ARGUMENT,
         CloudReason.CSR_NAME: grpc.StatusCode.INVALID_ARGUMENT,
         CloudReason.CSR_EXTENSION: grpc.StatusCode.INVALID_ARGUMENT,
+        CloudReason.NO_SESSION: grpc.StatusCode.FAILED_PRECONDITION,
         CloudReason.ENROLMENT_BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
@@ -75,8 +79,15 @@ class EnrolmentService(EnrolmentServiceServicer):
         return JoinResponse(certificate_chain=issued.chain_pem)
 
     async def Renew(self, request: RenewRequest, context: Any) -> RenewResponse:  # noqa: N802
-        """A further certificate; whoever asks, the old one's key has signed for it."""
+        """A further certificate, for the serving process: it knows of the agent's session.
+
+        It is believed that there is one, and nothing else: the old key has signed for the rest.
+        """
         try:
+            if not context.peer().startswith(SOCKET):
+                raise SessionError(
+                    CloudReason.NO_SESSION, "certificates are renewed in a session with the cloud"
+                )
             issued = await _judged(self._issuance.renew, request)
         except CloudError as error:
             address = address_of(context.peer())

@@ -16,7 +16,8 @@ from cloud.store import audit
 from cloud.store.database import put
 from cloud.store.tables import CERTIFICATES, EXPULSIONS, HOST_CERTIFICATES, JOIN_TOKENS
 
-NANOSECONDS = 1_000_000_000
+NOT, WITH_ITS_AGENT, BY_ITSELF = "", "agent", "itself"
+"""How a certificate is revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Known:
     certificate: AgentCertificate
     source: str
     parent: str
-    revoked: bool
+    revoked: str
 
 
 def add(
@@ -46,7 +47,7 @@ def add(
 ) -> None:
     """Write down a new certificate; forget those that have expired before `keep_from` (Unix)."""
     connection.execute(delete(CERTIFICATES).where(CERTIFICATES.c.expires_unix < keep_from))
-    row = asdict(certificate) | {"source": source, "parent": parent, "revoked": False}
+    row = asdict(certificate) | {"source": source, "parent": parent, "revoked": NOT}
     connection.execute(insert(CERTIFICATES).values(row))
 
 
@@ -90,7 +91,7 @@ def shown(connection: Connection) -> dict[str, tuple[str, int]]:
 def expelled(connection: Connection) -> Expelled:
     """Everything that is refused."""
     agents = connection.execute(select(EXPULSIONS.c.agent_id)).scalars()
-    serials = connection.execute(select(CERTIFICATES.c.serial).where(CERTIFICATES.c.revoked))
+    serials = connection.execute(select(CERTIFICATES.c.serial).where(CERTIFICATES.c.revoked != NOT))
     return Expelled(frozenset(agents), frozenset(serials.scalars()))
 
 
@@ -98,19 +99,24 @@ def expel_agent(connection: Connection, agent_id: str, by: str, reason: str, now
     """Nothing for this agent until that is lifted, and nothing for its certificates afterwards."""
     row = {"agent_id": agent_id, "time_unix_ns": now_ns, "reason": reason}
     put(connection, EXPULSIONS, [row])
-    _mark(connection, (one.certificate.serial for one in known(connection, agent_id)), revoked=True)
+    ours = [one for one in known(connection, agent_id) if one.revoked == NOT]
+    _mark(connection, (one.certificate.serial for one in ours), WITH_ITS_AGENT)
     audit.append(connection, by, "expel", agent_id, {"reason": reason}, now_ns)
 
 
 def lift_agent(
     connection: Connection, agent_id: str, by: str, now_ns: int, *, with_certificates: bool
 ) -> bool:
-    """The agent may join again, or go on with what it has; False if it was not expelled."""
+    """The agent may join again, or go on with what it has; False if it was not expelled.
+
+    What was revoked by itself stays so.
+    """
     gone = connection.execute(delete(EXPULSIONS).where(EXPULSIONS.c.agent_id == agent_id)).rowcount
-    again = [one for one in known(connection, agent_id) if one.revoked] if with_certificates else []
+    ours = known(connection, agent_id) if with_certificates else []
+    again = [one.certificate.serial for one in ours if one.revoked == WITH_ITS_AGENT]
     if not gone and not again:
         return False
-    _mark(connection, (one.certificate.serial for one in again), revoked=False)
+    _mark(connection, again, NOT)
     detail = {"with_certificates": with_certificates}
     audit.append(connection, by, "lift expulsion", agent_id, detail, now_ns)
     return True
@@ -126,7 +132,7 @@ def revoke(
     found = [serial]
     for one_serial in found:
         found.extend(children.get(one_serial, ()))
-    _mark(connection, found, revoked=True)
+    _mark(connection, found, BY_ITSELF)
     detail = {"serials": found, "reason": reason}
     audit.append(connection, by, "revoke certificate", agent_id, detail, now_ns)
     return found
@@ -136,7 +142,7 @@ def lift_certificate(
     connection: Connection, agent_id: str, serial: str, by: str, now_ns: int
 ) -> None:
     """This one certificate is good again."""
-    _mark(connection, [serial], revoked=False)
+    _mark(connection, [serial], NOT)
     audit.append(connection, by, "lift revocation", agent_id, {"serial": serial}, now_ns)
 
 
@@ -179,7 +185,7 @@ def withdraw_token(connection: Connection, token_id: str, by: str, now_ns: int) 
     audit.append(connection, by, "withdraw token", token_id, {}, now_ns)
 
 
-def _mark(connection: Connection, serials: Iterable[str], *, revoked: bool) -> None:
+def _mark(connection: Connection, serials: Iterable[str], revoked: str) -> None:
     for serial in serials:
         ours = CERTIFICATES.c.serial == serial
         connection.execute(update(CERTIFICATES).where(ours).values(revoked=revoked))

@@ -106,8 +106,9 @@ HOST_ACTIVE = Table(
     Column("state", Integer, nullable=False),
 )
 
-# A certificate that an agent was given, until it has expired; `source` says by what, and `revoked`
-# that it is good for nothing any more. `serial` is hexadecimal.
+# A certificate that an agent was given, until it has expired; `source` says by what,
+# `parent` from which other one it was renewed. `revoked` is how it was made good for nothing: with
+# its agent, by itself, or not at all (cloud.store.certificates). `serial` is hexadecimal.
 CERTIFICATES = Table(
     "certificates",
     METADATA,
@@ -117,7 +118,7 @@ CERTIFICATES = Table(
     Column("expires_unix", BigInteger, nullable=False, index=True),
     Column("source", String, nullable=False),
     Column("parent", String, nullable=False),
-    Column("revoked", Boolean, nullable=False),
+    Column("revoked", String, nullable=False),
 )
 
 # The certificate that a host has shown last.

@@ -158,6 +158,20 @@ def ask_desk(cloud: Cloud, request: RenewRequest) -> None:
         EnrolmentServiceStub(channel).Renew(request, timeout=10)
 
 
+def test_nobody_renews_at_the_port_for_joining(cloud: Cloud, desk: Enrolment) -> None:
+    """A stolen key would be good for a day after its certificate's end, and without a session."""
+    tls = cloud.agent_folder("outside")
+    _, request = new_request()
+    asked = RenewRequest(
+        certificate=(tls / "agent.pem").read_bytes(),
+        signing_request=request,
+        proof=proof_of(key_in(tls), request),
+    )
+    with channel_to(desk.address, tls) as channel, pytest.raises(grpc.RpcError, match="NO_SESSION"):
+        EnrolmentServiceStub(channel).Renew(asked, timeout=10)
+    ask_desk(cloud, asked)
+
+
 @pytest.mark.usefixtures("desk")
 def test_who_serves_can_not_ask_in_an_agents_place(cloud: Cloud) -> None:
     """Whoever takes the serving process over could make certificates for any agent."""

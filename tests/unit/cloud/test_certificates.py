@@ -53,6 +53,11 @@ def test_what_was_renewed_from_a_revoked_certificate_is_revoked_with_it(database
         found = certificates.revoke(store, "web-1", "b", "ann", "", NOW_NS)
         assert found == ["b", "c"]
         assert certificates.expelled(store) == Expelled(frozenset(), frozenset("bc"))
+        certificates.expel_agent(store, "web-1", "ann", "", NOW_NS)
+        assert certificates.lift_agent(store, "web-1", "ann", NOW_NS, with_certificates=True)
+        assert certificates.expelled(store) == Expelled(frozenset(), frozenset("bc")), "stays"
+        certificates.lift_certificate(store, "web-1", "c", "ann", NOW_NS)
+        assert certificates.expelled(store) == Expelled(frozenset(), frozenset("b"))
 
 
 def test_a_name_stays_taken_and_expired_certificates_are_forgotten(database: Database) -> None:
