@@ -1,4 +1,4 @@
-"""`bulkhead agent run|status|prevention|quarantine|record`: the sensor on this host.
+"""`bulkhead agent join|run|status|prevention|quarantine|record`: the sensor on this host.
 
 `run` checks what it was given and then becomes the supervisor (the process is replaced, so that
 nothing of the command line stays in memory), or with --respawn the parent that watches over it.
@@ -19,6 +19,7 @@ from agent.supervisor.control import ask
 from agent.supervisor.limits import LIMITS as SUPERVISOR_LIMITS
 from agent.supervisor.settings import DEFAULT_CONTROL, DEFAULT_STATE, RUNGS
 from cli import agent_quarantine
+from cli.agent_join import join_command
 from cli.agent_prevention import PREVENTION, prevention_command, prevention_line
 from cli.agent_record import record_command
 from cli.output import ExitCode, errors, fail, print_json, screen, shown, table
@@ -31,6 +32,7 @@ NANOSECONDS = 1_000_000_000
 FLOODER = ("pid", "start_time", "refused")
 
 application = typer.Typer(no_args_is_help=True)
+application.command("join")(join_command)
 application.command("record")(record_command)
 application.command("prevention")(prevention_command)
 application.add_typer(agent_quarantine.application, name="quarantine")

@@ -1,8 +1,9 @@
 """`bulkhead cloud …`: run the mock cloud, enrol agents, push and revoke content, see the fleet.
 
-This module makes folders and serves; `cli.cloud_content` is the operator who signs,
+This module makes folders and serves; `cli.cloud_enrolment` is about who belongs to the fleet,
+`cli.cloud_content` is the operator who signs,
 `cli.cloud_rollout`, `cli.cloud_policy` and `cli.cloud_audit` are those who decide how far content
-goes, `cli.cloud_views` shows what the store holds. Only `run` loads gRPC.
+goes, `cli.cloud_views` shows what the store holds. Only `run` and `enrolment` load gRPC.
 """
 
 import importlib
@@ -19,13 +20,15 @@ from cli.cloud_common import AsJson, Folder, reported, require_descriptor, tell_
 from cli.cloud_console import console, sign
 from cli.cloud_console import operator_application as operator_commands
 from cli.cloud_content import countersign, push, revoke
+from cli.cloud_enrolment import certificates_, enroll, enrolment, expel
+from cli.cloud_enrolment import token_application as token_commands
 from cli.cloud_incident import incident
 from cli.cloud_policy import application as policy_commands
 from cli.cloud_policy import group_application as group_commands
 from cli.cloud_rollout import application as rollout_commands
 from cli.cloud_views import crashes, detections, fleet, losses
 from cli.output import print_json, screen, shown
-from cloud.folder import CloudFolder, create, enrol, operator_folder
+from cloud.folder import CloudFolder, create, operator_folder
 from cloud.rollout.plan import PLANS, PlanName
 
 application = typer.Typer(no_args_is_help=True)
@@ -67,23 +70,6 @@ def init(
 
 
 @application.command()
-def enroll(
-    *,
-    folder: Folder,
-    agent_id: Annotated[str, typer.Option(help="Name of the agent: a-z 0-9 . _ -")],
-    output: Annotated[Path, typer.Option(help="New folder for the agent's files.")],
-    as_json: AsJson = False,
-) -> None:
-    """Write what one agent needs: agent.pem, agent.key, ca.pem and root.json."""
-    with reported(as_json=as_json):
-        enrol(CloudFolder(folder), agent_id, output, datetime.now(UTC))
-    if as_json:
-        print_json({"agent_id": agent_id, "output": str(output)})
-    else:
-        screen.print(f"agent {agent_id}: certificate and keys in {shown(str(output))}")
-
-
-@application.command()
 def run(
     *,
     folder: Folder,
@@ -122,6 +108,10 @@ for signing in (push, sign, revoke, countersign):
     application.command()(signing)
 for command in (fleet, detections, crashes, losses, incident, console):
     application.command()(command)
+for enrolling in (enrolment, enroll, expel):
+    application.command()(enrolling)
+application.command("certificates")(certificates_)
+application.add_typer(token_commands, name="token")
 application.add_typer(rollout_commands, name="rollout")
 application.add_typer(group_commands, name="group")
 application.add_typer(policy_commands, name="policy")

@@ -38,6 +38,7 @@ EXITS = MappingProxyType(
         CloudReason.ADDRESS_INVALID: ExitCode.USAGE,
         CloudReason.AGENT_ID_INVALID: ExitCode.USAGE,
         CloudReason.POLICY_INVALID: ExitCode.USAGE,
+        CloudReason.TOKEN_INVALID: ExitCode.USAGE,
         CloudReason.DATABASE_LOCKED: ExitCode.UNREACHABLE,
         CloudReason.NOT_SERVING: ExitCode.UNREACHABLE,
         CloudReason.NO_ANSWER: ExitCode.UNREACHABLE,

@@ -159,7 +159,7 @@ def _host_row(host: Mapping[str, Any]) -> list[str]:
     active = [f"{escape(one['template_type'])} {one['version']}" for one in host["active"]]
     return [
         shown(host["agent_id"]),
-        "[green]yes[/green]" if host["connected"] else "[red]no[/red]",
+        _connected(host),
         (rung if host["best_rung"] else f"[bold yellow]{rung}[/bold yellow]") + reduced,
         shown(host["sensor_version"]),
         f"{host['heartbeat_age_seconds']:.1f} s ago",
@@ -167,6 +167,12 @@ def _host_row(host: Mapping[str, Any]) -> list[str]:
         str(host["evaluator_deaths"]),
         str(host["events_lost"]),
     ]
+
+
+def _connected(host: Mapping[str, Any]) -> str:
+    if host["expelled"]:
+        return "[bold red]expelled[/bold red]"
+    return "[green]yes[/green]" if host["connected"] else "[red]no[/red]"
 
 
 def _short(moment: str) -> str:

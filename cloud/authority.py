@@ -1,8 +1,9 @@
-"""The development authority: certificates for the cloud's server and for each agent.
+"""The development authority: certificates for the cloud's server and for who issues to agents.
 
-One EC P-256 key per certificate. The server's certificate names localhost and what else the cloud
-is reached by; an agent's carries its id as a URI (SPIFFE) name, and the cloud believes nothing else
-about who speaks.
+One EC P-256 key per certificate. The authority's own key is needed by `cloud init` only: what is
+online is an issuing authority below it, whose certificates serve agents and name nobody else. The
+server's certificate names localhost and what else the cloud is reached by; an agent's carries its
+id as a URI (SPIFFE) name, and the cloud believes nothing else about who speaks.
 """
 
 import ipaddress
@@ -18,7 +19,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cloud.errors import CloudReason, KeyFileError
 
-SPIFFE_PREFIX = "spiffe://bulkhead/agent/"
+TRUST_DOMAIN = "bulkhead"
+SPIFFE_PREFIX = f"spiffe://{TRUST_DOMAIN}/agent/"
 AGENT_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 HOST_NAME = re.compile(
@@ -66,9 +68,31 @@ def create_authority(now: datetime) -> Identity:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("Bulkhead development authority")
     builder = _builder(name, name, key, now, AUTHORITY_DAYS)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(certificates=True), critical=True)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+    builder = builder.add_extension(key_usage(certificates=True), critical=True)
     return _identity(builder.sign(key, hashes.SHA256()), key)
+
+
+def create_issuing(authority: Identity, now: datetime) -> Identity:
+    """The authority that issues to agents, as long as the one above it: for clients, and for URIs.
+
+    A certificate by its key that names a server, or somebody of another trust domain, is refused by
+    whoever verifies it, here and on hosts.
+    """
+    issuer, issuer_key = load_identity(authority)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _name("Bulkhead development issuing authority")
+    builder = _builder(subject, issuer.subject, key, now, AUTHORITY_DAYS)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(key_usage(certificates=True), critical=True)
+    purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    builder = builder.add_extension(purposes, critical=False)
+    names = x509.NameConstraints(
+        permitted_subtrees=[x509.UniformResourceIdentifier(TRUST_DOMAIN)],
+        excluded_subtrees=[x509.DNSName("")],  # every one
+    )
+    builder = builder.add_extension(names, critical=True)
+    return _identity(builder.sign(issuer_key, hashes.SHA256()), key)
 
 
 def issue_server(authority: Identity, now: datetime, further: Sequence[str] = ()) -> Identity:
@@ -77,13 +101,15 @@ def issue_server(authority: Identity, now: datetime, further: Sequence[str] = ()
     KeyFileError for what is neither.
     """
     names = [_server_name(text) for text in (*LOCAL_NAMES, *further)]
-    return _issue(authority, "bulkhead-cloud", names, ExtendedKeyUsageOID.SERVER_AUTH, now)
-
-
-def issue_agent(authority: Identity, agent_id: str, now: datetime) -> Identity:
-    """A certificate with which an agent speaks for itself; KeyFileError for a malformed id."""
-    name = x509.UniformResourceIdentifier(SPIFFE_PREFIX + require_agent_id(agent_id))
-    return _issue(authority, agent_id, [name], ExtendedKeyUsageOID.CLIENT_AUTH, now)
+    issuer, issuer_key = load_identity(authority)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(_name("bulkhead-cloud"), issuer.subject, key, now, CERTIFICATE_DAYS)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+    builder = builder.add_extension(key_usage(certificates=False), critical=True)
+    purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    builder = builder.add_extension(purposes, critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return _identity(builder.sign(issuer_key, hashes.SHA256()), key)
 
 
 def _server_name(text: str) -> x509.GeneralName:
@@ -99,24 +125,10 @@ def _server_name(text: str) -> x509.GeneralName:
     return x509.DNSName(text)
 
 
-def _issue(
+def load_identity(
     authority: Identity,
-    common_name: str,
-    names: Sequence[x509.GeneralName],
-    purpose: x509.ObjectIdentifier,
-    now: datetime,
-) -> Identity:
-    issuer, issuer_key = _load(authority)
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(_name(common_name), issuer.subject, key, now, CERTIFICATE_DAYS)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
-    builder = builder.add_extension(_usage(certificates=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return _identity(builder.sign(issuer_key, hashes.SHA256()), key)
-
-
-def _load(authority: Identity) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """An authority's certificate and key; KeyFileError where they are not in PEM form."""
     try:
         certificate = x509.load_pem_x509_certificate(authority.certificate_pem)
         key = serialization.load_pem_private_key(authority.key_pem, password=None)
@@ -150,7 +162,8 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _usage(*, certificates: bool) -> x509.KeyUsage:
+def key_usage(*, certificates: bool) -> x509.KeyUsage:
+    """What a key is for: certificates, or connections."""
     return x509.KeyUsage(
         digital_signature=not certificates,
         content_commitment=False,

@@ -7,7 +7,7 @@ itself is read when it is asked for, and the newest few are held.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +19,8 @@ from cloud.refusals import Refusal
 from cloud.repository import trusted_keys
 from cloud.rollout.policy import RolledOut, Withheld, offer
 from cloud.signing import TrustedKey
-from cloud.store import metadata, policies, releases, rollouts
+from cloud.store import certificates, metadata, policies, releases, rollouts
+from cloud.store.certificates import Expelled
 from cloud.store.database import Database
 from cloud.store.policies import Policies
 from cloud.store.rollouts import Stored
@@ -31,7 +32,8 @@ class Catalogue:
     """Releases, revocations, rollouts and seats by content hash, as of one generation of the store.
 
     Rollouts are as far along as they were when their state last changed. metadata: of the
-    repository, by role and version. trusted: keys whose signatures count.
+    repository, by role and version. trusted: keys whose signatures count. expelled: whom nothing is
+    said to.
     """
 
     generation: tuple[int, ...]
@@ -42,6 +44,7 @@ class Catalogue:
     policies: Policies
     metadata: Mapping[tuple[str, int], bytes]
     trusted: tuple[TrustedKey, ...]
+    expelled: Expelled = field(default_factory=Expelled)
 
     @property
     def delays(self) -> bool:
@@ -138,6 +141,7 @@ class Library:
                 policies.read(connection),
                 metadata.everything(connection),
                 trusted_keys(root.signed) if root else (),
+                certificates.expelled(connection),
             )
 
     def _read(self, content_hash: bytes) -> bytes:

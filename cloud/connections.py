@@ -5,6 +5,7 @@ other, and an agent that lets more than `outgoing_messages` pile up is disconnec
 """
 
 import asyncio
+import math
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,8 +15,10 @@ from bulkhead.v1.report_pb2 import ActiveChannelFile
 from bulkhead.v1.sensor_service_pb2 import Hello, Receipt, Revocation, SessionResponse
 from cloud import journal
 from cloud.errors import CloudReason, SessionError
+from cloud.issuing import AgentCertificate
 from cloud.limits import CloudLimits
 from cloud.offers import Active, Host, HostContent
+from cloud.store.certificates import Expelled
 
 if TYPE_CHECKING:
     from cloud.refusals import Refusal
@@ -63,11 +66,16 @@ class AgentConnection:
 
     due: set when another decision about this host is due. offered: push numbers by content hash, of
     what this session has settled; withheld: with the reasons. fetchable: everything that was
-    offered in it. withdrawn: the orders that it was told, by content hash.
+    offered in it. withdrawn: the orders that it was told, by content hash. certificate: what the
+    session was begun with; renewed: when another one was asked for last, by the monotonic clock.
     """
 
-    def __init__(self, hello: Hello, limits: CloudLimits) -> None:
+    def __init__(
+        self, hello: Hello, limits: CloudLimits, certificate: AgentCertificate | None = None
+    ) -> None:
         self.agent_id = hello.agent_id
+        self.certificate = certificate
+        self.renewed = -math.inf
         self.hello = hello
         self.session = uuid.uuid4().hex
         self.outgoing = Outgoing(limits.outgoing_messages)
@@ -118,6 +126,16 @@ class AgentConnection:
             self.ended.set_result(error)
 
 
+def refusal(certificate: AgentCertificate | None, expelled: Expelled) -> SessionError | None:
+    """Why nothing is said to whoever shows this certificate, or None."""
+    if certificate is None or not expelled.includes(certificate.agent_id, certificate.serial):
+        return None
+    return SessionError(
+        CloudReason.CERTIFICATE_REVOKED,
+        f"{certificate.agent_id} was expelled, or its certificate {certificate.serial} revoked",
+    )
+
+
 class Connections:
     """Open sessions by agent id: one per agent, the newest."""
 
@@ -159,6 +177,12 @@ class Connections:
     def get(self, agent_id: str) -> AgentConnection | None:
         """The agent's open session."""
         return self._open.get(agent_id)
+
+    def expel(self, expelled: Expelled) -> None:
+        """End the sessions of whoever is to be refused from now on."""
+        for connection in self._open.values():
+            if (error := refusal(connection.certificate, expelled)) is not None:
+                connection.end(error)
 
     def decide_all(self) -> None:
         """Another decision about every connected host is due."""

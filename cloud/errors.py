@@ -34,6 +34,23 @@ class CloudReason(StrEnum):
     ROOT_INVALID = "ROOT_INVALID"
     ROLE_UNKNOWN = "ROLE_UNKNOWN"
     CERTIFICATE_INVALID = "CERTIFICATE_INVALID"
+    # Enrolment
+    ENROLMENT_BUSY = "ENROLMENT_BUSY"
+    ENROLMENT_UNAVAILABLE = "ENROLMENT_UNAVAILABLE"
+    TOKEN_REFUSED = "TOKEN_REFUSED"  # noqa: S105  a reason code
+    TOKEN_UNKNOWN = "TOKEN_UNKNOWN"  # noqa: S105  a reason code
+    TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105  a reason code
+    CSR_INVALID = "CSR_INVALID"
+    CSR_KEY = "CSR_KEY"
+    CSR_NAME = "CSR_NAME"
+    CSR_EXTENSION = "CSR_EXTENSION"
+    PROOF_INVALID = "PROOF_INVALID"
+    CERTIFICATE_FOREIGN = "CERTIFICATE_FOREIGN"
+    CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
+    CERTIFICATE_REVOKED = "CERTIFICATE_REVOKED"
+    CERTIFICATE_UNKNOWN = "CERTIFICATE_UNKNOWN"
+    NO_SESSION = "NO_SESSION"
+    TOO_MANY_RENEWALS = "TOO_MANY_RENEWALS"
     # Serving
     ADDRESS_INVALID = "ADDRESS_INVALID"
     ADDRESS_IN_USE = "ADDRESS_IN_USE"
@@ -124,6 +141,10 @@ class AuditError(CloudError):
 
 class RecordsError(CloudError):
     """No crash report is meant, or several are."""
+
+
+class EnrolmentError(CloudError):
+    """A token, certificate or agent that an operator can't mean."""
 
 
 class OperatorError(CloudError):

@@ -1,15 +1,19 @@
 """The cloud's folder and the operator's: what lies where, how they are made, how they are opened.
 
     FOLDER/cloud.sqlite          the store
-    FOLDER/authority/ca.pem, ca.key        development authority; the key only enrols agents
+    FOLDER/authority/ca.pem      development authority
+    FOLDER/issuing/issuing.pem, issuing.key    issues certificates to agents, below that authority
     FOLDER/server/server.pem, server.key   the serving process's certificate
     FOLDER/online/NAME.key       the serving process's own keys: snapshot and timestamp
     FOLDER/serving.json          address and process id while a process serves this folder
+    FOLDER/enrolment.json, enrolment.sock      where whoever holds the issuing key is asked
     OPERATOR/root.key, signing.key         root and targets key: never inside FOLDER
+    OPERATOR/authority.key       the development authority's, which nothing but `create` needs
 
-The serving process reads everything in FOLDER but the authority's key, and nothing in OPERATOR. The
-repository's metadata are in the store. All keys made here are for development: marked so in the
-root metadata, and to be replaced (`bulkhead cloud keys`) before hosts depend on them.
+The serving process reads everything in FOLDER but the issuing key, which only enrolment opens, and
+nothing in OPERATOR. The repository's metadata are in the store. All keys made here are for
+development: marked so in the root metadata, and to be replaced (`bulkhead cloud keys`) before hosts
+depend on them.
 """
 
 import fcntl
@@ -23,9 +27,10 @@ from typing import BinaryIO
 
 from tuf.api.metadata import Metadata, Root
 
-from cloud.authority import Identity, create_authority, issue_agent, issue_server
+from cloud.authority import Identity, create_authority, create_issuing, issue_server
 from cloud.errors import CloudReason, FolderError, KeyFileError
 from cloud.files import PRIVATE_FILE, make_private_folder, read_capped, write_whole
+from cloud.issuing import Issuer
 from cloud.limits import LIMITS
 from cloud.repository import (
     changed_targets,
@@ -41,6 +46,9 @@ from cloud.store.database import Database
 
 OPERATOR_SUFFIX = "-operator"
 """The operator's folder lies beside the cloud's unless it is put elsewhere."""
+AUTHORITY_KEY = "authority.key"
+SERVING, ISSUING = "serving", "enrolment"
+"""What one process at a time does with a folder: names of lock files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +68,14 @@ class CloudFolder:
         return self.path / "authority" / "ca.pem"
 
     @property
-    def authority_key(self) -> Path:
-        """Issues certificates; the serving process never opens it."""
-        return self.path / "authority" / "ca.key"
+    def issuing_certificate(self) -> Path:
+        """What agents show between their own certificate and the authority's."""
+        return self.path / "issuing" / "issuing.pem"
+
+    @property
+    def issuing_key(self) -> Path:
+        """Issues certificates to agents; the serving process never opens it."""
+        return self.path / "issuing" / "issuing.key"
 
     @property
     def server_certificate(self) -> Path:
@@ -83,6 +96,16 @@ class CloudFolder:
     def serving(self) -> Path:
         """Address and process id of the process that serves this folder."""
         return self.path / "serving.json"
+
+    @property
+    def enrolment_note(self) -> Path:
+        """Address and process id of the enrolment process of this folder."""
+        return self.path / "enrolment.json"
+
+    @property
+    def enrolment_socket(self) -> Path:
+        """On which the serving process asks it for renewals."""
+        return self.path / "enrolment.sock"
 
     def open(self, busy_ms: int = LIMITS.busy_ms) -> Database:
         """The store; FolderError or StoreError where there is none."""
@@ -117,6 +140,11 @@ class CloudFolder:
             )
         return root
 
+    def issuer(self) -> Issuer:
+        """The issuing authority, key included; FolderError or KeyFileError where it is unfit."""
+        certificate = read_capped(self.issuing_certificate, LIMITS.key_file_bytes)
+        return Issuer(Identity(certificate, read_capped(self.issuing_key, LIMITS.key_file_bytes)))
+
     def online_keys(self) -> tuple[SigningKey, ...]:
         """What the serving process signs metadata with; KeyFileError for one that is unfit."""
         return tuple(SigningKey.from_file(path) for path in sorted(self.online.glob("*.key")))
@@ -146,11 +174,15 @@ def create(
     cloud = CloudFolder(folder)
     _require_room(cloud, operator)
     authority = create_authority(now)
+    issuing = create_issuing(authority, now)
     server = issue_server(authority, now, names)
-    for path in (folder, folder / "authority", folder / "server", cloud.online, operator):
+    inside = [folder / name for name in ("authority", "issuing", "server", "online")]
+    for path in (folder, *inside, operator):
         make_private_folder(path)
-    write_whole(cloud.authority_key, authority.key_pem, PRIVATE_FILE)
+    write_whole(operator / AUTHORITY_KEY, authority.key_pem, PRIVATE_FILE)
     write_whole(cloud.authority_certificate, authority.certificate_pem)
+    write_whole(cloud.issuing_key, issuing.key_pem, PRIVATE_FILE)
+    write_whole(cloud.issuing_certificate, issuing.certificate_pem)
     write_whole(cloud.server_key, server.key_pem, PRIVATE_FILE)
     write_whole(cloud.server_certificate, server.certificate_pem)
     keys = {
@@ -187,44 +219,35 @@ def _create_store(
         policies.set_plan(connection, plan, "cloud init", int(now.timestamp()) * 10**9)
 
 
-def enrol(cloud: CloudFolder, agent_id: str, output: Path, now: datetime) -> None:
-    """Write what an agent needs to `output`: agent.pem, agent.key, ca.pem and root.json.
-
-    Raises KeyFileError for a malformed id or if the output already holds an agent's key.
-    """
-    cloud.require_made()
-    authority = Identity(
-        read_capped(cloud.authority_certificate, LIMITS.key_file_bytes),
-        read_capped(cloud.authority_key, LIMITS.key_file_bytes),
-    )
-    identity = issue_agent(authority, agent_id, now)
-    root = cloud.root()
-    make_private_folder(output)
-    if (output / "agent.key").exists():
-        raise FolderError(
-            CloudReason.FOLDER_EXISTS, f"{output}: holds an agent's key; expected a new folder"
-        )
-    write_whole(output / "ca.pem", authority.certificate_pem)
-    write_whole(output / "root.json", root.to_bytes())
-    write_whole(output / "agent.pem", identity.certificate_pem)
-    write_whole(output / "agent.key", identity.key_pem, PRIVATE_FILE)
-
-
 @contextmanager
 def sole_server(cloud: CloudFolder) -> Iterator[None]:
     """Hold the folder's lock; FolderError if another process serves it.
 
     The lock ends with the process however it dies, so that nothing needs to be cleaned up.
     """
-    with _lock_file(cloud) as file:
+    with _sole(cloud, SERVING, cloud.serving):
+        yield
+
+
+@contextmanager
+def sole_issuer(cloud: CloudFolder) -> Iterator[None]:
+    """The same for the enrolment process."""
+    with _sole(cloud, ISSUING, cloud.enrolment_note):
+        yield
+
+
+@contextmanager
+def _sole(cloud: CloudFolder, what: str, note: Path) -> Iterator[None]:
+    with _lock_file(cloud, what) as file:
         if not _locked(file.fileno()):
             raise FolderError(
-                CloudReason.FOLDER_IN_USE, f"{cloud.path}: another process serves this folder"
+                CloudReason.FOLDER_IN_USE,
+                f"{cloud.path}: another process serves this folder ({what})",
             )
         try:
             yield
         finally:
-            cloud.serving.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,18 +261,36 @@ class ServingNote:
 
 def announce(cloud: CloudFolder, note: ServingNote) -> None:
     """Write down where the folder is served."""
-    write_whole(cloud.serving, json.dumps(asdict(note)).encode("ascii") + b"\n")
+    write_whole(cloud.serving, _as_json(note))
+
+
+def announce_enrolment(cloud: CloudFolder, note: ServingNote) -> None:
+    """Write down where hosts join."""
+    write_whole(cloud.enrolment_note, _as_json(note))
 
 
 def serving(cloud: CloudFolder) -> ServingNote | None:
     """Who serves the folder right now, or None if no process does."""
-    with _lock_file(cloud) as file:
+    return _told(cloud, SERVING, cloud.serving)
+
+
+def enrolling(cloud: CloudFolder) -> ServingNote | None:
+    """Where hosts join right now, or None if no process enrols them."""
+    return _told(cloud, ISSUING, cloud.enrolment_note)
+
+
+def _told(cloud: CloudFolder, what: str, note: Path) -> ServingNote | None:
+    with _lock_file(cloud, what) as file:
         if _locked(file.fileno(), shared=True):
             return None
     try:
-        return ServingNote(**json.loads(read_capped(cloud.serving, LIMITS.key_file_bytes)))
+        return ServingNote(**json.loads(read_capped(note, LIMITS.key_file_bytes)))
     except (FolderError, ValueError, TypeError):  # it holds the lock and is not ready yet, or ends
         return None
+
+
+def _as_json(note: ServingNote) -> bytes:
+    return json.dumps(asdict(note)).encode("ascii") + b"\n"
 
 
 def _require_room(cloud: CloudFolder, operator: Path) -> None:
@@ -258,16 +299,16 @@ def _require_room(cloud: CloudFolder, operator: Path) -> None:
             CloudReason.FOLDER_EXISTS,
             f"{operator}: lies inside {cloud.path}; the signing key must stay out of its reach",
         )
-    offline = (operator / "root.key", operator / "signing.key")
-    for path in (cloud.database, cloud.authority_key, *offline):
+    offline = [operator / name for name in ("root.key", "signing.key", AUTHORITY_KEY)]
+    for path in (cloud.database, cloud.issuing_key, *offline):
         if path.exists():
             raise FolderError(
                 CloudReason.FOLDER_EXISTS, f"{path}: already exists; expected a new folder"
             )
 
 
-def _lock_file(cloud: CloudFolder) -> BinaryIO:
-    path = cloud.path / "serving.lock"
+def _lock_file(cloud: CloudFolder, what: str) -> BinaryIO:
+    path = cloud.path / f"{what}.lock"
     try:
         return path.open("ab")
     except OSError as error:

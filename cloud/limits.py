@@ -41,6 +41,24 @@ class CloudLimits:
     validation_seconds: float = 60.0
     held_verdicts: int = 4096
 
+    # Enrolment. A certificate may still be renewed in an open session for a while after its end;
+    # the store knows it for so long. A failed try to join counts for its address for a while.
+    certificate_hours: float = 24.0
+    longest_certificate_hours: float = 24.0 * 366
+    renewal_grace_hours: float = 24.0
+    renewal_pause_seconds: float = 1.0
+    renewal_seconds: float = 10.0
+    token_hours: float = 24.0
+    longest_token_hours: float = 24.0 * 366
+    token_uses: int = 100_000
+    enrolment_receive_bytes: int = 16 * 1024
+    signing_request_bytes: int = 4 * 1024
+    enrolments_at_once: int = 32
+    enrolment_connection_ms: int = 30_000
+    join_failures_by_address: int = 10
+    join_failures_held: int = 10_000
+    join_failure_window_seconds: float = 60.0
+
     # Store. The serving process waits less for the lock, so that it can end in time.
     busy_ms: int = 5_000
     serving_busy_ms: int = 1_000

@@ -11,7 +11,6 @@ It ends within two seconds of the signal.
 
 import asyncio
 import os
-import re
 import signal
 import time
 from collections.abc import Callable
@@ -24,12 +23,12 @@ import grpc
 
 from bulkhead.v1.sensor_service_pb2_grpc import add_SensorServiceServicer_to_server
 from cloud import journal
+from cloud.addresses import in_use, require_address
 from cloud.catalogue import Library
 from cloud.conductor import Conductor
 from cloud.connections import Connections
 from cloud.dispatch import Dispatcher
 from cloud.errors import (
-    AddressError,
     CloudError,
     CloudReason,
     FolderError,
@@ -42,13 +41,11 @@ from cloud.folder import CloudFolder, ServingNote, announce, sole_server
 from cloud.gate import Gate, ValidatorProcess
 from cloud.limits import LIMITS, CloudLimits
 from cloud.publish import publish
+from cloud.renewals import Renewals
 from cloud.service import SensorService
 from cloud.store import hosts
 from cloud.store.database import Database
 from cloud.store.writer import Writer
-
-ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})", re.ASCII)
-LARGEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def serve(order: Order, ready: Callable[[str], None], limits: CloudLimits = LIMI
 
     Raises CloudError where folder, store, keys or address can't be used.
     """
-    _require_address(order.listen)
+    require_address(order.listen)
     with sole_server(order.folder):
         database = order.folder.open(limits.serving_busy_ms)
         try:
@@ -86,6 +83,7 @@ class _Serving:
         self._unsigned: CloudReason | None = None
         self._library = Library(database, limits, self._publish)
         self._connections = Connections(limits)
+        self._renewals = Renewals(order.folder.enrolment_socket, limits)
         self._gate = Gate(
             self._library,
             lambda: self._library.catalogue.trusted,
@@ -112,6 +110,7 @@ class _Serving:
             await self._end(server)
         finally:
             await self._gate.close()
+            await self._renewals.close()
             self._library.close()
             self._writer.post(hosts.disconnect_all)
             self._writer.close()
@@ -121,7 +120,7 @@ class _Serving:
         server = grpc.aio.server(options=_options(self._limits))
         dispatcher = Dispatcher(self._library, self._gate, self._writer, unsafe=self._order.unsafe)
         service = SensorService(
-            self._connections, self._library, dispatcher, self._writer, self._limits
+            self._connections, self._library, dispatcher, self._writer, self._renewals, self._limits
         )
         add_SensorServiceServicer_to_server(service, server)
         return server
@@ -132,10 +131,7 @@ class _Serving:
         try:
             port = server.add_secure_port(listen, _credentials(self._order.folder))
         except RuntimeError as error:
-            raise AddressError(
-                CloudReason.ADDRESS_IN_USE,
-                f"{listen}: can't listen there; expected a free port on this host",
-            ) from error
+            raise in_use(listen) from error
         return f"{host}:{port}"
 
     def _announce(self, address: str, ready: Callable[[str], None]) -> None:
@@ -176,6 +172,7 @@ class _Serving:
                 continue
             trouble = None
             if news:
+                self._connections.expel(self._library.catalogue.expelled)
                 self._connections.decide_all()
 
     async def _conduct(self) -> None:
@@ -210,15 +207,6 @@ class _Serving:
                 while len(self._connections):  # noqa: ASYNC110 - once, at the very end
                     await asyncio.sleep(self._limits.farewell_look_seconds)
         await server.stop(self._limits.stop_seconds)
-
-
-def _require_address(listen: str) -> None:
-    match = ADDRESS.fullmatch(listen)
-    if not match or int(match["port"]) > LARGEST_PORT:
-        raise AddressError(
-            CloudReason.ADDRESS_INVALID,
-            f"{listen!r:.100}: expected HOST:PORT, for example 127.0.0.1:7443 or [::1]:0",
-        )
 
 
 def _credentials(folder: CloudFolder) -> Any:

@@ -1,6 +1,7 @@
 """SensorService over grpc.aio: one session per agent, and the fetch of what it was offered.
 
-    1. the certificate names the agent; nothing that it says afterwards changes that
+    1. the certificate names the agent and was not revoked; nothing that it says afterwards changes
+       who it is
     2. its hello arrives in time, is complete, and is by that agent
     3. from then on at once, until one of them ends: read and store, decide, write
 
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
+from sqlalchemy import Connection
 
 from bulkhead.v1.sensor_service_pb2 import (
     FetchChannelFileRequest,
@@ -24,33 +26,40 @@ from bulkhead.v1.sensor_service_pb2 import (
     FetchMetadataResponse,
     Hello,
     MetadataRole,
+    RenewCertificateRequest,
+    RenewCertificateResponse,
     SessionRequest,
     SessionResponse,
     Welcome,
 )
 from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceServicer
 from cloud import journal
-from cloud.authority import agent_id_of
 from cloud.catalogue import Library
-from cloud.connections import AgentConnection, Connections
+from cloud.connections import AgentConnection, Connections, refusal
 from cloud.dispatch import Dispatcher
 from cloud.errors import CloudError, CloudReason, SessionError
+from cloud.issuing import AgentCertificate, read_agent_certificate
 from cloud.limits import CloudLimits
 from cloud.messages import effect_of
-from cloud.store import hosts
+from cloud.offers import Host
+from cloud.renewals import Renewals
+from cloud.store import certificates, hosts
 from cloud.store.writer import Writer
 from cloud.wire import require_hash, require_hello, require_known_fields
 from content.problems import ContentError
 from content.wire import supply_from_proto
 
 VERSION = importlib.metadata.version("bulkhead")
-SPIFFE_ID = "peer_spiffe_id"
-"""Where gRPC puts the URI name of the peer's certificate, if it has exactly one."""
+PEER_CERTIFICATE = "x509_pem_cert"
+"""Where gRPC puts the peer's certificate, whose chain it has verified."""
 
 STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
     {
         CloudReason.CERTIFICATE_WITHOUT_AGENT_ID: grpc.StatusCode.UNAUTHENTICATED,
         CloudReason.AGENT_ID_MISMATCH: grpc.StatusCode.PERMISSION_DENIED,
+        CloudReason.CERTIFICATE_REVOKED: grpc.StatusCode.PERMISSION_DENIED,
+        CloudReason.NO_SESSION: grpc.StatusCode.FAILED_PRECONDITION,
+        CloudReason.TOO_MANY_RENEWALS: grpc.StatusCode.RESOURCE_EXHAUSTED,
         CloudReason.HELLO_LATE: grpc.StatusCode.DEADLINE_EXCEEDED,
         CloudReason.HELLO_MISSING: grpc.StatusCode.INVALID_ARGUMENT,
         CloudReason.MESSAGE_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
@@ -87,8 +96,10 @@ class SensorService(SensorServiceServicer):
         library: Library,
         dispatcher: Dispatcher,
         writer: Writer,
+        renewals: Renewals,
         limits: CloudLimits,
     ) -> None:
+        self._renewals = renewals
         self._connections = connections
         self._library = library
         self._dispatcher = dispatcher
@@ -102,8 +113,10 @@ class SensorService(SensorServiceServicer):
         del request_iterator
         agent_id = "unknown"
         try:
-            agent_id = _certified_agent(context)
-            await self._converse(await self._hello(agent_id, context), context)
+            certificate = self._certified(context)
+            agent_id = certificate.agent_id
+            hello = await self._hello(agent_id, context)
+            await self._converse(AgentConnection(hello, self._limits, certificate), context)
         except CloudError as error:
             await _refuse(agent_id, error, context)
 
@@ -113,7 +126,7 @@ class SensorService(SensorServiceServicer):
         """The serialised SignedChannelFile of an offer made in the agent's open session."""
         agent_id = "unknown"
         try:
-            agent_id = _certified_agent(context)
+            agent_id = self._certified(context).agent_id
             connection = self._offered_to(agent_id, request)
             connection.fetching += 1
             try:
@@ -132,7 +145,7 @@ class SensorService(SensorServiceServicer):
         """Metadata of the repository; version 0 asks for the newest."""
         agent_id = "unknown"
         try:
-            agent_id = _certified_agent(context)
+            agent_id = self._certified(context).agent_id
             data = self._metadata(request)
             for start in range(0, len(data), self._limits.chunk_bytes):
                 yield FetchMetadataResponse(chunk=data[start : start + self._limits.chunk_bytes])
@@ -141,6 +154,39 @@ class SensorService(SensorServiceServicer):
                 await _refuse(agent_id, error, context)
             # Asked for the root after the newest one: the usual end of every refresh, no refusal.
             await context.abort(grpc.StatusCode.NOT_FOUND, f"{error.reason}: {error}")
+
+    async def RenewCertificate(  # noqa: N802
+        self, request: RenewCertificateRequest, context: Any
+    ) -> RenewCertificateResponse:
+        """The next certificate of the agent, by whoever holds the issuing key."""
+        agent_id = "unknown"
+        try:
+            require_known_fields(request)
+            certificate = self._certified(context)
+            agent_id = certificate.agent_id
+            self._renewals.take_turn(self._connections.get(agent_id), certificate)
+            chain = await self._renewals.ask(_peer_certificate(context), request)
+        except CloudError as error:
+            await _refuse(agent_id, error, context)
+        except grpc.aio.AioRpcError as error:  # its own refusal, in its own words
+            journal.warning("renewal_refused", agent_id=agent_id, message=error.details())
+            await context.abort(error.code(), error.details() or "")
+        return RenewCertificateResponse(certificate_chain=chain)
+
+    def _certified(self, context: Any) -> AgentCertificate:
+        certificate = read_agent_certificate(_peer_certificate(context))
+        if certificate is None:
+            raise SessionError(
+                CloudReason.CERTIFICATE_WITHOUT_AGENT_ID,
+                "the certificate names no agent of this cloud",
+            )
+        self._require_not_expelled(certificate)
+        return certificate
+
+    def _require_not_expelled(self, certificate: AgentCertificate | None) -> None:
+        error = refusal(certificate, self._library.catalogue.expelled)
+        if error is not None:
+            raise error
 
     def _metadata(self, request: FetchMetadataRequest) -> bytes:
         require_known_fields(request)
@@ -168,8 +214,8 @@ class SensorService(SensorServiceServicer):
             raise SessionError(CloudReason.MESSAGE_INVALID, f"hello: {error}") from error
         return hello
 
-    async def _converse(self, hello: Hello, context: Context) -> None:
-        connection = AgentConnection(hello, self._limits)
+    async def _converse(self, connection: AgentConnection, context: Context) -> None:
+        self._require_not_expelled(connection.certificate)  # since the hello took its time
         self._connections.join(connection)
         try:
             # Queued in the order of joining, so that the store agrees on who came last.
@@ -190,11 +236,12 @@ class SensorService(SensorServiceServicer):
             self._writer.post(lambda store: hosts.disconnect(store, agent_id, session))
 
     def _introduce(self, connection: AgentConnection) -> Coroutine[Any, Any, None]:
-        stored = self._writer.submit(
-            lambda store: hosts.say_hello(
-                store, connection.hello, connection.session, time.time_ns()
-            )
-        )
+        def store_hello(store: Connection) -> Host:
+            if connection.certificate is not None:
+                certificates.shown_by(store, connection.certificate)
+            return hosts.say_hello(store, connection.hello, connection.session, time.time_ns())
+
+        stored = self._writer.submit(store_hello)
 
         async def remember() -> None:
             connection.remember(await stored)
@@ -279,15 +326,9 @@ async def _until_one_ends(*work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _certified_agent(context: Context) -> str:
-    names = tuple(context.auth_context().get(SPIFFE_ID, ()))
-    agent_id = agent_id_of(names[0].decode("utf-8", "replace")) if len(names) == 1 else None
-    if agent_id is None:
-        raise SessionError(
-            CloudReason.CERTIFICATE_WITHOUT_AGENT_ID,
-            "the certificate names no agent of this cloud",
-        )
-    return agent_id
+def _peer_certificate(context: Any) -> bytes:
+    (pem,) = tuple(context.auth_context().get(PEER_CERTIFICATE, ())) or (b"",)
+    return bytes(pem)
 
 
 async def _refuse(agent_id: str, error: CloudError, context: Context) -> NoReturn:

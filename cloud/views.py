@@ -23,7 +23,8 @@ from bulkhead.v1.report_pb2 import (
     Rung,
 )
 from cloud.offers import Release, Standing
-from cloud.store import hosts, releases, reports
+from cloud.store import certificates, hosts, releases, reports
+from cloud.store.certificates import Expelled
 from cloud.store.tables import CRASHES, LOSSES
 from content.escape import safe
 from content.loss_causes import missing
@@ -52,6 +53,8 @@ class _FleetRows:
     pushed: Mapping[bytes, tuple[int, int]]
     crashes: Mapping[str, int]
     losses: Mapping[str, int]
+    shown: Mapping[str, tuple[str, int]]
+    expelled: Expelled
 
 
 def fleet(store: Connection, types: Types, now_ns: int, *, served: bool) -> Document:
@@ -65,6 +68,8 @@ def fleet(store: Connection, types: Types, now_ns: int, *, served: bool) -> Docu
         pushed=releases.instance_counts(store),
         crashes=reports.totals(store, CRASHES),
         losses=reports.totals(store, LOSSES),
+        shown=certificates.shown(store),
+        expelled=certificates.expelled(store),
     )
     return {
         "serving": served,
@@ -182,6 +187,7 @@ def _host(
     return {
         "agent_id": agent_id,
         "connected": served and bool(row.session),
+        **_certificate(agent_id, rows),
         "rung": rung,
         "best_rung": rung == BEST_RUNG,
         "refused_rungs": [
@@ -206,6 +212,16 @@ def _host(
         "events_reported_lost": rows.losses.get(agent_id, 0),
         "evaluator_deaths": beat.evaluator_deaths,
         "crash_reports": rows.crashes.get(agent_id, 0),
+    }
+
+
+def _certificate(agent_id: str, rows: _FleetRows) -> Document:
+    """The certificate that a host has shown last, and whether anything is still said to it."""
+    serial, ends = rows.shown.get(agent_id, ("", 0))
+    return {
+        "expelled": rows.expelled.includes(agent_id, serial),
+        "certificate": serial,
+        "certificate_expires": moment(ends * NANOSECONDS) if serial else "",
     }
 
 

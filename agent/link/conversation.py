@@ -72,6 +72,7 @@ class Conversation:
         self._in_flight: deque[tuple[int, int]] = deque()
         self._in_flight_bytes = 0
         self._asked: float | None = None
+        self.welcomed = asyncio.Event()
         self._welcomed: float | None = None
         self._heartbeat: report_pb2.Heartbeat | None = None
 
@@ -107,6 +108,7 @@ class Conversation:
     async def _talk(self) -> None:
         await self._greet()
         self._welcomed = self._clock()
+        self.welcomed.set()
         self._mailbox.connected = True
         tasks = [
             asyncio.create_task(work)

@@ -1,5 +1,11 @@
 """What can go wrong in the link."""
 
+import re
+
+REASON = re.compile(r"(?P<reason>[A-Z][A-Z0-9_]{2,63}): (?P<text>.*)", re.ASCII | re.DOTALL)
+"""How the cloud says why it refuses, in the details of a status."""
+LONGEST_DETAILS = 1024
+
 
 class LinkError(Exception):
     """Root of the link's errors. `reason` is a stable code for people and programs."""
@@ -11,6 +17,18 @@ class LinkError(Exception):
 
 class ConfigurationError(LinkError):
     """The role can't start as it was told to: folder, credentials or address."""
+
+
+class CredentialsError(LinkError):
+    """A certificate or key is not fit, or doesn't fit the other."""
+
+
+class JoinError(LinkError):
+    """This host could not join; `text` is the message without its reason."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        self.text = text
+        super().__init__(reason, text)
 
 
 class StoreError(LinkError):
@@ -38,3 +56,10 @@ class FetchRefusedError(LinkError):
     def __init__(self, reason: str, place: str, found: str, expected: str) -> None:
         self.place, self.found, self.expected = place, found, expected
         super().__init__(reason, f"{place}: found {found}, expected {expected}")
+
+
+def refusal(status: str, details: str | None) -> tuple[str, str]:
+    """The cloud's own reason and words where it has said them, else gRPC's status and words."""
+    text = (details or "no details")[:LONGEST_DETAILS]
+    match = REASON.fullmatch(text)
+    return (match["reason"], match["text"]) if match else (status, text)

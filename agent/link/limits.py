@@ -41,6 +41,15 @@ class LinkLimits:
     reconnect_cap_seconds: float = 10.0
     stable_seconds: float = 5.0
     stop_seconds: float = 0.5
+    # Certificates. A renewal that failed is tried again after the first of these, up to the cap;
+    # whether one is due is looked at this often.
+    certificate_bytes: int = 64 * 1024
+    renewal_seconds: float = 15.0
+    renewal_first_seconds: float = 5.0
+    renewal_cap_seconds: float = 600.0
+    renewal_look_seconds: float = 60.0
+    join_file_bytes: int = 256 * 1024
+    join_seconds: float = 20.0
     # Fetching a Channel File.
     pending_offers: int = 64
     fetch_bytes: int = 32 * 1024 * 1024

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.channel import ProtocolViolationError, Sender, receive
+from agent.link.credentials import Credentials
 from agent.link.detection_log import DetectionLog
 from agent.link.errors import ConfigurationError, LinkError, StoreError
 from agent.link.intake import Intake, identity
@@ -79,7 +80,8 @@ def _run(settings: Settings) -> int:
     lock_down(LINK.with_state(settings.folder, [cloud.port] if cloud else []), channel)
     session = None
     if cloud is not None and verifier is not None:
-        session = partial(Session, cloud, sensor, verifier)
+        credentials = Credentials(settings.folder, cloud.authority, cloud.installed)
+        session = partial(Session, cloud, credentials, sensor, verifier)
     return Link(SupervisorChannel(channel), sensor, store, folder, session).run()
 
 
@@ -180,6 +182,8 @@ class Link:
             "metadata_good": int(self._sensor.trust.good),
             "deliveries_refused": self._sensor.trust.refused,
             "last_refusal": self._sensor.trust.because,
+            "certificate_ends": self._sensor.certificate.ends,
+            "renewal_refused": self._sensor.certificate.because,
         }
 
     def _listen(self) -> None:

@@ -76,15 +76,27 @@ class TrustNote:
     good: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateNote:
+    """When the certificate in use ends (Unix, 0: there is none), and why it was not renewed last.
+
+    because: a reason code; empty as long as nothing was refused.
+    """
+
+    ends: int = 0
+    because: str = ""
+
+
 @dataclass(slots=True)
 class Sensor:
-    """Identity, active content, outcomes so far, the latest heartbeat, and the repository."""
+    """Identity, active content, outcomes so far, the latest heartbeat, repository, certificate."""
 
     identity: Identity
     software: Software
     active: tuple[report_pb2.ActiveChannelFile, ...] = ()
     heartbeat: report_pb2.Heartbeat | None = None
     trust: TrustNote = TrustNote()
+    certificate: CertificateNote = CertificateNote()
     _outcomes: dict[bytes, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

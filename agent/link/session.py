@@ -19,12 +19,15 @@ import grpc.aio
 
 from agent.backoff import Backoff
 from agent.link.conversation import Conversation, Progress
+from agent.link.credentials import Credentials, Pair, installed_pair
 from agent.link.errors import CloudError, ConfigurationError
 from agent.link.limits import LIMITS
 from agent.link.log import say
 from agent.link.mailbox import Mailbox
 from agent.link.outbox import OutboxReader
+from agent.link.renewal import Renewal
 from agent.link.sensor import Sensor
+from agent.link.stub import Stub
 from agent.link.verifier import Verifier
 from bulkhead.v1 import sensor_service_pb2_grpc
 
@@ -41,16 +44,16 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where the cloud is, and how both sides know each other (PEM); read before lock-down.
+    """Where the cloud is, and how both sides know each other; read before lock-down.
 
-    root: the root metadata of the repository whose Channel Files are taken.
+    authority: PEM. installed: certificate and key, as an operator has given them. root: the root
+    metadata of the repository whose Channel Files are taken.
     """
 
     host: str
     port: int
     authority: bytes
-    certificate: bytes
-    key: bytes
+    installed: Pair
     root: bytes
 
     @property
@@ -64,12 +67,13 @@ def read_cloud(address: str, folder: Path) -> Cloud:
     host, _, port = address.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= MAX_PORT:
         raise ConfigurationError("CLOUD_ADDRESS", f"found {address!r:.100}, expected HOST:PORT")
+    authority = _pem(folder / "ca.pem")
+    chain, key = _pem(folder / "agent.pem"), _pem(folder / "agent.key")
     return Cloud(
         host=host.strip("[]"),
         port=int(port),
-        authority=_pem(folder / "ca.pem"),
-        certificate=_pem(folder / "agent.pem"),
-        key=_pem(folder / "agent.key"),
+        authority=authority,
+        installed=installed_pair(folder, chain, key, authority),
         root=_read(folder / "root.json", "root metadata"),
     )
 
@@ -100,12 +104,15 @@ class Session:
     def __init__(
         self,
         cloud: Cloud,
+        credentials: Credentials,
         sensor: Sensor,
         verifier: Verifier,
         reader: OutboxReader,
         mailbox: Mailbox,
     ) -> None:
         self._cloud = cloud
+        self._credentials = credentials
+        self._renewal = Renewal(credentials, sensor)
         self._sensor = sensor
         self._verifier = verifier
         self._reader = reader
@@ -177,9 +184,8 @@ class Session:
 
     async def _converse(self) -> float:
         """One session; returns for how many seconds it was connected."""
-        credentials = grpc.ssl_channel_credentials(
-            self._cloud.authority, self._cloud.key, self._cloud.certificate
-        )
+        pair = self._credentials.pair
+        credentials = grpc.ssl_channel_credentials(self._cloud.authority, pair.key, pair.chain)
         address = self._cloud.address
         async with grpc.aio.secure_channel(address, credentials, options=OPTIONS) as channel:
             stub = sensor_service_pb2_grpc.SensorServiceStub(channel)
@@ -188,13 +194,21 @@ class Session:
             )
             self._conversation = conversation
             talk = self._talk = asyncio.create_task(conversation.run())
+            renewing = asyncio.create_task(self._renew(stub, conversation))
             try:
-                await asyncio.wait({talk})
+                await asyncio.wait({talk, renewing}, return_when=asyncio.FIRST_COMPLETED)
+                if renewing.done():
+                    renewing.result()  # it ends by a defect of ours only
             finally:
                 talk.cancel()
+                renewing.cancel()
                 self._conversation = None
             self._end_of(conversation, _reason(talk))
             return conversation.connected_seconds
+
+    async def _renew(self, stub: Stub, conversation: Conversation) -> None:
+        await conversation.welcomed.wait()
+        await self._renewal.run(stub)
 
     def _end_of(self, conversation: Conversation, why: tuple[str, str]) -> None:
         """Say why, once per reason in a row (a cloud may be away for days); unblock the outbox."""

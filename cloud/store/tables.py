@@ -20,7 +20,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 METADATA = MetaData()
 HALF = 2**63
 
@@ -104,6 +104,53 @@ HOST_ACTIVE = Table(
     Column("version", Unsigned64, nullable=False),
     Column("content_hash", LargeBinary, nullable=False),
     Column("state", Integer, nullable=False),
+)
+
+# A certificate that an agent was given, until it has expired; `source` says by what,
+# `parent` from which other one it was renewed. `revoked` is how it was made good for nothing: with
+# its agent, by itself, or not at all (cloud.store.certificates). `serial` is hexadecimal.
+CERTIFICATES = Table(
+    "certificates",
+    METADATA,
+    Column("serial", String, primary_key=True),
+    Column("agent_id", String, nullable=False, index=True),
+    Column("issued_unix", BigInteger, nullable=False),
+    Column("expires_unix", BigInteger, nullable=False, index=True),
+    Column("source", String, nullable=False),
+    Column("parent", String, nullable=False),
+    Column("revoked", String, nullable=False),
+)
+
+# The certificate that a host has shown last.
+HOST_CERTIFICATES = Table(
+    "host_certificates",
+    METADATA,
+    Column("agent_id", String, primary_key=True),
+    Column("serial", String, nullable=False),
+    Column("expires_unix", BigInteger, nullable=False),
+)
+
+# An agent that may not have anything until that is lifted.
+EXPULSIONS = Table(
+    "expulsions",
+    METADATA,
+    Column("agent_id", String, primary_key=True),
+    Column("time_unix_ns", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# A join token (`cloud.join_tokens.Token`): a digest of it, never itself.
+JOIN_TOKENS = Table(
+    "join_tokens",
+    METADATA,
+    Column("token_id", String, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("agent_id", String, nullable=False),
+    Column("group", String, nullable=False),
+    Column("expires_unix", BigInteger, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Column("created_unix_ns", BigInteger, nullable=False),
 )
 
 # Where a release stands on a host (`cloud.offers.Standing`), with the refusals as JSON. `push` is

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cloud import push
-from cloud.folder import CloudFolder, create, enrol
+from cloud.enrolment.orders import enrol
+from cloud.folder import CloudFolder, create
 from cloud.push import PushRefusedError
 from cloud.rollout.plan import IMMEDIATE
 from cloud.signing import SigningKey

@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 
 from cli.cloud import application
 from cli.output import ExitCode
-from cloud.folder import CloudFolder, create, enrol, operator_folder
+from cloud.enrolment.orders import enrol
+from cloud.folder import CloudFolder, create, operator_folder
 from cloud.rollout.plan import IMMEDIATE, Plan
 
 BULKHEAD = (sys.executable, "-c", "from cli.main import main; main()")

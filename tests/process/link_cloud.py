@@ -163,6 +163,16 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
         for piece in found:
             yield sensor_service_pb2.FetchMetadataResponse(chunk=piece)
 
+    def RenewCertificate(  # noqa: N802 — the generated name
+        self,
+        request: sensor_service_pb2.RenewCertificateRequest,
+        context: Any,
+    ) -> sensor_service_pb2.RenewCertificateResponse:
+        """This cloud issues no certificates."""
+        del request
+        context.abort(grpc.StatusCode.UNAVAILABLE, "ENROLMENT_UNAVAILABLE: not here")
+        return sensor_service_pb2.RenewCertificateResponse()
+
     def serve(self, repository: Repository) -> None:
         """Serve the metadata of a repository as they are now."""
         self.metadata = {name: [data] for name, data in repository.metadata.items()}

@@ -141,7 +141,7 @@ BAD_KEYS = [
     _BadKey("garbage", lambda _: b"not a key", "KEY_INVALID"),
     _BadKey(
         "another kind",
-        lambda cloud: (cloud.folder / "authority" / "ca.key").read_bytes(),
+        lambda cloud: cloud.key.with_name("authority.key").read_bytes(),
         "KEY_INVALID",
     ),
     _BadKey(
@@ -268,7 +268,7 @@ def test_the_serving_process_never_opens_a_signing_key(tmp_path: Path) -> None:
     """Whoever takes over the cloud could sign content for every host."""
     with new_cloud(tmp_path) as cloud:
         hidden = cloud.key.parent.rename(tmp_path / "elsewhere")
-        (cloud.folder / "authority" / "ca.key").unlink()
+        (cloud.folder / "issuing" / "issuing.key").unlink()
         cloud.start()
         assert not any(name.endswith(".key") for name in open_files(cloud.pid()))
         root = CloudFolder(cloud.folder).root().signed

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -17,7 +17,8 @@ import pytest
 from bulkhead.v1 import report_pb2
 from bulkhead.v1.sensor_service_pb2 import Hello
 from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceStub
-from cloud.authority import create_authority, issue_agent
+from cloud.authority import create_authority, create_issuing
+from cloud.issuing import Issuer, issue_with_new_key
 from tests.process.cloud_agent import (
     Request,
     ScriptedAgent,
@@ -190,10 +191,12 @@ def test_bytes_that_are_no_message_end_the_call(cloud: Cloud) -> None:
 
 def test_a_certificate_of_another_authority_is_refused(cloud: Cloud, tmp_path: Path) -> None:
     """Anybody could make a certificate and join the fleet."""
-    identity = issue_agent(create_authority(datetime.now(UTC)), "mallory", datetime.now(UTC))
+    now = datetime.now(UTC)
+    elsewhere = Issuer(create_issuing(create_authority(now), now))
+    issued, key = issue_with_new_key(elsewhere, "mallory", now, timedelta(hours=1))
     (tmp_path / "ca.pem").write_bytes((cloud.folder / "authority" / "ca.pem").read_bytes())
-    (tmp_path / "agent.pem").write_bytes(identity.certificate_pem)
-    (tmp_path / "agent.key").write_bytes(identity.key_pem)
+    (tmp_path / "agent.pem").write_bytes(issued.chain_pem)
+    (tmp_path / "agent.key").write_bytes(key)
     with ScriptedAgent(cloud.address, tmp_path) as agent:
         agent.send(Request(hello=hello("mallory")))
         agent.ended()

@@ -81,7 +81,8 @@ def test_without_a_cloud_the_local_log_is_written(lonely: ScriptedSupervisor) ->
     lonely.until(lambda: "outbox" in lonely.facts)
     counts = ("connected", "outbox", "dropped", "own_activity", "deliveries_refused")
     repository = {"metadata_root": 0, "metadata_good": 0, "last_refusal": ""}
-    assert lonely.facts == {**dict.fromkeys(counts, 0), **repository}
+    certificate = {"certificate_ends": 0, "renewal_refused": ""}
+    assert lonely.facts == {**dict.fromkeys(counts, 0), **repository, **certificate}
 
 
 def test_hostile_names_stay_on_one_ascii_line(lonely: ScriptedSupervisor) -> None:

@@ -50,6 +50,11 @@ class SensorServiceStub:
                 request_serializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataRequest.SerializeToString,
                 response_deserializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataResponse.FromString,
                 _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/bulkhead.v1.SensorService/RenewCertificate',
+                request_serializer=bulkhead_dot_v1_dot_sensor__service__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=bulkhead_dot_v1_dot_sensor__service__pb2.RenewCertificateResponse.FromString,
+                _registered_method=True)
 
 
 class SensorServiceServicer:
@@ -74,6 +79,12 @@ class SensorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenewCertificate(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SensorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -91,6 +102,11 @@ def add_SensorServiceServicer_to_server(servicer, server):
                     servicer.FetchMetadata,
                     request_deserializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataRequest.FromString,
                     response_serializer=bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataResponse.SerializeToString,
+            ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=bulkhead_dot_v1_dot_sensor__service__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=bulkhead_dot_v1_dot_sensor__service__pb2.RenewCertificateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +191,33 @@ class SensorService:
             '/bulkhead.v1.SensorService/FetchMetadata',
             bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataRequest.SerializeToString,
             bulkhead_dot_v1_dot_sensor__service__pb2.FetchMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bulkhead.v1.SensorService/RenewCertificate',
+            bulkhead_dot_v1_dot_sensor__service__pb2.RenewCertificateRequest.SerializeToString,
+            bulkhead_dot_v1_dot_sensor__service__pb2.RenewCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,6 +36,7 @@ class SensorServiceStub:
     Session: _grpc.StreamStreamMultiCallable[_sensor_service_pb2.SessionRequest, _sensor_service_pb2.SessionResponse]
     FetchChannelFile: _grpc.UnaryStreamMultiCallable[_sensor_service_pb2.FetchChannelFileRequest, _sensor_service_pb2.FetchChannelFileResponse]
     FetchMetadata: _grpc.UnaryStreamMultiCallable[_sensor_service_pb2.FetchMetadataRequest, _sensor_service_pb2.FetchMetadataResponse]
+    RenewCertificate: _grpc.UnaryUnaryMultiCallable[_sensor_service_pb2.RenewCertificateRequest, _sensor_service_pb2.RenewCertificateResponse]
 
 @_typing.type_check_only
 class SensorServiceAsyncStub(SensorServiceStub):
@@ -45,6 +46,7 @@ class SensorServiceAsyncStub(SensorServiceStub):
     Session: _aio.StreamStreamMultiCallable[_sensor_service_pb2.SessionRequest, _sensor_service_pb2.SessionResponse]  # type: ignore[assignment]
     FetchChannelFile: _aio.UnaryStreamMultiCallable[_sensor_service_pb2.FetchChannelFileRequest, _sensor_service_pb2.FetchChannelFileResponse]  # type: ignore[assignment]
     FetchMetadata: _aio.UnaryStreamMultiCallable[_sensor_service_pb2.FetchMetadataRequest, _sensor_service_pb2.FetchMetadataResponse]  # type: ignore[assignment]
+    RenewCertificate: _aio.UnaryUnaryMultiCallable[_sensor_service_pb2.RenewCertificateRequest, _sensor_service_pb2.RenewCertificateResponse]  # type: ignore[assignment]
 
 class SensorServiceServicer(metaclass=_abc_1.ABCMeta):
     """A sensor keeps one session open and fetches Channel Files beside it."""
@@ -69,5 +71,12 @@ class SensorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sensor_service_pb2.FetchMetadataRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sensor_service_pb2.FetchMetadataResponse], _abc.AsyncIterator[_sensor_service_pb2.FetchMetadataResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RenewCertificate(
+        self,
+        request: _sensor_service_pb2.RenewCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sensor_service_pb2.RenewCertificateResponse, _abc.Awaitable[_sensor_service_pb2.RenewCertificateResponse]]: ...
 
 def add_SensorServiceServicer_to_server(servicer: SensorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,7 +1,7 @@
 """Certificates say who an agent is, and nothing that a malformed name could make of it."""
 
 import ipaddress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,16 +10,24 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cloud.authority import (
     SPIFFE_PREFIX,
+    Identity,
     agent_id_of,
     create_authority,
-    issue_agent,
+    create_issuing,
     issue_server,
 )
 from cloud.errors import CloudReason, FolderError, KeyFileError
 from cloud.files import read_capped, write_whole
 from cloud.folder import CloudFolder, serving, sole_server
+from cloud.issuing import Issuer, issue_with_new_key, read_agent_certificate
 
 NOW = datetime(2026, 7, 19, 4, 9, tzinfo=UTC)
+DAY = timedelta(hours=24)
+
+
+def issuing() -> Identity:
+    """A new issuing authority below a new authority."""
+    return create_issuing(create_authority(NOW), NOW)
 
 
 def names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
@@ -29,9 +37,11 @@ def names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
 
 def test_an_agents_certificate_names_it_and_serves_as_a_client_only() -> None:
     """An agent could pose as the cloud, or as somebody else."""
-    authority = create_authority(NOW)
-    issuer = x509.load_pem_x509_certificate(authority.certificate_pem)
-    agent = x509.load_pem_x509_certificate(issue_agent(authority, "web-1", NOW).certificate_pem)
+    above = issuing()
+    issuer = x509.load_pem_x509_certificate(above.certificate_pem)
+    issued, _ = issue_with_new_key(Issuer(above), "web-1", NOW, DAY)
+    agent, shown = x509.load_pem_x509_certificates(issued.chain_pem)
+    assert shown == issuer
     uris = names(agent).get_values_for_type(x509.UniformResourceIdentifier)
     assert uris == ["spiffe://bulkhead/agent/web-1"]
     assert agent.issuer == issuer.subject
@@ -39,6 +49,21 @@ def test_an_agents_certificate_names_it_and_serves_as_a_client_only() -> None:
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     constraints = agent.extensions.get_extension_for_class(x509.BasicConstraints).value
     assert not constraints.ca
+    assert agent.not_valid_after_utc == NOW + DAY
+    read = read_agent_certificate(issued.chain_pem)
+    assert read is not None
+    assert (read.agent_id, read.serial) == ("web-1", issued.certificate.serial)
+
+
+def test_the_issuing_authority_is_for_clients_of_our_domain_and_makes_no_other_authority() -> None:
+    """Whoever has the online key could pose as the cloud, or make authorities of its own."""
+    found = x509.load_pem_x509_certificate(issuing().certificate_pem).extensions
+    assert found.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
+    usage = found.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    names = found.get_extension_for_class(x509.NameConstraints)
+    assert names.critical
+    assert names.value.permitted_subtrees == [x509.UniformResourceIdentifier("bulkhead")]
 
 
 def test_the_servers_certificate_names_this_host_only() -> None:
@@ -76,7 +101,7 @@ BAD_IDS = ["", "Web", "-web", "we b", "web/1", "../x", "w" * 64, "web\n", "wéb"
 def test_a_malformed_agent_id_is_neither_issued_nor_believed(agent_id: str) -> None:
     """A name could carry a path, a control character or another agent's name."""
     with pytest.raises(KeyFileError) as refused:
-        issue_agent(create_authority(NOW), agent_id, NOW)
+        issue_with_new_key(Issuer(issuing()), agent_id, NOW, DAY)
     assert refused.value.reason is CloudReason.AGENT_ID_INVALID
     assert agent_id_of(SPIFFE_PREFIX + agent_id) is None
 
@@ -92,7 +117,7 @@ def test_secrets_do_not_show_in_representations() -> None:
     """A key would end up in a log."""
     authority = create_authority(NOW)
     assert "PRIVATE" not in repr(authority)
-    assert "PRIVATE" not in repr(issue_agent(authority, "web-1", NOW))
+    assert "PRIVATE" not in repr(issuing())
 
 
 def test_a_file_is_read_no_further_than_its_limit(tmp_path: Path) -> None:
