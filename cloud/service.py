@@ -1,8 +1,9 @@
 """SensorService over grpc.aio: one session per agent, and the fetch of what it was offered.
 
     1. the certificate names the agent; nothing that it says afterwards changes that
-    2. its hello arrives in time, is complete, and is by that agent
-    3. from then on at once, until one of them ends: read and store, decide, write
+    2. it is admitted (`cloud.admission`), or told when to come back
+    3. its hello arrives in time, is complete, and is by that agent
+    4. from then on at once, until one of them ends: read and store, decide, write
 
 Whatever goes wrong in a session ends that session with a status and "REASON: message".
 """
@@ -30,6 +31,7 @@ from bulkhead.v1.sensor_service_pb2 import (
 )
 from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceServicer
 from cloud import journal
+from cloud.admission import Admission, Place
 from cloud.authority import agent_id_of
 from cloud.catalogue import Library
 from cloud.connections import AgentConnection, Connections
@@ -47,6 +49,9 @@ VERSION = importlib.metadata.version("bulkhead")
 SPIFFE_ID = "peer_spiffe_id"
 """Where gRPC puts the URI name of the peer's certificate, if it has exactly one."""
 
+RETRY_AFTER = "retry-after-ms"
+"""Trailing metadata of a refusal: milliseconds after which the agent should come back."""
+
 STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
     {
         CloudReason.CERTIFICATE_WITHOUT_AGENT_ID: grpc.StatusCode.UNAUTHENTICATED,
@@ -56,6 +61,7 @@ STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
         CloudReason.MESSAGE_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
         CloudReason.UNKNOWN_PROTOBUF_FIELD: grpc.StatusCode.INVALID_ARGUMENT,
         CloudReason.SESSION_REPLACED: grpc.StatusCode.ABORTED,
+        CloudReason.ADMISSION: grpc.StatusCode.RESOURCE_EXHAUSTED,
         CloudReason.TOO_MANY_SESSIONS: grpc.StatusCode.RESOURCE_EXHAUSTED,
         CloudReason.TOO_MANY_FETCHES: grpc.StatusCode.RESOURCE_EXHAUSTED,
         CloudReason.OUTGOING_QUEUE_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -87,12 +93,14 @@ class SensorService(SensorServiceServicer):
         library: Library,
         dispatcher: Dispatcher,
         writer: Writer,
+        admission: Admission,
         limits: CloudLimits,
     ) -> None:
         self._connections = connections
         self._library = library
         self._dispatcher = dispatcher
         self._writer = writer
+        self._admission = admission
         self._limits = limits
 
     async def Session(  # type: ignore[override]  # noqa: N802  grpc.aio's other handler style
@@ -103,7 +111,11 @@ class SensorService(SensorServiceServicer):
         agent_id = "unknown"
         try:
             agent_id = _certified_agent(context)
-            await self._converse(await self._hello(agent_id, context), context)
+            place = self._admission.enter()
+            try:
+                await self._converse(await self._hello(agent_id, context), place, context)
+            finally:
+                place.leave()
         except CloudError as error:
             await _refuse(agent_id, error, context)
 
@@ -123,6 +135,7 @@ class SensorService(SensorServiceServicer):
                     yield FetchChannelFileResponse(chunk=chunk)
             finally:
                 connection.fetching -= 1
+                connection.end_turn()
         except CloudError as error:
             await _refuse(agent_id, error, context)
 
@@ -168,42 +181,46 @@ class SensorService(SensorServiceServicer):
             raise SessionError(CloudReason.MESSAGE_INVALID, f"hello: {error}") from error
         return hello
 
-    async def _converse(self, hello: Hello, context: Context) -> None:
+    async def _converse(self, hello: Hello, place: Place, context: Context) -> None:
         connection = AgentConnection(hello, self._limits)
         self._connections.join(connection)
         try:
             # Queued in the order of joining, so that the store agrees on who came last.
-            await self._introduce(connection)
+            introduced = self._introduce(connection, hello)
+            del hello  # nobody needs it any more, and there are thousands
+            await introduced
             welcome = SessionResponse(welcome=Welcome(cloud_version=VERSION))
             connection.outgoing.put(welcome)
+            place.leave()
             connection.due.set()
             await _until_one_ends(
+                connection.ended,
                 self._read(connection, context),
                 self._write(connection, context),
                 self._dispatcher.serve(connection),
-                _ended(connection),
             )
         finally:
             journal.info("session_closed", agent_id=connection.agent_id)
             self._connections.leave(connection)
+            connection.end_turn()
             agent_id, session = connection.agent_id, connection.session
             self._writer.post(lambda store: hosts.disconnect(store, agent_id, session))
 
-    def _introduce(self, connection: AgentConnection) -> Coroutine[Any, Any, None]:
+    def _introduce(
+        self, connection: AgentConnection, hello: Hello
+    ) -> Coroutine[Any, Any, None]:
         stored = self._writer.submit(
-            lambda store: hosts.say_hello(
-                store, connection.hello, connection.session, time.time_ns()
-            )
+            lambda store: hosts.say_hello(store, hello, connection.session, time.time_ns())
         )
 
         async def remember() -> None:
             connection.remember(await stored)
-            connection.learn_active(connection.hello.active)
+            connection.learn_active(hello.active)
             journal.info(
                 "session_opened",
                 agent_id=connection.agent_id,
-                rung=connection.hello.rung,
-                sensor_version=connection.hello.sensor_version,
+                rung=hello.rung,
+                sensor_version=hello.sensor_version,
             )
 
         return remember()
@@ -262,17 +279,18 @@ async def _receive(context: Context) -> SessionRequest | None:
     return request if isinstance(request, SessionRequest) else None
 
 
-async def _ended(connection: AgentConnection) -> None:
-    raise await asyncio.shield(connection.ended)
-
-
-async def _until_one_ends(*work: Coroutine[Any, Any, None]) -> None:
-    """Run all; when one ends or fails, end the others and pass on how it ended."""
+async def _until_one_ends(
+    ended: "asyncio.Future[SessionError]", *work: Coroutine[Any, Any, None]
+) -> None:
+    """Run all; when one ends or fails, or `ended` says why, end the others and pass that on."""
     tasks = [asyncio.create_task(one) for one in work]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise ended.result()
+        for task in tasks:
+            if task.done():
+                task.result()
     finally:
         for task in tasks:
             task.cancel()
@@ -293,4 +311,6 @@ def _certified_agent(context: Context) -> str:
 async def _refuse(agent_id: str, error: CloudError, context: Context) -> NoReturn:
     journal.warning("refused", agent_id=agent_id, reason=error.reason, message=str(error))
     status = STATUS.get(error.reason, grpc.StatusCode.UNAVAILABLE)
-    await context.abort(status, f"{error.reason}: {error}")
+    hint = error.retry_after_ms if isinstance(error, SessionError) else None
+    trailing = () if hint is None else ((RETRY_AFTER, str(hint)),)
+    await context.abort(status, f"{error.reason}: {error}", trailing)

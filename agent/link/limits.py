@@ -39,6 +39,8 @@ class LinkLimits:
     # Reconnecting; a session that lived this long was a good one.
     reconnect_first_seconds: float = 0.2
     reconnect_cap_seconds: float = 10.0
+    # What a cloud that is busy can make us wait at most, each time.
+    busy_cap_seconds: float = 60.0
     stable_seconds: float = 5.0
     stop_seconds: float = 0.5
     # Fetching a Channel File.

@@ -17,13 +17,13 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from agent.backoff import Backoff
 from agent.link.conversation import Conversation, Progress
 from agent.link.errors import CloudError, ConfigurationError
 from agent.link.limits import LIMITS
 from agent.link.log import say
 from agent.link.mailbox import Mailbox
 from agent.link.outbox import OutboxReader
+from agent.link.pause import Pause
 from agent.link.sensor import Sensor
 from agent.link.verifier import Verifier
 from bulkhead.v1 import sensor_service_pb2_grpc
@@ -167,16 +167,13 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._started.set()
-        backoff = Backoff(
-            LIMITS.reconnect_first_seconds, LIMITS.reconnect_cap_seconds, random.random
-        )
+        pause = Pause(random.random)
         while True:
-            if await self._converse() >= LIMITS.stable_seconds:
-                backoff.reset()
-            await asyncio.sleep(backoff.next_delay())
+            connected_seconds, hint = await self._converse()
+            await asyncio.sleep(pause.after(connected_seconds, hint))
 
-    async def _converse(self) -> float:
-        """One session; returns for how many seconds it was connected."""
+    async def _converse(self) -> tuple[float, float | None]:
+        """One session; for how many seconds it was connected, and when the cloud wants us back."""
         credentials = grpc.ssl_channel_credentials(
             self._cloud.authority, self._cloud.key, self._cloud.certificate
         )
@@ -193,12 +190,12 @@ class Session:
             finally:
                 talk.cancel()
                 self._conversation = None
-            self._end_of(conversation, _reason(talk))
-            return conversation.connected_seconds
+            reason, text, hint = _reason(talk)
+            self._end_of(conversation, reason, text)
+            return conversation.connected_seconds, hint
 
-    def _end_of(self, conversation: Conversation, why: tuple[str, str]) -> None:
+    def _end_of(self, conversation: Conversation, reason: str, text: str) -> None:
         """Say why, once per reason in a row (a cloud may be away for days); unblock the outbox."""
-        reason, text = why
         if reason != self._last_reason:
             self._last_reason = reason
             say(f"session with {self._cloud.address} ended: {text}")
@@ -221,14 +218,14 @@ class Session:
             self._task.cancel()
 
 
-def _reason(talk: "asyncio.Task[None]") -> tuple[str, str]:
-    """Why a session ended: a code, and words; a defect of ours is raised."""
+def _reason(talk: "asyncio.Task[None]") -> tuple[str, str, float | None]:
+    """Why a session ended: a code, words, the cloud's hint; a defect of ours is raised."""
     try:
         talk.result()
     except asyncio.CancelledError:
-        return "SENSOR_CHANGED", "begun anew because the sensor has changed"
+        return "SENSOR_CHANGED", "begun anew because the sensor has changed", None
     except TimeoutError:
-        return "NO_WELCOME", "NO_WELCOME: the cloud did not answer in time"
+        return "NO_WELCOME", "NO_WELCOME: the cloud did not answer in time", None
     except CloudError as error:
-        return error.reason, str(error)
-    return "CLOSED", "the cloud closed it"
+        return error.reason, str(error), error.retry_after
+    return "CLOSED", "the cloud closed it", None
