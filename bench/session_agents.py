@@ -269,6 +269,7 @@ class World:
         self.tries = 0
         self.refreshes: list[float] = []
         self._name = order["name"]
+        self._deafening: list[asyncio.Task[None]] = []
         self._running: list[asyncio.Task[None]] = []
         self._beats: asyncio.Task[None] | None = None
 
@@ -282,7 +283,10 @@ class World:
                 for number in range(order["agents"]):
                     one = Agent(f"{self._name}-deaf-{number}", self, deaf=True)
                     self.deaf.append(one)
-                    self._running.append(asyncio.create_task(one.run()))
+                    self._deafening.append(asyncio.create_task(one.run()))
+            case "hush":
+                for task in self._deafening:
+                    task.cancel()
             case "beat":
                 self._beats = asyncio.create_task(self._beat(order["seconds"]))
             case "evaluate":

@@ -66,6 +66,12 @@ class Serving:
         (line,) = (line for line in lines if line.startswith("Pss:"))
         return int(line.split()[1]) * 1024
 
+    def most_memory(self) -> int:
+        """The most that was resident so far (RSS), in bytes."""
+        lines = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii").splitlines()
+        (line,) = (line for line in lines if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
     def processor_seconds(self) -> float:
         """User and system time of all threads so far."""
         fields = Path(f"/proc/{self._pid}/stat").read_text(encoding="ascii").rpartition(")")[2]

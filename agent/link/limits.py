@@ -38,7 +38,7 @@ class LinkLimits:
     response_bytes: int = 4 * 1024 * 1024
     # Reconnecting; a session that lived this long was a good one.
     reconnect_first_seconds: float = 0.2
-    reconnect_cap_seconds: float = 10.0
+    reconnect_cap_seconds: float = 30.0
     # What a cloud that is busy can make us wait at most, each time.
     busy_cap_seconds: float = 60.0
     stable_seconds: float = 5.0
