@@ -1,363 +1,150 @@
-"""Many light agents in one process, for `bench.sessions`: real wire and TLS, no sensor behind it.
+"""Many light agents in one process, at the orders of `bench.sessions`.
 
-Each has its own key, certificate, channel and TCP connection, and waits between two sessions as
-`agent.link` does. What each does, in number of calls and messages, is what a sensor's link does:
-
-    begin   hello, welcome, then root and timestamp asked for; the first time snapshot and targets
-    offer   root, timestamp, snapshot, targets, the Channel File; received, verified, trial, active
-    order   rolled back, acknowledged
-    beat    one heartbeat; the session is left if nothing is confirmed within 5 seconds
-
-Left out: verification (signatures of metadata; the payload's hash is compared), trial, supervisor,
-a disk. The parent orders by lines of JSON on standard input, each answered by one on standard
-output; moments are of CLOCK_MONOTONIC, which all processes share.
+Orders are lines of JSON on standard input, each answered by one on standard output that says how
+the agents are. Moments are of CLOCK_MONOTONIC, which all processes share.
 """
 
 import asyncio
-import hashlib
 import json
 import os
-import random
 import resource
 import sys
 import time
-from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import grpc
-import grpc.aio
+from bench.session_agent import Agent, Surroundings
+from cloud.authority import Identity
 
-from agent.link.limits import LIMITS
-from agent.link.pause import Pause, hint_of
-from agent.link.session import OPTIONS
-from bulkhead.v1 import channel_file_pb2, report_pb2, sensor_service_pb2
-from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceStub
-from cloud.authority import Identity, issue_agent
-from tests.process.cloud_agent import hello
-
-Request = sensor_service_pb2.SessionRequest
-DEAF_OPTIONS = (("grpc.http2.lookahead_bytes", 64), ("grpc.http2.bdp_probe", 0))
-"""With a small window, an agent that does not read is felt by the cloud at once."""
-
-DEAF_DETECTIONS = 2_000
-ROLES = sensor_service_pb2.MetadataRole
-LOST = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.CancelledError)
-"""How a call ends whose session is over."""
-
-STATES = (
-    report_pb2.CONTENT_STATE_RECEIVED,
-    report_pb2.CONTENT_STATE_VERIFIED,
-    report_pb2.CONTENT_STATE_TRIAL,
-    report_pb2.CONTENT_STATE_ACTIVE,
-)
+REFRESHES_TOLD = 1_000
 
 
-class Agent:
-    """One light agent; `connected_at`, `active_at`, `withdrawn_at` are 0 where it is not."""
+class Agents:
+    """All agents of this process; an order is the name of a method, with its arguments."""
 
-    def __init__(self, agent_id: str, world: "World", *, deaf: bool = False) -> None:
-        self.world = world
-        self.deaf = deaf
-        identity = issue_agent(world.authority, agent_id, datetime.now(UTC))
-        self._pem = identity.key_pem, identity.certificate_pem
-        self._hello = hello(agent_id)
-        self._pause = Pause(random.random)
-        self._call: Any = None
-        self._stub: Any = None
-        self._delivery = time.time_ns() // 1_000_000
-        self._active: dict[int, report_pb2.ActiveChannelFile] = {}
-        self._metadata_known = False
-        self._silent: asyncio.TimerHandle | None = None
-        self._work: set[asyncio.Task[None]] = set()
-        self.connected_at = self.active_at = self.withdrawn_at = 0.0
-        self.content = b""
-
-    async def run(self) -> None:
-        """Sessions for ever, with pauses in between."""
-        while True:
-            hint = await self._session()
-            lived = time.monotonic() - self.connected_at if self.connected_at else 0.0
-            self.connected_at = 0.0
-            pause = self._pause.after(lived, hint)
-            await asyncio.sleep(pause)
-
-    async def beat(self) -> None:
-        """One heartbeat, if connected."""
-        if not self.connected_at or self.deaf:
-            return
-        beat = report_pb2.Heartbeat(
-            rung=report_pb2.RUNG_BPF_BTF,
-            active=list(self._active.values()),
-            evaluations=[
-                report_pb2.Evaluations(content_hash=one.content_hash, events=1_000)
-                for one in self._active.values()
-            ],
-            evaluation_ns=900,
-            evaluator_memory_bytes=60_000_000,
+    def __init__(self, authority: Path, address: str, name: str) -> None:
+        identity = Identity(
+            (authority / "ca.pem").read_bytes(), (authority / "ca.key").read_bytes()
         )
-        await self._send(heartbeat=beat)
+        self._world = Surroundings(identity, address)
+        self._name = name
+        self._agents: list[Agent] = []
+        self._deaf: list[Agent] = []
+        self._work: list[asyncio.Task[None]] = []
+        self._deafened: list[asyncio.Task[None]] = []
 
-    async def crash(self, number: int) -> None:
-        """Report that the content which is active has killed the evaluator."""
-        await self._send(
-            crash_report=report_pb2.CrashReport(
-                id=f"crash-{number}",
-                role=report_pb2.ROLE_EVALUATOR,
-                signal=11,
-                cause="SIGNAL",
-                suspect_content_hash=self.content,
-            )
+    async def obey(self, do: str, **values: Any) -> dict[str, Any]:
+        """Carry one order out, and say how the agents are."""
+        orders = (
+            self.status,
+            self.connect,
+            self.deafen,
+            self.hush,
+            self.beat,
+            self.evaluate,
+            self.crash,
+            self.forget,
         )
+        await {one.__name__: one for one in orders}[do](**values)
+        return self._told()
 
-    async def _session(self) -> float | None:
-        credentials = grpc.ssl_channel_credentials(self.world.root, *self._pem)
-        options = (*OPTIONS, *DEAF_OPTIONS) if self.deaf else OPTIONS
-        self.world.tries += 1
-        async with grpc.aio.secure_channel(
-            self.world.address, credentials, options=options
-        ) as channel:
-            self._stub = SensorServiceStub(channel)
-            self._call = self._stub.Session(None)
-            try:
-                await self._talk()
-                self.world.ends["CLOSED"] += 1
-            except TimeoutError:
-                self.world.ends["NO_WELCOME"] += 1
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                return await self._why()
-            finally:
-                self._hear_no_more()
-        return None
+    async def status(self) -> None:
+        """Nothing but the answer."""
 
-    async def _why(self) -> float | None:
-        code, details = await self._call.code(), await self._call.details() or ""
-        reason = details.partition(":")[0] if code is not grpc.StatusCode.UNAVAILABLE else ""
-        if details.startswith("CLOUD_STOPPING"):
-            reason = "CLOUD_STOPPING"
-        self.world.ends[reason or code.name] += 1
-        return hint_of(await self._call.trailing_metadata())
+    async def connect(self, agents: int, seconds: float) -> None:
+        """So many in all, the new ones evenly over that time."""
+        self._begin(self._connect(agents, seconds))
 
-    async def _talk(self) -> None:
-        async with asyncio.timeout(LIMITS.welcome_seconds):
-            self._hello.ClearField("active")
-            self._hello.active.extend(self._active.values())
-            await self._call.write(Request(hello=self._hello))
-            if await self._call.read() is grpc.aio.EOF:
-                raise TimeoutError
-        self.connected_at = time.monotonic()
-        if self.deaf:
-            await self._flood()
-        self._begin(self._refresh())
-        await self._listen()
+    async def deafen(self, agents: int) -> None:
+        """So many more that send and never read."""
+        for number in range(agents):
+            one = Agent(f"{self._name}-deaf-{number}", self._world, deaf=True)
+            self._deaf.append(one)
+            self._deafened.append(asyncio.create_task(one.run()))
 
-    async def _listen(self) -> None:
-        while (response := await self._call.read()) is not grpc.aio.EOF:
-            match response.WhichOneof("message"):
-                case "receipt":
-                    self._hear_no_more()
-                case "offer":
-                    self._begin(self._take(response.offer))
-                case "revocation":
-                    await self._give_up(response.revocation)
+    async def hush(self) -> None:
+        """The deaf ones go."""
+        for task in self._deafened:
+            task.cancel()
 
-    async def _flood(self) -> None:
-        for number in range(DEAF_DETECTIONS):
-            found = report_pb2.Detection(
-                id=f"{time.monotonic_ns()}-{number}", template_type=4, instance_id="test-word"
-            )
-            await self._send(detections=report_pb2.DetectionBatch(detections=[found]))
-        await self._call.code()
+    async def beat(self, seconds: float) -> None:
+        """From now on a heartbeat of each agent in that time, evenly."""
+        self._begin(self._beat(seconds))
 
-    async def _send(self, **message: Any) -> None:
-        self._delivery += 1
-        if self._silent is None and not self.deaf:
-            loop = asyncio.get_running_loop()
-            self._silent = loop.call_later(LIMITS.silence_seconds, self._leave, self._call)
-        try:
-            await self._call.write(Request(delivery=self._delivery, **message))
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            return  # whoever reads says why
+    async def evaluate(self) -> None:
+        """A heartbeat at once of all that have content."""
+        for one in self._agents:
+            if one.active_at and not one.withdrawn_at:
+                await one.beat()
 
-    def _leave(self, call: Any) -> None:
-        self.world.ends["NO_ANSWER"] += 1
-        call.cancel()
+    async def crash(self, agents: int, content: str) -> None:
+        """So many of those that have the content report that it has killed the evaluator."""
+        having = [one for one in self._agents if one.content.hex() == content]
+        for number, one in enumerate(having[:agents]):
+            await one.crash(number)
 
-    def _hear_no_more(self) -> None:
-        if self._silent is not None:
-            self._silent.cancel()
-            self._silent = None
+    async def forget(self) -> None:
+        """Count from zero."""
+        self._world.ends.clear()
+        self._world.refreshes.clear()
+        self._world.tries = 0
+        for one in self._agents:
+            one.active_at = one.withdrawn_at = 0.0
 
     def _begin(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
-
-    async def _refresh(self, *, all_of_them: bool = False) -> None:
-        began = time.monotonic()
-        try:
-            await self._metadata(ROLES.METADATA_ROLE_ROOT, 2)
-            await self._metadata(ROLES.METADATA_ROLE_TIMESTAMP)
-            if all_of_them or not self._metadata_known:
-                await self._metadata(ROLES.METADATA_ROLE_SNAPSHOT)
-                await self._metadata(ROLES.METADATA_ROLE_TARGETS)
-                self._metadata_known = True
-            else:
-                self.world.refreshes.append(time.monotonic() - began)
-        except LOST:
-            self.world.ends["FETCH"] += 1
-
-    async def _metadata(self, role: ROLES, version: int = 0) -> None:
-        request = sensor_service_pb2.FetchMetadataRequest(role=role, version=version)
-        try:
-            async for _ in self._stub.FetchMetadata(request, timeout=LIMITS.metadata_seconds):
-                pass
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.NOT_FOUND:
-                raise
-
-    async def _take(self, offer: sensor_service_pb2.Offer) -> None:
-        await self._refresh(all_of_them=True)
-        request = sensor_service_pb2.FetchChannelFileRequest(content_hash=offer.content_hash)
-        data = bytearray()
-        try:
-            async for piece in self._stub.FetchChannelFile(request, timeout=LIMITS.fetch_seconds):
-                data += piece.chunk
-        except LOST:
-            self.world.ends["FETCH"] += 1
-            return
-        envelope = channel_file_pb2.SignedChannelFile.FromString(bytes(data))
-        if hashlib.sha256(envelope.payload).digest() != offer.content_hash:
-            raise RuntimeError("not what was offered")
-        for state in STATES:
-            await self._acknowledge(offer.content_hash, state)
-        self._active[offer.template_type] = report_pb2.ActiveChannelFile(
-            template_type=offer.template_type,
-            version=offer.version,
-            content_hash=offer.content_hash,
-            state=report_pb2.CONTENT_STATE_ACTIVE,
-        )
-        self.content, self.active_at, self.withdrawn_at = (
-            offer.content_hash,
-            time.monotonic(),
-            0.0,
-        )
-
-    async def _give_up(self, order: sensor_service_pb2.Revocation) -> None:
-        if self.content == order.content_hash:
-            self._active.pop(order.template_type, None)
-            self.withdrawn_at = time.monotonic()
-        await self._acknowledge(order.content_hash, report_pb2.CONTENT_STATE_ROLLED_BACK)
-
-    async def _acknowledge(self, name: bytes, state: report_pb2.ContentState.ValueType) -> None:
-        told = report_pb2.ContentAcknowledgement(content_hash=name, state=state)
-        await self._send(acknowledgement=told)
-
-
-class World:
-    """All agents of this process, and what became of them."""
-
-    def __init__(self, order: dict[str, Any]) -> None:
-        folder = Path(order["authority"])
-        self.authority = Identity((folder / "ca.pem").read_bytes(), (folder / "ca.key").read_bytes())
-        self.root = self.authority.certificate_pem
-        self.address = order["address"]
-        self.agents: list[Agent] = []
-        self.deaf: list[Agent] = []
-        self.ends: Counter[str] = Counter()
-        self.tries = 0
-        self.refreshes: list[float] = []
-        self._name = order["name"]
-        self._deafening: list[asyncio.Task[None]] = []
-        self._running: list[asyncio.Task[None]] = []
-        self._beats: asyncio.Task[None] | None = None
-
-    async def obey(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Carry one order out, and answer it."""
-        match order["do"]:
-            case "connect":
-                arriving = self._connect(order["agents"], order["seconds"])
-                self._running.append(asyncio.create_task(arriving))
-            case "deafen":
-                for number in range(order["agents"]):
-                    one = Agent(f"{self._name}-deaf-{number}", self, deaf=True)
-                    self.deaf.append(one)
-                    self._deafening.append(asyncio.create_task(one.run()))
-            case "hush":
-                for task in self._deafening:
-                    task.cancel()
-            case "beat":
-                self._beats = asyncio.create_task(self._beat(order["seconds"]))
-            case "evaluate":
-                for one in self.agents:
-                    if one.active_at and not one.withdrawn_at:
-                        await one.beat()
-            case "crash":
-                having = [one for one in self.agents if one.content.hex() == order["content"]]
-                for number, one in enumerate(having[: order["agents"]]):
-                    await one.crash(number)
-            case "forget":
-                self.ends.clear()
-                self.refreshes.clear()
-                self.tries = 0
-                for one in self.agents:
-                    one.active_at = one.withdrawn_at = 0.0
-        return self._status()
+        self._work.append(asyncio.create_task(work))
 
     async def _connect(self, agents: int, seconds: float) -> None:
-        """More agents, evenly over so many seconds."""
-        began, first = time.monotonic(), len(self.agents)
+        began, first = time.monotonic(), len(self._agents)
         for number in range(first, agents):
-            one = Agent(f"{self._name}-{number}", self)
-            self.agents.append(one)
-            self._running.append(asyncio.create_task(one.run()))
+            one = Agent(f"{self._name}-{number}", self._world)
+            self._agents.append(one)
+            self._begin(one.run())
             due = began + (number - first + 1) / (agents - first) * seconds
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     async def _beat(self, seconds: float) -> None:
-        """One heartbeat of each agent in that time, evenly."""
         while True:
             began = time.monotonic()
-            for number, one in enumerate(self.agents):
-                due = began + number / len(self.agents) * seconds
+            for number, one in enumerate(self._agents):
+                due = began + number / len(self._agents) * seconds
                 if due > time.monotonic():
                     await asyncio.sleep(due - time.monotonic())
                 await one.beat()
             await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
 
-    def _status(self) -> dict[str, Any]:
+    def _told(self) -> dict[str, Any]:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        withdrawn = [one.withdrawn_at for one in self.agents if one.withdrawn_at]
-        connected = [one.connected_at for one in self.agents if one.connected_at]
-        active = [one.active_at for one in self.agents if one.active_at]
+        withdrawn = [one.withdrawn_at for one in self._agents if one.withdrawn_at]
+        connected = [one.connected_at for one in self._agents if one.connected_at]
+        active = [one.active_at for one in self._agents if one.active_at]
         return {
             "connected": len(connected),
-            "deaf": sum(1 for one in self.deaf if one.connected_at),
+            "deaf": sum(1 for one in self._deaf if one.connected_at),
             "last_connected": max(connected, default=0.0),
             "active": len(active),
             "last_active": max(active, default=0.0),
             "withdrawn": len(withdrawn),
             "first_withdrawn": min(withdrawn, default=0.0),
             "last_withdrawn": max(withdrawn, default=0.0),
-            "ends": dict(self.ends),
-            "tries": self.tries,
-            "refreshes": self.refreshes[:1000],
+            "ends": dict(self._world.ends),
+            "tries": self._world.tries,
+            "refreshes": self._world.refreshes[:REFRESHES_TOLD],
             "processor_seconds": used.ru_utime + used.ru_stime,
         }
 
 
 async def main() -> None:
-    """Obey until standard input ends."""
+    """Obey until standard input ends; its first line says who the agents are."""
     loop = asyncio.get_running_loop()
-    line = await loop.run_in_executor(None, sys.stdin.readline)
-    world = World(json.loads(line))
+    first = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    agents = Agents(Path(first["authority"]), first["address"], first["name"])
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        print(json.dumps(await world.obey(json.loads(line))), flush=True)
-    os._exit(0)  # closing thousands of channels one by one is nobody's wish
+        print(json.dumps(await agents.obey(**json.loads(line))), flush=True)
+    os._exit(0)  # to close thousands of channels one by one is nobody's wish
 
 
 if __name__ == "__main__":
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(main())

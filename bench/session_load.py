@@ -50,7 +50,7 @@ class Serving:
                 cwd=CHECKOUT,
             )
         os.close(writing)
-        with open(reading, encoding="ascii") as ready:
+        with os.fdopen(reading, encoding="ascii") as ready:
             self.cloud.address = json.loads(ready.readline())["address"]
 
     def end(self, number: int = signal.SIGKILL) -> None:

@@ -74,7 +74,8 @@ def _supply(told: bytes) -> Hello:
 class AgentConnection:
     """One open session, from its hello on.
 
-    supply: rung and supplied Template Types of the hello, one object for all sensors of a kind. due: set when another decision about this host is due. offered: push numbers by content hash, of
+    supply: rung and supplied Template Types of the hello, one object for all sensors of a kind.
+    due: set when another decision about this host is due. offered: push numbers by content hash, of
     what this session has settled; withheld: with the reasons. fetchable: everything that was
     offered in it. withdrawn: the orders that it was told, by content hash. turn: its turn to fetch
     what it was offered, while that lasts.

@@ -15,11 +15,20 @@ from cloud.catalogue import Catalogue, Library
 from cloud.connections import AgentConnection
 from cloud.gate import Gate
 from cloud.limits import CloudLimits
-from cloud.offers import IN_PROGRESS, Decision, HostContent, Release, Standing, decide, next_to_check
+from cloud.offers import (
+    IN_PROGRESS,
+    Decision,
+    HostContent,
+    Release,
+    Standing,
+    decide,
+    next_to_check,
+)
 from cloud.refusals import Refusal
 from cloud.store.hosts import ContentRow, set_content
 from cloud.store.writer import Writer
 from cloud.turns import Turn, Turns
+
 
 class Dispatcher:
     """Decides and sends; `unsafe` skips the validator for what was pushed unsafely."""

@@ -12,6 +12,7 @@ import asyncio
 import importlib.metadata
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -111,7 +112,7 @@ class SensorService(SensorServiceServicer):
         agent_id = "unknown"
         try:
             agent_id = _certified_agent(context)
-            place = self._admission.enter()
+            place = await self._admit(context)
             try:
                 await self._converse(await self._hello(agent_id, context), place, context)
             finally:
@@ -164,6 +165,16 @@ class SensorService(SensorServiceServicer):
             raise SessionError(CloudReason.METADATA_MISSING, f"{role or 'role'} {number}: none")
         return found
 
+    async def _admit(self, context: Context) -> Place:
+        """A place, or a refusal after the hello: a client that still writes loses the hint."""
+        try:
+            return self._admission.enter()
+        except SessionError:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.hello_seconds):
+                    await _receive(context)
+            raise
+
     async def _hello(self, agent_id: str, context: Context) -> Hello:
         try:
             async with asyncio.timeout(self._limits.hello_seconds):
@@ -206,9 +217,7 @@ class SensorService(SensorServiceServicer):
             agent_id, session = connection.agent_id, connection.session
             self._writer.post(lambda store: hosts.disconnect(store, agent_id, session))
 
-    def _introduce(
-        self, connection: AgentConnection, hello: Hello
-    ) -> Coroutine[Any, Any, None]:
+    def _introduce(self, connection: AgentConnection, hello: Hello) -> Coroutine[Any, Any, None]:
         stored = self._writer.submit(
             lambda store: hosts.say_hello(store, hello, connection.session, time.time_ns())
         )
@@ -285,7 +294,8 @@ async def _until_one_ends(
     """Run all; when one ends or fails, or `ended` says why, end the others and pass that on."""
     tasks = [asyncio.create_task(one) for one in work]
     try:
-        await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
+        awaited: list[asyncio.Future[Any]] = [*tasks, ended]
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             raise ended.result()
         for task in tasks:

@@ -33,6 +33,7 @@ class LinkLimits:
     window_deliveries: int = 512
     window_bytes: int = 4 * 1024 * 1024
     read_rows: int = 64
+    connect_seconds: float = 20.0
     welcome_seconds: float = 5.0
     silence_seconds: float = 5.0
     response_bytes: int = 4 * 1024 * 1024

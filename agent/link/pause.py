@@ -1,4 +1,4 @@
-"""How long to wait between two sessions: as long as a busy cloud asks for, or a growing random time.
+"""How long to wait between two sessions: as a busy cloud asks for, or a growing random time.
 
     a hint by the cloud   that long, at most `busy_cap_seconds`: whoever has taken over a cloud
                           gains nothing by it that silence would not do

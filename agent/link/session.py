@@ -24,6 +24,7 @@ from agent.link.log import say
 from agent.link.mailbox import Mailbox
 from agent.link.outbox import OutboxReader
 from agent.link.pause import Pause
+from agent.link.reaching import reach
 from agent.link.sensor import Sensor
 from agent.link.verifier import Verifier
 from bulkhead.v1 import sensor_service_pb2_grpc
@@ -184,7 +185,7 @@ class Session:
                 stub, self._sensor, self._verifier, self._reader, self._mailbox, self._progress
             )
             self._conversation = conversation
-            talk = self._talk = asyncio.create_task(conversation.run())
+            talk = self._talk = asyncio.create_task(_reach_and_talk(channel, conversation))
             try:
                 await asyncio.wait({talk})
             finally:
@@ -216,6 +217,11 @@ class Session:
     def _end(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+
+async def _reach_and_talk(channel: grpc.aio.Channel, conversation: Conversation) -> None:
+    await reach(channel)
+    await conversation.run()
 
 
 def _reason(talk: "asyncio.Task[None]") -> tuple[str, str, float | None]:

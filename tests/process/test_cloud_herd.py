@@ -22,7 +22,7 @@ FOR_EVER = 3600.0
 def served(folder: Path, **limits: float) -> Iterator[Cloud]:
     """A serving cloud."""
     with new_cloud(folder) as cloud:
-        cloud.start(**limits)
+        cloud.start(unsafe=False, **limits)
         yield cloud
 
 
@@ -109,7 +109,7 @@ def test_a_turn_ends_with_the_fetch(tmp_path: Path) -> None:
         cloud.push(write(tmp_path / "ipc.channel", channel_file(1)))
         left = list(agents)
         while left:
-            until(lambda: any(one.offers() for one in left))  # noqa: B023
+            until(lambda: any(one.offers() for one in left))
             (first,) = [one for one in left if one.offers()]
             first.fetch(first.offers()[0].content_hash)
             left.remove(first)

@@ -1,4 +1,4 @@
-"""The pause between two sessions: grows, is capped, spreads, and heeds a busy cloud within reason."""
+"""The pause between two sessions: grows, is capped, spreads, heeds a busy cloud within reason."""
 
 import random
 
@@ -28,7 +28,7 @@ def test_a_good_session_makes_the_next_pause_short() -> None:
 
 def test_a_herd_is_spread_over_all_of_the_cap() -> None:
     """Sensors that lost one cloud in the same moment would come back in waves."""
-    chance = random.Random(5)
+    chance = random.Random(5)  # noqa: S311 — repeatable, no secret
     herd = [Pause(chance.random) for _ in range(2_000)]
     for _ in range(10):
         last = [pause.after(0.0, None) for pause in herd]
@@ -60,7 +60,9 @@ HINTS = [
 ]
 
 
-@pytest.mark.parametrize(("metadata", "seconds"), [one[1:] for one in HINTS], ids=[h[0] for h in HINTS])
+@pytest.mark.parametrize(
+    ("metadata", "seconds"), [one[1:] for one in HINTS], ids=[h[0] for h in HINTS]
+)
 def test_a_hint_is_digits_or_nothing(metadata: object, seconds: float | None) -> None:
     """Whatever a cloud writes there, the session's thread must go on."""
     assert hint_of(metadata) == seconds
