@@ -9,6 +9,7 @@ import math
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bulkhead.v1.report_pb2 import ActiveChannelFile
@@ -22,10 +23,17 @@ from cloud.store.certificates import Expelled
 
 if TYPE_CHECKING:
     from cloud.refusals import Refusal
+    from cloud.turns import Turn
+
+
+SUPPLIES = 256
+"""Kinds of sensors whose supply is held once; more than a fleet has releases and rungs."""
 
 
 class Outgoing:
     """Responses in order; a receipt that still waits is replaced by the next one."""
+
+    __slots__ = ("_limit", "_receipt", "_some", "_waiting")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -61,14 +69,40 @@ class Outgoing:
         return response
 
 
+@lru_cache(SUPPLIES)
+def _supply(told: bytes) -> Hello:
+    return Hello.FromString(told)
+
+
 class AgentConnection:
     """One open session, from its hello on.
 
+    supply: rung and supplied Template Types of the hello, one object for all sensors of a kind.
     due: set when another decision about this host is due. offered: push numbers by content hash, of
     what this session has settled; withheld: with the reasons. fetchable: everything that was
-    offered in it. withdrawn: the orders that it was told, by content hash. certificate: what the
-    session was begun with; renewed: when another one was asked for last, by the monotonic clock.
+    offered in it. withdrawn: the orders that it was told, by content hash. turn: its turn to fetch
+    what it was offered, while that lasts. certificate: what the session was begun with; renewed:
+    when another one was asked for last, by the monotonic clock.
     """
+
+    __slots__ = (
+        "_content",
+        "_files",
+        "agent_id",
+        "certificate",
+        "due",
+        "ended",
+        "fetchable",
+        "fetching",
+        "offered",
+        "outgoing",
+        "renewed",
+        "session",
+        "supply",
+        "turn",
+        "withdrawn",
+        "withheld",
+    )
 
     def __init__(
         self, hello: Hello, limits: CloudLimits, certificate: AgentCertificate | None = None
@@ -76,7 +110,9 @@ class AgentConnection:
         self.agent_id = hello.agent_id
         self.certificate = certificate
         self.renewed = -math.inf
-        self.hello = hello
+        self.supply = _supply(
+            Hello(rung=hello.rung, supplied=hello.supplied).SerializeToString(deterministic=True)
+        )
         self.session = uuid.uuid4().hex
         self.outgoing = Outgoing(limits.outgoing_messages)
         self.due = asyncio.Event()
@@ -86,6 +122,7 @@ class AgentConnection:
         self.fetchable: set[bytes] = set()
         self.withdrawn: dict[bytes, Revocation] = {}
         self.fetching = 0
+        self.turn: Turn | None = None
         self._files: dict[int, ActiveChannelFile] = {}
         self._content: dict[bytes, HostContent] = {}
 
@@ -119,6 +156,12 @@ class AgentConnection:
     def learn_standing(self, content_hash: bytes, known: HostContent) -> None:
         """Where a release stands on this host."""
         self._content[content_hash] = known
+
+    def end_turn(self) -> None:
+        """What was offered was fetched, or won't be."""
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            turn.end()
 
     def end(self, error: SessionError) -> None:
         """Make the session end with this error."""

@@ -1,5 +1,8 @@
 """Carries out what `cloud.offers` decides for one connected agent: store first, then send.
 
+    1. what is withdrawn is told at once: a halt waits for nobody
+    2. everything else when it is this host's turn (`cloud.turns`)
+
 Standings are stored before the offer is sent, so that an acknowledgement never meets a store that
 does not know of it.
 """
@@ -11,31 +14,72 @@ from cloud import journal
 from cloud.catalogue import Catalogue, Library
 from cloud.connections import AgentConnection
 from cloud.gate import Gate
-from cloud.offers import Decision, HostContent, Release, Standing, decide, next_to_check
+from cloud.limits import CloudLimits
+from cloud.offers import (
+    IN_PROGRESS,
+    Decision,
+    HostContent,
+    Release,
+    Standing,
+    decide,
+    next_to_check,
+)
 from cloud.refusals import Refusal
 from cloud.store.hosts import ContentRow, set_content
 from cloud.store.writer import Writer
-
-IN_PROGRESS = frozenset({Standing.OFFERED, Standing.RECEIVED, Standing.VERIFIED, Standing.TRIAL})
-"""The agent has it and has not finished: offering again after a reconnection changes nothing."""
+from cloud.turns import Turn, Turns
 
 
 class Dispatcher:
     """Decides and sends; `unsafe` skips the validator for what was pushed unsafely."""
 
-    def __init__(self, library: Library, gate: Gate, writer: Writer, *, unsafe: bool) -> None:
+    def __init__(
+        self,
+        library: Library,
+        gate: Gate,
+        writer: Writer,
+        limits: CloudLimits,
+        *,
+        unsafe: bool,
+    ) -> None:
         self._library = library
         self._gate = gate
         self._writer = writer
+        self._limits = limits
+        self._turns = Turns(limits.turns)
         self._unsafe = unsafe
 
     async def serve(self, connection: AgentConnection) -> None:
         """Decide for this agent whenever that is due, for as long as its session lasts."""
-        while True:
-            await connection.due.wait()
-            connection.due.clear()
-            catalogue = self._library.catalogue
-            await self._carry_out(await self._decide(connection, catalogue), connection, catalogue)
+        try:
+            while True:
+                await connection.due.wait()
+                connection.due.clear()
+                self._withdraw_revoked(connection)  # 1
+                if (turn := self._turns.ask(connection, connection.due.set)) is not None:
+                    await self._take(turn, connection)  # 2
+        finally:
+            self._turns.forget(connection)
+
+    def _withdraw_revoked(self, connection: AgentConnection) -> None:
+        catalogue = self._library.catalogue
+        if catalogue.revocations:
+            releases = tuple(catalogue.releases.values())
+            decision = decide(releases, connection.host, {}, unsafe=self._unsafe)
+            _withdraw(decision, connection, catalogue)
+
+    async def _take(self, turn: Turn, connection: AgentConnection) -> None:
+        catalogue, goes_on = self._library.catalogue, False
+        try:
+            decision = await self._decide(connection, catalogue)
+            goes_on = await self._carry_out(decision, connection, catalogue)
+        finally:
+            if not goes_on:
+                turn.end()
+        if goes_on:
+            connection.end_turn()
+            connection.turn = turn
+            turn.end_later(self._limits.turn_seconds)
 
     async def _decide(self, connection: AgentConnection, catalogue: Catalogue) -> Decision:
         fits: dict[bytes, tuple[Refusal, ...]] = {}
@@ -47,13 +91,14 @@ class Dispatcher:
             if one.revoked or not (unsafe and one.unsafe and catalogue.withheld(one, agent_id, now))
         ]
         while release := next_to_check(releases, connection.host, fits, unsafe=unsafe):
-            refusals = await self._gate.refusals(release, connection.hello)
+            refusals = await self._gate.refusals(release, connection.supply)
             fits[release.content_hash] = refusals or catalogue.withheld(release, agent_id, now)
         return decide(releases, connection.host, fits, unsafe=unsafe)
 
     async def _carry_out(
         self, decision: Decision, connection: AgentConnection, catalogue: Catalogue
-    ) -> None:
+    ) -> bool:
+        """Whether there was anything to offer."""
         offers = [one for one in decision.offers if _is_news(one, connection.offered)]
         withheld = [one for one in decision.withheld if _is_other(one, connection)]
         rows = [
@@ -78,6 +123,7 @@ class Dispatcher:
             connection.withheld[release.content_hash] = (release.push, why)
         _withdraw(decision, connection, catalogue)
         _note(connection, rows)
+        return bool(offers)
 
 
 def _is_news(release: Release, settled: dict[bytes, int]) -> bool:

@@ -65,6 +65,7 @@ class CloudReason(StrEnum):
     MESSAGE_INVALID = "MESSAGE_INVALID"
     UNKNOWN_PROTOBUF_FIELD = "UNKNOWN_PROTOBUF_FIELD"
     SESSION_REPLACED = "SESSION_REPLACED"
+    ADMISSION = "ADMISSION"
     TOO_MANY_SESSIONS = "TOO_MANY_SESSIONS"
     TOO_MANY_FETCHES = "TOO_MANY_FETCHES"
     OUTGOING_QUEUE_FULL = "OUTGOING_QUEUE_FULL"
@@ -156,4 +157,13 @@ class RequestError(CloudError):
 
 
 class SessionError(CloudError):
-    """A session or fetch of one agent has to end; nobody else is affected."""
+    """A session or fetch of one agent has to end; nobody else is affected.
+
+    retry_after_ms: a hint to the agent when to come back, where it should not choose itself.
+    """
+
+    def __init__(
+        self, reason: CloudReason, message: str, retry_after_ms: int | None = None
+    ) -> None:
+        self.retry_after_ms = retry_after_ms
+        super().__init__(reason, message)

@@ -12,9 +12,23 @@ class CloudLimits:
     chunk_bytes: int = 64 * 1024
     metadata_bytes: int = 16 * 1024
     streams_per_connection: int = 8
+    tls_record_bytes: int = 4 * 1024
+
+    # Admission: sessions that may begin in a second, and at once after a quiet time; sessions that
+    # may be without a welcome; the share of the rate that is promised to those who were refused;
+    # the longest wait that anybody is asked for, which sensors keep to (up to 60 s).
+    admissions_per_second: float = 200.0
+    admission_burst: float = 200.0
+    admissions_under_way: int = 256
+    admission_share: float = 0.8
+    retry_after_seconds: float = 60.0
+    # Hosts that decide and fetch at once after a push, and how long one of them may take.
+    turns: int = 128
+    turn_seconds: float = 2.0
 
     # Sessions.
     sessions: int = 20_000
+    other_descriptors: int = 256
     fetches_per_agent: int = 2
     outgoing_messages: int = 256
     hello_seconds: float = 5.0

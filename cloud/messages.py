@@ -27,7 +27,7 @@ from cloud import journal
 from cloud.catalogue import Catalogue
 from cloud.connections import AgentConnection
 from cloud.errors import CloudReason, SessionError
-from cloud.offers import RUNNING, HostContent, Release, Standing
+from cloud.offers import IN_PROGRESS, RUNNING, HostContent, Release, Standing
 from cloud.refusals import from_wire
 from cloud.store import hosts, reports
 from cloud.store.tables import CRASHES, DETECTIONS, LOSSES
@@ -103,6 +103,9 @@ def _acknowledgement(
         )
         return Effect(None)
     push = connection.offered.get(release.content_hash, release.push)
+    known = connection.host.content.get(release.content_hash)
+    # From one step on its way to the next, nothing changes for anybody.
+    on_its_way = known is not None and {known.standing, standing} <= IN_PROGRESS
     connection.learn_standing(release.content_hash, HostContent(standing, push))
     refusals, now_ns = from_wire(told.problems), time.time_ns()
     row = hosts.ContentRow(
@@ -116,7 +119,7 @@ def _acknowledgement(
         hosts.set_content(store, [row])
         hosts.put_active(store, row.agent_id, running)
 
-    return Effect(job, changes_offers=True)
+    return Effect(job, changes_offers=not on_its_way)
 
 
 def _standing(told: ContentAcknowledgement) -> Standing:

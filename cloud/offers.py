@@ -39,6 +39,9 @@ REFUSED = frozenset({Standing.REJECTED, Standing.QUARANTINED, Standing.ROLLED_BA
 """The host has given this release up; it isn't offered again unless it is pushed again."""
 
 RUNNING = frozenset({Standing.ACTIVE, Standing.ACCEPTED})
+IN_PROGRESS = frozenset({Standing.OFFERED, Standing.RECEIVED, Standing.VERIFIED, Standing.TRIAL})
+"""The agent has it and has not finished: offering again after a reconnection changes nothing."""
+
 SETTLED = REFUSED | RUNNING | {Standing.SUPERSEDED, Standing.WITHHELD, Standing.UNDELIVERED}
 """Nothing more will happen to this release on this host by itself, but for probation."""
 

@@ -11,6 +11,8 @@ It ends within two seconds of the signal.
 
 import asyncio
 import os
+import random
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -24,6 +26,7 @@ import grpc
 from bulkhead.v1.sensor_service_pb2_grpc import add_SensorServiceServicer_to_server
 from cloud import journal
 from cloud.addresses import in_use, require_address
+from cloud.admission import Admission
 from cloud.catalogue import Library
 from cloud.conductor import Conductor
 from cloud.connections import Connections
@@ -42,7 +45,7 @@ from cloud.gate import Gate, ValidatorProcess
 from cloud.limits import LIMITS, CloudLimits
 from cloud.publish import publish
 from cloud.renewals import Renewals
-from cloud.service import SensorService
+from cloud.service import Parts, SensorService
 from cloud.store import hosts
 from cloud.store.database import Database
 from cloud.store.writer import Writer
@@ -63,6 +66,7 @@ def serve(order: Order, ready: Callable[[str], None], limits: CloudLimits = LIMI
     Raises CloudError where folder, store, keys or address can't be used.
     """
     require_address(order.listen)
+    _raise_descriptor_limit(limits)
     with sole_server(order.folder):
         database = order.folder.open(limits.serving_busy_ms)
         try:
@@ -84,6 +88,7 @@ class _Serving:
         self._library = Library(database, limits, self._publish)
         self._connections = Connections(limits)
         self._renewals = Renewals(order.folder.enrolment_socket, limits)
+        self._admission = Admission(limits, random.random)
         self._gate = Gate(
             self._library,
             lambda: self._library.catalogue.trusted,
@@ -118,11 +123,18 @@ class _Serving:
 
     def _server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_options(self._limits))
-        dispatcher = Dispatcher(self._library, self._gate, self._writer, unsafe=self._order.unsafe)
-        service = SensorService(
-            self._connections, self._library, dispatcher, self._writer, self._renewals, self._limits
+        dispatcher = Dispatcher(
+            self._library, self._gate, self._writer, self._limits, unsafe=self._order.unsafe
         )
-        add_SensorServiceServicer_to_server(service, server)
+        parts = Parts(
+            self._connections,
+            self._library,
+            dispatcher,
+            self._writer,
+            self._renewals,
+            self._admission,
+        )
+        add_SensorServiceServicer_to_server(SensorService(parts, self._limits), server)
         return server
 
     def _bind(self, server: grpc.aio.Server) -> str:
@@ -199,14 +211,29 @@ class _Serving:
 
     async def _end(self, server: grpc.aio.Server) -> None:
         journal.info("stopping", sessions=len(self._connections))
+        agents = len(self._connections)
         for connection in self._connections:
-            connection.end(SessionError(CloudReason.CLOUD_STOPPING, "the cloud is stopping"))
+            connection.end(
+                SessionError(
+                    CloudReason.CLOUD_STOPPING,
+                    "the cloud is stopping",
+                    retry_after_ms=self._admission.return_ms(agents),
+                )
+            )
         # A session that takes longer to say why it ends than gRPC's grace would be told nothing.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.farewell_seconds):
                 while len(self._connections):  # noqa: ASYNC110 - once, at the very end
                     await asyncio.sleep(self._limits.farewell_look_seconds)
         await server.stop(self._limits.stop_seconds)
+
+
+def _raise_descriptor_limit(limits: CloudLimits) -> None:
+    """A session is a descriptor, and the usual limit is 1,024 unless a process asks for more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY and most < limits.sessions + limits.other_descriptors:
+        journal.info("descriptors_limited", limit=most, sessions=limits.sessions)
 
 
 def _credentials(folder: CloudFolder) -> Any:
@@ -227,6 +254,10 @@ def _options(limits: CloudLimits) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", limits.receive_bytes),
         ("grpc.max_metadata_size", limits.metadata_bytes),
         ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        # What a session costs in memory: TLS records of 16 KiB, and buffers that grow with a
+        # bandwidth that reports don't need.
+        ("grpc.tsi.max_frame_size", limits.tls_record_bytes),
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.keepalive_time_ms", limits.keepalive_ms),
         ("grpc.keepalive_timeout_ms", limits.keepalive_timeout_ms),
         ("grpc.http2.ping_timeout_ms", limits.keepalive_timeout_ms),  # else 60 s, measured

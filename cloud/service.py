@@ -2,8 +2,9 @@
 
     1. the certificate names the agent and was not revoked; nothing that it says afterwards changes
        who it is
-    2. its hello arrives in time, is complete, and is by that agent
-    3. from then on at once, until one of them ends: read and store, decide, write
+    2. it is admitted (`cloud.admission`), or told when to come back
+    3. its hello arrives in time, is complete, and is by that agent
+    4. from then on at once, until one of them ends: read and store, decide, write
 
 Whatever goes wrong in a session ends that session with a status and "REASON: message".
 """
@@ -12,6 +13,8 @@ import asyncio
 import importlib.metadata
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -34,6 +37,7 @@ from bulkhead.v1.sensor_service_pb2 import (
 )
 from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceServicer
 from cloud import journal
+from cloud.admission import Admission, Place
 from cloud.catalogue import Library
 from cloud.connections import AgentConnection, Connections, refusal
 from cloud.dispatch import Dispatcher
@@ -53,6 +57,9 @@ VERSION = importlib.metadata.version("bulkhead")
 PEER_CERTIFICATE = "x509_pem_cert"
 """Where gRPC puts the peer's certificate, whose chain it has verified."""
 
+RETRY_AFTER = "retry-after-ms"
+"""Trailing metadata of a refusal: milliseconds after which the agent should come back."""
+
 STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
     {
         CloudReason.CERTIFICATE_WITHOUT_AGENT_ID: grpc.StatusCode.UNAUTHENTICATED,
@@ -65,6 +72,7 @@ STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
         CloudReason.MESSAGE_INVALID: grpc.StatusCode.INVALID_ARGUMENT,
         CloudReason.UNKNOWN_PROTOBUF_FIELD: grpc.StatusCode.INVALID_ARGUMENT,
         CloudReason.SESSION_REPLACED: grpc.StatusCode.ABORTED,
+        CloudReason.ADMISSION: grpc.StatusCode.RESOURCE_EXHAUSTED,
         CloudReason.TOO_MANY_SESSIONS: grpc.StatusCode.RESOURCE_EXHAUSTED,
         CloudReason.TOO_MANY_FETCHES: grpc.StatusCode.RESOURCE_EXHAUSTED,
         CloudReason.OUTGOING_QUEUE_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -87,23 +95,23 @@ METADATA_ROLES: Mapping[int, str] = MappingProxyType(
 Context = grpc.aio.ServicerContext[SessionRequest, SessionResponse]
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What sessions stand on, one of each in a serving process."""
+
+    connections: Connections
+    library: Library
+    dispatcher: Dispatcher
+    writer: Writer
+    renewals: Renewals
+    admission: Admission
+
+
 class SensorService(SensorServiceServicer):
     """The one service between sensor and cloud."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        library: Library,
-        dispatcher: Dispatcher,
-        writer: Writer,
-        renewals: Renewals,
-        limits: CloudLimits,
-    ) -> None:
-        self._renewals = renewals
-        self._connections = connections
-        self._library = library
-        self._dispatcher = dispatcher
-        self._writer = writer
+    def __init__(self, parts: Parts, limits: CloudLimits) -> None:
+        self._parts = parts
         self._limits = limits
 
     async def Session(  # type: ignore[override]  # noqa: N802  grpc.aio's other handler style
@@ -115,8 +123,12 @@ class SensorService(SensorServiceServicer):
         try:
             certificate = self._certified(context)
             agent_id = certificate.agent_id
-            hello = await self._hello(agent_id, context)
-            await self._converse(AgentConnection(hello, self._limits, certificate), context)
+            place = await self._admit(context)
+            try:
+                hello = await self._hello(agent_id, context)
+                await self._converse(hello, certificate, place, context)
+            finally:
+                place.leave()
         except CloudError as error:
             await _refuse(agent_id, error, context)
 
@@ -130,12 +142,13 @@ class SensorService(SensorServiceServicer):
             connection = self._offered_to(agent_id, request)
             connection.fetching += 1
             try:
-                data = await self._library.signed_bytes(request.content_hash)
+                data = await self._parts.library.signed_bytes(request.content_hash)
                 for start in range(0, len(data), self._limits.chunk_bytes):
                     chunk = data[start : start + self._limits.chunk_bytes]
                     yield FetchChannelFileResponse(chunk=chunk)
             finally:
                 connection.fetching -= 1
+                connection.end_turn()
         except CloudError as error:
             await _refuse(agent_id, error, context)
 
@@ -164,8 +177,8 @@ class SensorService(SensorServiceServicer):
             require_known_fields(request)
             certificate = self._certified(context)
             agent_id = certificate.agent_id
-            self._renewals.take_turn(self._connections.get(agent_id), certificate)
-            chain = await self._renewals.ask(_peer_certificate(context), request)
+            self._parts.renewals.take_turn(self._parts.connections.get(agent_id), certificate)
+            chain = await self._parts.renewals.ask(_peer_certificate(context), request)
         except CloudError as error:
             await _refuse(agent_id, error, context)
         except grpc.aio.AioRpcError as error:  # its own refusal, in its own words
@@ -184,18 +197,28 @@ class SensorService(SensorServiceServicer):
         return certificate
 
     def _require_not_expelled(self, certificate: AgentCertificate | None) -> None:
-        error = refusal(certificate, self._library.catalogue.expelled)
+        error = refusal(certificate, self._parts.library.catalogue.expelled)
         if error is not None:
             raise error
 
     def _metadata(self, request: FetchMetadataRequest) -> bytes:
         require_known_fields(request)
-        role, catalogue = METADATA_ROLES.get(request.role, ""), self._library.catalogue
+        role, catalogue = METADATA_ROLES.get(request.role, ""), self._parts.library.catalogue
         number = request.version
         found = catalogue.metadata.get((role, number)) if number else catalogue.newest(role)
         if found is None:
             raise SessionError(CloudReason.METADATA_MISSING, f"{role or 'role'} {number}: none")
         return found
+
+    async def _admit(self, context: Context) -> Place:
+        """A place, or a refusal after the hello: a client that still writes loses the hint."""
+        try:
+            return self._parts.admission.enter()
+        except SessionError:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.hello_seconds):
+                    await _receive(context)
+            raise
 
     async def _hello(self, agent_id: str, context: Context) -> Hello:
         try:
@@ -214,52 +237,59 @@ class SensorService(SensorServiceServicer):
             raise SessionError(CloudReason.MESSAGE_INVALID, f"hello: {error}") from error
         return hello
 
-    async def _converse(self, connection: AgentConnection, context: Context) -> None:
-        self._require_not_expelled(connection.certificate)  # since the hello took its time
-        self._connections.join(connection)
+    async def _converse(
+        self, hello: Hello, certificate: AgentCertificate, place: Place, context: Context
+    ) -> None:
+        self._require_not_expelled(certificate)  # since the hello took its time
+        connection = AgentConnection(hello, self._limits, certificate)
+        self._parts.connections.join(connection)
         try:
             # Queued in the order of joining, so that the store agrees on who came last.
-            await self._introduce(connection)
+            introduced = self._introduce(connection, hello)
+            del hello  # nobody needs it any more, and there are thousands
+            await introduced
             welcome = SessionResponse(welcome=Welcome(cloud_version=VERSION))
             connection.outgoing.put(welcome)
+            place.leave()
             connection.due.set()
             await _until_one_ends(
+                connection.ended,
                 self._read(connection, context),
                 self._write(connection, context),
-                self._dispatcher.serve(connection),
-                _ended(connection),
+                self._parts.dispatcher.serve(connection),
             )
         finally:
             journal.info("session_closed", agent_id=connection.agent_id)
-            self._connections.leave(connection)
+            self._parts.connections.leave(connection)
+            connection.end_turn()
             agent_id, session = connection.agent_id, connection.session
-            self._writer.post(lambda store: hosts.disconnect(store, agent_id, session))
+            self._parts.writer.post(lambda store: hosts.disconnect(store, agent_id, session))
 
-    def _introduce(self, connection: AgentConnection) -> Coroutine[Any, Any, None]:
+    def _introduce(self, connection: AgentConnection, hello: Hello) -> Coroutine[Any, Any, None]:
         def store_hello(store: Connection) -> Host:
             if connection.certificate is not None:
                 certificates.shown_by(store, connection.certificate)
-            return hosts.say_hello(store, connection.hello, connection.session, time.time_ns())
+            return hosts.say_hello(store, hello, connection.session, time.time_ns())
 
-        stored = self._writer.submit(store_hello)
+        stored = self._parts.writer.submit(store_hello)
 
         async def remember() -> None:
             connection.remember(await stored)
-            connection.learn_active(connection.hello.active)
+            connection.learn_active(hello.active)
             journal.info(
                 "session_opened",
                 agent_id=connection.agent_id,
-                rung=connection.hello.rung,
-                sensor_version=connection.hello.sensor_version,
+                rung=hello.rung,
+                sensor_version=hello.sensor_version,
             )
 
         return remember()
 
     async def _read(self, connection: AgentConnection, context: Context) -> None:
         while (request := await _receive(context)) is not None:
-            effect = effect_of(request, connection, self._library.catalogue)
+            effect = effect_of(request, connection, self._parts.library.catalogue)
             if effect.job is not None:
-                await self._writer.submit(effect.job)
+                await self._parts.writer.submit(effect.job)
             if request.delivery:
                 connection.outgoing.confirm(request.delivery)
             if effect.changes_offers:
@@ -280,13 +310,13 @@ class SensorService(SensorServiceServicer):
     def _offered_to(self, agent_id: str, request: FetchChannelFileRequest) -> AgentConnection:
         require_known_fields(request)
         require_hash(request.content_hash, "content_hash")
-        connection = self._connections.get(agent_id)
+        connection = self._parts.connections.get(agent_id)
         if connection is None or request.content_hash not in connection.fetchable:
             raise SessionError(
                 CloudReason.NOT_OFFERED,
                 f"{request.content_hash.hex()}: not offered in an open session of this agent",
             )
-        if request.content_hash in self._library.catalogue.revocations:
+        if request.content_hash in self._parts.library.catalogue.revocations:
             raise SessionError(
                 CloudReason.CONTENT_REVOKED, f"{request.content_hash.hex()}: was revoked"
             )
@@ -309,17 +339,19 @@ async def _receive(context: Context) -> SessionRequest | None:
     return request if isinstance(request, SessionRequest) else None
 
 
-async def _ended(connection: AgentConnection) -> None:
-    raise await asyncio.shield(connection.ended)
-
-
-async def _until_one_ends(*work: Coroutine[Any, Any, None]) -> None:
-    """Run all; when one ends or fails, end the others and pass on how it ended."""
+async def _until_one_ends(
+    ended: "asyncio.Future[SessionError]", *work: Coroutine[Any, Any, None]
+) -> None:
+    """Run all; when one ends or fails, or `ended` says why, end the others and pass that on."""
     tasks = [asyncio.create_task(one) for one in work]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        awaited: list[asyncio.Future[Any]] = [*tasks, ended]
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise ended.result()
+        for task in tasks:
+            if task.done():
+                task.result()
     finally:
         for task in tasks:
             task.cancel()
@@ -334,4 +366,6 @@ def _peer_certificate(context: Any) -> bytes:
 async def _refuse(agent_id: str, error: CloudError, context: Context) -> NoReturn:
     journal.warning("refused", agent_id=agent_id, reason=error.reason, message=str(error))
     status = STATUS.get(error.reason, grpc.StatusCode.UNAVAILABLE)
-    await context.abort(status, f"{error.reason}: {error}")
+    hint = error.retry_after_ms if isinstance(error, SessionError) else None
+    trailing = () if hint is None else ((RETRY_AFTER, str(hint)),)
+    await context.abort(status, f"{error.reason}: {error}", trailing)

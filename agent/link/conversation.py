@@ -25,6 +25,7 @@ from agent.link.errors import CloudError
 from agent.link.limits import LIMITS
 from agent.link.mailbox import HandOver, Mailbox
 from agent.link.outbox import Delivery, Kind, OutboxReader
+from agent.link.pause import hint_of
 from agent.link.sensor import Sensor
 from agent.link.stub import Stub
 from agent.link.verifier import Verifier
@@ -103,7 +104,8 @@ class Conversation:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
             # What a failed write says, or one after the end, depends on timing: ask the call.
             status, details = await self._call.code(), await self._call.details()
-            raise CloudError(status.name, details or "no details") from error
+            hint = hint_of(await self._call.trailing_metadata())
+            raise CloudError(status.name, details or "no details", hint) from error
 
     async def _talk(self) -> None:
         await self._greet()

@@ -47,7 +47,14 @@ class ReportError(LinkError):
 
 
 class CloudError(LinkError):
-    """The cloud broke the session's rules; the session ends and another one is tried."""
+    """The session has ended, or the cloud broke its rules; another one is tried.
+
+    retry_after: the seconds after which the cloud wants us back, where it said so.
+    """
+
+    def __init__(self, reason: str, text: str, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(reason, text)
 
 
 class FetchRefusedError(LinkError):

@@ -33,12 +33,15 @@ class LinkLimits:
     window_deliveries: int = 512
     window_bytes: int = 4 * 1024 * 1024
     read_rows: int = 64
+    connect_seconds: float = 20.0
     welcome_seconds: float = 5.0
     silence_seconds: float = 5.0
     response_bytes: int = 4 * 1024 * 1024
     # Reconnecting; a session that lived this long was a good one.
     reconnect_first_seconds: float = 0.2
-    reconnect_cap_seconds: float = 10.0
+    reconnect_cap_seconds: float = 30.0
+    # What a cloud that is busy can make us wait at most, each time.
+    busy_cap_seconds: float = 60.0
     stable_seconds: float = 5.0
     stop_seconds: float = 0.5
     # Certificates. A renewal that failed is tried again after the first of these, up to the cap;

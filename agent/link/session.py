@@ -17,7 +17,6 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from agent.backoff import Backoff
 from agent.link.conversation import Conversation, Progress
 from agent.link.credentials import Credentials, Pair, installed_pair
 from agent.link.errors import CloudError, ConfigurationError
@@ -25,6 +24,8 @@ from agent.link.limits import LIMITS
 from agent.link.log import say
 from agent.link.mailbox import Mailbox
 from agent.link.outbox import OutboxReader
+from agent.link.pause import Pause
+from agent.link.reaching import reach
 from agent.link.renewal import Renewal
 from agent.link.sensor import Sensor
 from agent.link.stub import Stub
@@ -174,16 +175,13 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._started.set()
-        backoff = Backoff(
-            LIMITS.reconnect_first_seconds, LIMITS.reconnect_cap_seconds, random.random
-        )
+        pause = Pause(random.random)
         while True:
-            if await self._converse() >= LIMITS.stable_seconds:
-                backoff.reset()
-            await asyncio.sleep(backoff.next_delay())
+            connected_seconds, hint = await self._converse()
+            await asyncio.sleep(pause.after(connected_seconds, hint))
 
-    async def _converse(self) -> float:
-        """One session; returns for how many seconds it was connected."""
+    async def _converse(self) -> tuple[float, float | None]:
+        """One session; for how many seconds it was connected, and when the cloud wants us back."""
         pair = self._credentials.pair
         credentials = grpc.ssl_channel_credentials(self._cloud.authority, pair.key, pair.chain)
         address = self._cloud.address
@@ -193,7 +191,7 @@ class Session:
                 stub, self._sensor, self._verifier, self._reader, self._mailbox, self._progress
             )
             self._conversation = conversation
-            talk = self._talk = asyncio.create_task(conversation.run())
+            talk = self._talk = asyncio.create_task(_reach_and_talk(channel, conversation))
             renewing = asyncio.create_task(self._renew(stub, conversation))
             try:
                 await asyncio.wait({talk, renewing}, return_when=asyncio.FIRST_COMPLETED)
@@ -203,16 +201,16 @@ class Session:
                 talk.cancel()
                 renewing.cancel()
                 self._conversation = None
-            self._end_of(conversation, _reason(talk))
-            return conversation.connected_seconds
+            reason, text, hint = _reason(talk)
+            self._end_of(conversation, reason, text)
+            return conversation.connected_seconds, hint
 
     async def _renew(self, stub: Stub, conversation: Conversation) -> None:
         await conversation.welcomed.wait()
         await self._renewal.run(stub)
 
-    def _end_of(self, conversation: Conversation, why: tuple[str, str]) -> None:
+    def _end_of(self, conversation: Conversation, reason: str, text: str) -> None:
         """Say why, once per reason in a row (a cloud may be away for days); unblock the outbox."""
-        reason, text = why
         if reason != self._last_reason:
             self._last_reason = reason
             say(f"session with {self._cloud.address} ended: {text}")
@@ -235,14 +233,19 @@ class Session:
             self._task.cancel()
 
 
-def _reason(talk: "asyncio.Task[None]") -> tuple[str, str]:
-    """Why a session ended: a code, and words; a defect of ours is raised."""
+async def _reach_and_talk(channel: grpc.aio.Channel, conversation: Conversation) -> None:
+    await reach(channel)
+    await conversation.run()
+
+
+def _reason(talk: "asyncio.Task[None]") -> tuple[str, str, float | None]:
+    """Why a session ended: a code, words, the cloud's hint; a defect of ours is raised."""
     try:
         talk.result()
     except asyncio.CancelledError:
-        return "SENSOR_CHANGED", "begun anew because the sensor has changed"
+        return "SENSOR_CHANGED", "begun anew because the sensor has changed", None
     except TimeoutError:
-        return "NO_WELCOME", "NO_WELCOME: the cloud did not answer in time"
+        return "NO_WELCOME", "NO_WELCOME: the cloud did not answer in time", None
     except CloudError as error:
-        return error.reason, str(error)
-    return "CLOSED", "the cloud closed it"
+        return error.reason, str(error), error.retry_after
+    return "CLOSED", "the cloud closed it", None

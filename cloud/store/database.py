@@ -8,12 +8,13 @@ it holds across a crash. Errors of the driver become StoreError with a reason.
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Table, create_engine, event, insert, inspect, select
+from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -126,20 +127,28 @@ def insert_once(connection: Connection, table: Table, rows: Sequence[Mapping[str
     """Insert rows whose keys are new, leave the others as they are; how many were new."""
     if not rows:
         return 0
-    statement = sqlite_insert(table).on_conflict_do_nothing()
-    return connection.execute(statement, list(rows)).rowcount
+    return connection.execute(_inserting_once(table), list(rows)).rowcount
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, or replace the columns given where the primary key exists."""
     if not rows:
         return
+    connection.execute(_putting(table, tuple(rows[0])), list(rows))
+
+
+# To build a statement costs more than to execute it.
+@cache
+def _inserting_once(table: Table) -> Insert:
+    return sqlite_insert(table).on_conflict_do_nothing()
+
+
+@cache
+def _putting(table: Table, names: tuple[str, ...]) -> Insert:
     statement = sqlite_insert(table)
     keys = {column.name for column in table.primary_key}
-    replaced = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=sorted(keys), set_=replaced), list(rows)
-    )
+    replaced = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=replaced)
 
 
 def _connect(path: Path, mode: str, busy_ms: int) -> sqlite3.Connection:

@@ -98,6 +98,11 @@ class ScriptedAgent:
         """The highest delivery that the cloud has confirmed."""
         return max((one.receipt.delivery for one in self.of("receipt")), default=0)
 
+    def hint(self) -> int | None:
+        """After how many milliseconds the cloud wants it back, once the session is over."""
+        found = dict(self._call.trailing_metadata() or ()).get("retry-after-ms")
+        return None if found is None else int(found)
+
     def ended(self) -> str:
         """Wait for the end of the session; its details."""
         until(lambda: self.status is not None, 20)

@@ -7,6 +7,7 @@ had before are recognised by their number, as the wire demands.
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
     0 for the newest timestamp; or the status that a fetch of them ends with. greeting: responses
     right after the welcome.
     receipts: False lets deliveries go unanswered; reading: False leaves them on the wire.
+    busy_ms: not 0 refuses sessions with that hint. refused_at: when, by the monotonic clock.
     invalid: a detection with this id ends the session as invalid.
     """
 
@@ -57,8 +59,10 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
     receipts: bool = True
     reading: bool = True
     welcome: bool = True
+    busy_ms: int = 0
     invalid: str = ""
     hellos: list[sensor_service_pb2.Hello] = field(default_factory=list)
+    refused_at: list[float] = field(default_factory=list)
     heartbeats: list[report_pb2.Heartbeat] = field(default_factory=list)
     stored: list[Request] = field(default_factory=list)
     repeated: int = 0
@@ -121,7 +125,12 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
         context: Any,
     ) -> Iterator[Response]:
         """One session: a thread reads, this generator answers."""
-        self.hellos.append(next(request_iterator).hello)
+        hello = next(request_iterator).hello
+        if self.busy_ms:
+            self.refused_at.append(time.monotonic())
+            context.set_trailing_metadata((("retry-after-ms", str(self.busy_ms)),))
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "ADMISSION: busy")
+        self.hellos.append(hello)
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         context.add_callback(lambda: answers.put(None))
         if self.welcome:

@@ -303,3 +303,49 @@ def test_a_log_without_its_end_is_told_from_the_whole_one(tmp_path: Path) -> Non
             store.commit()
         cloud.run("audit verify")
         assert "AUDIT_BROKEN" in cloud.run("audit verify", "--head", head, status=ExitCode.REFUSED)
+
+
+def test_a_flood_of_reports_by_one_host_halts_nothing(tmp_path: Path) -> None:
+    """One host that crashes, or lies, could keep content from the whole world."""
+    with fleet(tmp_path, STAGED.quickened(0.0, 10)) as (cloud, agents):
+        name = push(cloud)
+        left = set(NAMES)
+        while left:
+            until(lambda: any(agents[one].offers() for one in left))
+            for one in [one for one in left if agents[one].offers()]:
+                evaluates(agents[one], name)
+                left.remove(one)
+        until(lambda: state(cloud) == "complete")
+        flooding, other, _ = agents.values()
+        for number in range(2, 302):
+            crash(flooding, name, number)
+        until(lambda: flooding.receipt() == 301)
+        crash(other, name, 2)
+        until(lambda: state(cloud) == "halted")
+        assert "blamed: 2 of 3 hosts" in cloud.json("rollout show", name.hex())["reason"]
+
+
+def test_a_host_that_claims_every_version_is_alone_with_it(tmp_path: Path) -> None:
+    """Content would pass its stages on a lie, or be kept from others as outdated."""
+    with new_cloud(tmp_path, QUICK) as cloud, ExitStack() as stack:
+        cloud.start()
+        folder = cloud.agent_folder
+        liar = stack.enter_context(ScriptedAgent(cloud.address, folder("liar")))
+        claims = hello("liar")
+        for number in range(1, 11):
+            claims.active.add(
+                template_type=number,
+                version=2**64 - 1,
+                content_hash=bytes([number]) * 32,
+                state=CONTENT_STATE_ACTIVE,
+            )
+        liar.greet(claims)
+        honest = stack.enter_context(ScriptedAgent(cloud.address, folder("honest")))
+        honest.greet(hello("honest"))
+        name = push(cloud)
+        liar.acknowledge(1, name, CONTENT_STATE_ACTIVE)
+        evaluates(liar, name, 2)
+        until(lambda: liar.receipt() == 2)
+        until(lambda: bool(honest.offers()))
+        assert not liar.offers()
+        assert honest.offers()[0].version == 1

@@ -171,6 +171,17 @@ def test_a_cloud_without_a_welcome_is_left(cloud: ScriptedCloud) -> None:
         assert len(cloud.hellos) == 2
 
 
+def test_a_busy_cloud_is_left_alone_for_as_long_as_it_asks(cloud: ScriptedCloud) -> None:
+    """Refused agents hammer a cloud that has just come back, and take it down again."""
+    cloud.busy_ms = 1500
+    with running_link(cloud.address) as supervisor:
+        supervisor.until(lambda: len(cloud.refused_at) == 3, 20.0)
+        cloud.busy_ms = 0
+        supervisor.until(lambda: supervisor.facts.get("connected") == 1, 12.0)
+    first, second, third = cloud.refused_at
+    assert min(second - first, third - second) >= 1.4
+
+
 def test_one_link_per_folder(lonely: ScriptedSupervisor) -> None:
     """Two links write one outbox, and deliver everything twice."""
     lonely.until(lambda: bool(lonely.facts))

@@ -1,0 +1,271 @@
+"""A light agent of `bench.sessions`: real wire and TLS, no sensor behind it.
+
+Each has its own key, certificate, channel and TCP connection, and waits between two sessions as
+`agent.link` does. What each does, in number of calls and messages, is what a sensor's link does:
+
+    begin   hello, welcome, then root and timestamp asked for; the first time snapshot and targets
+    offer   root, timestamp, snapshot, targets, the Channel File; received, verified, trial, active
+    order   rolled back, acknowledged
+    beat    one heartbeat; the session is left if nothing is confirmed within 5 seconds
+
+Left out: verification (signatures of metadata; the payload's hash is compared), trial, supervisor,
+a disk.
+"""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from agent.link.limits import LIMITS
+from agent.link.pause import Pause, hint_of
+from agent.link.reaching import reach
+from agent.link.session import OPTIONS
+from bulkhead.v1 import channel_file_pb2, report_pb2, sensor_service_pb2
+from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceStub
+from cloud.authority import Identity, issue_agent
+from tests.process.cloud_agent import hello
+
+Request = sensor_service_pb2.SessionRequest
+DEAF_OPTIONS = (("grpc.http2.lookahead_bytes", 64), ("grpc.http2.bdp_probe", 0))
+"""With a small window, an agent that does not read is felt by the cloud at once."""
+
+DEAF_DETECTIONS = 2_000
+ROLES = sensor_service_pb2.MetadataRole
+LOST = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.CancelledError)
+"""How a call ends whose session is over."""
+
+STATES = (
+    report_pb2.CONTENT_STATE_RECEIVED,
+    report_pb2.CONTENT_STATE_VERIFIED,
+    report_pb2.CONTENT_STATE_TRIAL,
+    report_pb2.CONTENT_STATE_ACTIVE,
+)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all agents of a process share: whom they trust, where the cloud is, and the tally.
+
+    tries: sessions that were tried. ends: how they ended. refreshes: seconds that looks at
+    unchanged metadata took.
+    """
+
+    authority: Identity
+    address: str
+    tries: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    refreshes: list[float] = field(default_factory=list)
+
+
+class Agent:
+    """One light agent; `connected_at`, `active_at`, `withdrawn_at` are 0 where it is not."""
+
+    def __init__(self, agent_id: str, world: Surroundings, *, deaf: bool = False) -> None:
+        self.world = world
+        self.deaf = deaf
+        identity = issue_agent(world.authority, agent_id, datetime.now(UTC))
+        self._pem = identity.key_pem, identity.certificate_pem
+        self._hello = hello(agent_id)
+        self._pause = Pause(random.random)
+        self._call: Any = None
+        self._stub: Any = None
+        self._delivery = time.time_ns() // 1_000_000
+        self._active: dict[int, report_pb2.ActiveChannelFile] = {}
+        self._metadata_known = False
+        self._silent: asyncio.TimerHandle | None = None
+        self._work: set[asyncio.Task[None]] = set()
+        self.connected_at = self.active_at = self.withdrawn_at = 0.0
+        self.content = b""
+
+    async def run(self) -> None:
+        """Sessions for ever, with pauses in between."""
+        while True:
+            hint = await self._session()
+            lived = time.monotonic() - self.connected_at if self.connected_at else 0.0
+            self.connected_at = 0.0
+            pause = self._pause.after(lived, hint)
+            await asyncio.sleep(pause)
+
+    async def beat(self) -> None:
+        """One heartbeat, if connected."""
+        if not self.connected_at or self.deaf:
+            return
+        beat = report_pb2.Heartbeat(
+            rung=report_pb2.RUNG_BPF_BTF,
+            active=list(self._active.values()),
+            evaluations=[
+                report_pb2.Evaluations(content_hash=one.content_hash, events=1_000)
+                for one in self._active.values()
+            ],
+            evaluation_ns=900,
+            evaluator_memory_bytes=60_000_000,
+        )
+        await self._send(heartbeat=beat)
+
+    async def crash(self, number: int) -> None:
+        """Report that the content which is active has killed the evaluator."""
+        await self._send(
+            crash_report=report_pb2.CrashReport(
+                id=f"crash-{number}",
+                role=report_pb2.ROLE_EVALUATOR,
+                signal=11,
+                cause="SIGNAL",
+                suspect_content_hash=self.content,
+            )
+        )
+
+    async def _session(self) -> float | None:
+        credentials = grpc.ssl_channel_credentials(self.world.authority.certificate_pem, *self._pem)
+        options = (*OPTIONS, *DEAF_OPTIONS) if self.deaf else OPTIONS
+        self.world.tries += 1
+        async with grpc.aio.secure_channel(
+            self.world.address, credentials, options=options
+        ) as channel:
+            try:
+                await reach(channel)
+            except TimeoutError:
+                self.world.ends["NOT_REACHED"] += 1
+                return None
+            self._stub = SensorServiceStub(channel)
+            self._call = self._stub.Session(None)
+            try:
+                await self._talk()
+                self.world.ends["CLOSED"] += 1
+            except TimeoutError:
+                self.world.ends["NO_WELCOME"] += 1
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                return await self._why()
+            finally:
+                self._hear_no_more()
+        return None
+
+    async def _why(self) -> float | None:
+        code, details = await self._call.code(), await self._call.details() or ""
+        reason = details.partition(":")[0] if code is not grpc.StatusCode.UNAVAILABLE else ""
+        if details.startswith("CLOUD_STOPPING"):
+            reason = "CLOUD_STOPPING"
+        self.world.ends[reason or code.name] += 1
+        return hint_of(await self._call.trailing_metadata())
+
+    async def _talk(self) -> None:
+        async with asyncio.timeout(LIMITS.welcome_seconds):
+            self._hello.ClearField("active")
+            self._hello.active.extend(self._active.values())
+            await self._call.write(Request(hello=self._hello))
+            if await self._call.read() is grpc.aio.EOF:
+                raise TimeoutError
+        self.connected_at = time.monotonic()
+        if self.deaf:
+            await self._flood()
+        self._begin(self._refresh())
+        await self._listen()
+
+    async def _listen(self) -> None:
+        while (response := await self._call.read()) is not grpc.aio.EOF:
+            match response.WhichOneof("message"):
+                case "receipt":
+                    self._hear_no_more()
+                case "offer":
+                    self._begin(self._take(response.offer))
+                case "revocation":
+                    await self._give_up(response.revocation)
+
+    async def _flood(self) -> None:
+        for number in range(DEAF_DETECTIONS):
+            found = report_pb2.Detection(
+                id=f"{time.monotonic_ns()}-{number}", template_type=4, instance_id="test-word"
+            )
+            await self._send(detections=report_pb2.DetectionBatch(detections=[found]))
+        await self._call.code()
+
+    async def _send(self, **message: Any) -> None:
+        self._delivery += 1
+        if self._silent is None and not self.deaf:
+            loop = asyncio.get_running_loop()
+            self._silent = loop.call_later(LIMITS.silence_seconds, self._leave, self._call)
+        try:
+            await self._call.write(Request(delivery=self._delivery, **message))
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # whoever reads says why
+
+    def _leave(self, call: Any) -> None:
+        self.world.ends["NO_ANSWER"] += 1
+        call.cancel()
+
+    def _hear_no_more(self) -> None:
+        if self._silent is not None:
+            self._silent.cancel()
+            self._silent = None
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _refresh(self, *, all_of_them: bool = False) -> None:
+        began = time.monotonic()
+        try:
+            await self._metadata(ROLES.METADATA_ROLE_ROOT, 2)
+            await self._metadata(ROLES.METADATA_ROLE_TIMESTAMP)
+            if all_of_them or not self._metadata_known:
+                await self._metadata(ROLES.METADATA_ROLE_SNAPSHOT)
+                await self._metadata(ROLES.METADATA_ROLE_TARGETS)
+                self._metadata_known = True
+            else:
+                self.world.refreshes.append(time.monotonic() - began)
+        except LOST:
+            self.world.ends["FETCH"] += 1
+
+    async def _metadata(self, role: ROLES.ValueType, version: int = 0) -> None:
+        request = sensor_service_pb2.FetchMetadataRequest(role=role, version=version)
+        try:
+            async for _ in self._stub.FetchMetadata(request, timeout=LIMITS.metadata_seconds):
+                pass
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+
+    async def _take(self, offer: sensor_service_pb2.Offer) -> None:
+        await self._refresh(all_of_them=True)
+        request = sensor_service_pb2.FetchChannelFileRequest(content_hash=offer.content_hash)
+        data = bytearray()
+        try:
+            async for piece in self._stub.FetchChannelFile(request, timeout=LIMITS.fetch_seconds):
+                data += piece.chunk
+        except LOST:
+            self.world.ends["FETCH"] += 1
+            return
+        envelope = channel_file_pb2.SignedChannelFile.FromString(bytes(data))
+        if hashlib.sha256(envelope.payload).digest() != offer.content_hash:
+            raise RuntimeError("not what was offered")
+        for state in STATES:
+            await self._acknowledge(offer.content_hash, state)
+        self._active[offer.template_type] = report_pb2.ActiveChannelFile(
+            template_type=offer.template_type,
+            version=offer.version,
+            content_hash=offer.content_hash,
+            state=report_pb2.CONTENT_STATE_ACTIVE,
+        )
+        self.content, self.active_at, self.withdrawn_at = (
+            offer.content_hash,
+            time.monotonic(),
+            0.0,
+        )
+
+    async def _give_up(self, order: sensor_service_pb2.Revocation) -> None:
+        if self.content == order.content_hash:
+            self._active.pop(order.template_type, None)
+            self.withdrawn_at = time.monotonic()
+        await self._acknowledge(order.content_hash, report_pb2.CONTENT_STATE_ROLLED_BACK)
+
+    async def _acknowledge(self, name: bytes, state: report_pb2.ContentState.ValueType) -> None:
+        told = report_pb2.ContentAcknowledgement(content_hash=name, state=state)
+        await self._send(acknowledgement=told)
