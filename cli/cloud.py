@@ -27,6 +27,7 @@ from cli.cloud_views import crashes, detections, fleet, losses
 from cli.output import print_json, screen, shown
 from cloud.folder import CloudFolder, create, enrol, operator_folder
 from cloud.rollout.plan import PLANS, PlanName
+from cloud.store.postgresql import PostgresAddress
 
 application = typer.Typer(no_args_is_help=True)
 
@@ -47,6 +48,13 @@ def init(
         list[str] | None,
         typer.Option(help="Host name or address that agents reach the cloud by; may be repeated."),
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="PostgreSQL database for the store: postgresql://USER@HOST/NAME?passfile=FILE, "
+            "without a password (default: SQLite in the folder)."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a cloud: development authority, server certificate, store, repository and its keys.
@@ -56,7 +64,8 @@ def init(
     """
     operator = operator or operator_folder(folder)
     with reported(as_json=as_json):
-        key = create(folder, operator, datetime.now(UTC), PLANS[plan], name or ())
+        store = None if database is None else PostgresAddress.parse(database)
+        key = create(folder, operator, datetime.now(UTC), PLANS[plan], name or (), store)
     key_file = operator / "signing.key"
     if as_json:
         print_json({"folder": str(folder), "key": str(key_file), "key_id": key.key_id})

@@ -38,7 +38,9 @@ EXITS = MappingProxyType(
         CloudReason.ADDRESS_INVALID: ExitCode.USAGE,
         CloudReason.AGENT_ID_INVALID: ExitCode.USAGE,
         CloudReason.POLICY_INVALID: ExitCode.USAGE,
+        CloudReason.DATABASE_ADDRESS_INVALID: ExitCode.USAGE,
         CloudReason.DATABASE_LOCKED: ExitCode.UNREACHABLE,
+        CloudReason.DATABASE_UNREACHABLE: ExitCode.UNREACHABLE,
         CloudReason.NOT_SERVING: ExitCode.UNREACHABLE,
         CloudReason.NO_ANSWER: ExitCode.UNREACHABLE,
     }

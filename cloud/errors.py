@@ -24,6 +24,9 @@ class CloudReason(StrEnum):
     DATABASE_CORRUPT = "DATABASE_CORRUPT"
     DATABASE_VERSION = "DATABASE_VERSION"
     DATABASE_ERROR = "DATABASE_ERROR"
+    DATABASE_EXISTS = "DATABASE_EXISTS"
+    DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
+    DATABASE_ADDRESS_INVALID = "DATABASE_ADDRESS_INVALID"
     DISK_FULL = "DISK_FULL"
     # Keys and certificates
     KEY_MISSING = "KEY_MISSING"
@@ -103,7 +106,10 @@ class KeyFileError(CloudError):
 
 
 class StoreError(CloudError):
-    """The database refused; nothing of the transaction was stored."""
+    """The database refused; nothing of the transaction was stored.
+
+    But for DATABASE_UNREACHABLE: where the connection broke during the commit, it may have been.
+    """
 
 
 class AddressError(CloudError):

@@ -1,6 +1,6 @@
 """The cloud's folder and the operator's: what lies where, how they are made, how they are opened.
 
-    FOLDER/cloud.sqlite          the store
+    FOLDER/cloud.sqlite          the store, or database.json: where it is (`cloud.whereabouts`)
     FOLDER/authority/ca.pem, ca.key        development authority; the key only enrols agents
     FOLDER/server/server.pem, server.key   the serving process's certificate
     FOLDER/online/NAME.key       the serving process's own keys: snapshot and timestamp
@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from tuf.api.metadata import Metadata, Root
 
+from cloud import whereabouts
 from cloud.authority import Identity, create_authority, issue_agent, issue_server
 from cloud.errors import CloudReason, FolderError, KeyFileError
 from cloud.files import PRIVATE_FILE, make_private_folder, read_capped, write_whole
@@ -38,6 +39,8 @@ from cloud.rollout.plan import STAGED, Plan
 from cloud.signing import SigningKey, TrustedKey
 from cloud.store import metadata, policies
 from cloud.store.database import Database
+from cloud.store.dialects import Address
+from cloud.store.postgresql import PostgresAddress
 
 OPERATOR_SUFFIX = "-operator"
 """The operator's folder lies beside the cloud's unless it is put elsewhere."""
@@ -50,9 +53,9 @@ class CloudFolder:
     path: Path
 
     @property
-    def database(self) -> Path:
-        """The store."""
-        return self.path / "cloud.sqlite"
+    def database(self) -> Address:
+        """Where the store is; StoreError for a damaged note of it."""
+        return whereabouts.address_in(self.path)
 
     @property
     def authority_certificate(self) -> Path:
@@ -96,12 +99,7 @@ class CloudFolder:
 
     def require_made(self) -> None:
         """FolderError unless `create` has been here."""
-        if not self.database.exists():
-            there = self.path.is_dir()
-            reason = CloudReason.DATABASE_MISSING if there else CloudReason.FOLDER_MISSING
-            raise FolderError(
-                reason, f"{self.database}: not found; make it with `bulkhead cloud init`"
-            )
+        whereabouts.require_made(self.path)
 
     def trusted_keys(self) -> tuple[TrustedKey, ...]:
         """The targets keys; KeyFileError if the store has no repository."""
@@ -112,9 +110,7 @@ class CloudFolder:
         with closing(self.open()) as database, database.reading() as connection:
             root = metadata.newest_root(connection)
         if root is None:
-            raise KeyFileError(
-                CloudReason.KEY_MISSING, f"{self.database}: expected root metadata in it"
-            )
+            raise KeyFileError(CloudReason.KEY_MISSING, f"{database}: expected root metadata in it")
         return root
 
     def online_keys(self) -> tuple[SigningKey, ...]:
@@ -134,8 +130,11 @@ def create(
     now: datetime,
     plan: Plan = STAGED,
     names: Sequence[str] = (),
+    store: PostgresAddress | None = None,
 ) -> SigningKey:
     """Make both folders, the authority, the server's certificate, the store and its repository.
+
+    store: where it is made, if not in the folder; StoreError where it is out of reach or not empty.
 
     Rollouts will begin by `plan`. names: what the server is reached by beside localhost;
     KeyFileError for a malformed one.
@@ -145,6 +144,9 @@ def create(
     """
     cloud = CloudFolder(folder)
     _require_room(cloud, operator)
+    if store is not None:
+        with closing(Database.reach(store)) as database:
+            database.require_empty()
     authority = create_authority(now)
     server = issue_server(authority, now, names)
     for path in (folder, folder / "authority", folder / "server", cloud.online, operator):
@@ -159,7 +161,9 @@ def create(
         "snapshot": new_key(cloud.online / "snapshot.key"),
         "timestamp": new_key(cloud.online / "timestamp.key"),
     }
-    _create_store(cloud, keys, plan, now)
+    _create_store(cloud.database if store is None else store, keys, plan, now)
+    if store is not None:
+        whereabouts.note_address(folder, store)
     return keys["targets"]
 
 
@@ -174,13 +178,13 @@ def new_key(path: Path) -> SigningKey:
 
 
 def _create_store(
-    cloud: CloudFolder, keys: Mapping[str, SigningKey], plan: Plan, now: datetime
+    address: Address, keys: Mapping[str, SigningKey], plan: Plan, now: datetime
 ) -> None:
     public = {role: key.trusted() for role, key in keys.items()}
     root = first_root(public, [key.key_id for key in keys.values()], now)
     sign_root(root, keys["root"])
     require_follows(None, root)
-    with closing(Database.create(cloud.database)) as database, database.writing() as connection:
+    with closing(Database.create(address)) as database, database.writing() as connection:
         metadata.add(connection, root)
         targets = changed_targets(root.signed, None, (), (), [keys["targets"]], now)
         metadata.add(connection, targets)
@@ -259,7 +263,8 @@ def _require_room(cloud: CloudFolder, operator: Path) -> None:
             f"{operator}: lies inside {cloud.path}; the signing key must stay out of its reach",
         )
     offline = (operator / "root.key", operator / "signing.key")
-    for path in (cloud.database, cloud.authority_key, *offline):
+    stores = (cloud.path / whereabouts.STORE, cloud.path / whereabouts.NOTE)
+    for path in (*stores, cloud.authority_key, *offline):
         if path.exists():
             raise FolderError(
                 CloudReason.FOLDER_EXISTS, f"{path}: already exists; expected a new folder"
