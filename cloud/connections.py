@@ -16,6 +16,7 @@ from cloud import journal
 from cloud.errors import CloudReason, SessionError
 from cloud.limits import CloudLimits
 from cloud.offers import Active, Host, HostContent
+from cloud.store.replicas import SEPARATOR
 
 if TYPE_CHECKING:
     from cloud.refusals import Refusal
@@ -66,10 +67,10 @@ class AgentConnection:
     offered in it. withdrawn: the orders that it was told, by content hash.
     """
 
-    def __init__(self, hello: Hello, limits: CloudLimits) -> None:
+    def __init__(self, hello: Hello, limits: CloudLimits, replica: str = "") -> None:
         self.agent_id = hello.agent_id
         self.hello = hello
-        self.session = uuid.uuid4().hex
+        self.session = f"{replica}{SEPARATOR}{uuid.uuid4().hex}"
         self.outgoing = Outgoing(limits.outgoing_messages)
         self.due = asyncio.Event()
         self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()

@@ -6,6 +6,8 @@ does not know of it.
 
 import time
 
+from sqlalchemy import Connection
+
 from bulkhead.v1.sensor_service_pb2 import Offer, SessionResponse
 from cloud import journal
 from cloud.catalogue import Catalogue, Library
@@ -13,7 +15,7 @@ from cloud.connections import AgentConnection
 from cloud.gate import Gate
 from cloud.offers import Decision, HostContent, Release, Standing, decide, next_to_check
 from cloud.refusals import Refusal
-from cloud.store.hosts import ContentRow, set_content
+from cloud.store.hosts import ContentRow, require_session, set_content
 from cloud.store.writer import Writer
 
 IN_PROGRESS = frozenset({Standing.OFFERED, Standing.RECEIVED, Standing.VERIFIED, Standing.TRIAL})
@@ -69,7 +71,7 @@ class Dispatcher:
         for row in rows:
             connection.learn_standing(row.content_hash, HostContent(row.standing, row.push))
         if rows:
-            await self._writer.submit(lambda store: set_content(store, rows))
+            await self._writer.submit(lambda store: _store(store, connection, rows))
         for release in offers:
             connection.offered[release.content_hash] = release.push
             connection.fetchable.add(release.content_hash)
@@ -78,6 +80,11 @@ class Dispatcher:
             connection.withheld[release.content_hash] = (release.push, why)
         _withdraw(decision, connection, catalogue)
         _note(connection, rows)
+
+
+def _store(store: Connection, connection: AgentConnection, rows: list[ContentRow]) -> None:
+    require_session(store, connection.agent_id, connection.session)
+    set_content(store, rows)
 
 
 def _is_news(release: Release, settled: dict[bytes, int]) -> bool:

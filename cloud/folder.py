@@ -37,7 +37,7 @@ from cloud.repository import (
 )
 from cloud.rollout.plan import STAGED, Plan
 from cloud.signing import SigningKey, TrustedKey
-from cloud.store import metadata, policies
+from cloud.store import metadata, policies, replicas
 from cloud.store.database import Database
 from cloud.store.dialects import Address
 from cloud.store.postgresql import PostgresAddress
@@ -96,6 +96,11 @@ class CloudFolder:
         """The store, to read from; nothing is written in the folder. Errors as of `open`."""
         self.require_made()
         return Database.look(self.database)
+
+    def is_shared(self) -> bool:
+        """Whether other hosts may serve the same store; errors as of `open`."""
+        self.require_made()
+        return not isinstance(self.database, Path)
 
     def require_made(self) -> None:
         """FolderError unless `create` has been here."""
@@ -233,7 +238,10 @@ def sole_server(cloud: CloudFolder) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ServingNote:
-    """What a serving process says of itself; unsafe: it skips the validator."""
+    """What a serving process says of itself; unsafe: it skips the validator.
+
+    pid: 0 for one of another folder.
+    """
 
     address: str
     pid: int
@@ -246,7 +254,20 @@ def announce(cloud: CloudFolder, note: ServingNote) -> None:
 
 
 def serving(cloud: CloudFolder) -> ServingNote | None:
-    """Who serves the folder right now, or None if no process does."""
+    """Who serves the folder's store right now, or None if no process does.
+
+    Where replicas share it, that may be one of another host; StoreError if they can't be asked.
+    """
+    here = _serving_here(cloud)
+    if here is not None or not (cloud.path / whereabouts.NOTE).exists():
+        return here
+    with closing(cloud.open()) as database, database.reading() as connection:
+        alive = replicas.alive(connection)
+    unsafe = any(one.unsafe for one in alive)
+    return ServingNote(alive[0].address, 0, unsafe) if alive else None
+
+
+def _serving_here(cloud: CloudFolder) -> ServingNote | None:
     with _lock_file(cloud) as file:
         if _locked(file.fileno(), shared=True):
             return None

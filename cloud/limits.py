@@ -46,6 +46,13 @@ class CloudLimits:
     serving_busy_ms: int = 1_000
     group_commit: int = 256
     watch_seconds: float = 0.05
+    # Several replicas: how long one is believed to live that says nothing, how often it does, how
+    # often each asks the database for commits of others, and how long a writer waits for them: a
+    # replica that is cut off holds them up for as long as the server takes to notice.
+    replica_lease_seconds: float = 10.0
+    replica_beat_seconds: float = 2.0
+    shared_watch_seconds: float = 0.2
+    shared_busy_ms: int = 8_000
     # Rollouts: how often those in a stage are looked at, and those that have none left; how many
     # times as long as a look took is waited at least; how often the store is told how far a stage
     # has come; how often delays of policies are looked at.

@@ -77,10 +77,11 @@ def _heartbeat(beat: Heartbeat, connection: AgentConnection, _: Catalogue) -> Ef
     require_rung(beat.rung, "heartbeat.rung")
     require_active(beat.active, "heartbeat.active")
     require_evaluations(beat.evaluations, "heartbeat.evaluations")
-    agent_id, now_ns = connection.agent_id, time.time_ns()
+    agent_id, session, now_ns = connection.agent_id, connection.session, time.time_ns()
     news = connection.learn_active(beat.active)
 
     def job(store: Connection) -> None:
+        hosts.require_session(store, agent_id, session)
         hosts.heartbeat(store, agent_id, beat, now_ns)
         if news:
             hosts.set_active(store, agent_id, beat.active)
@@ -109,10 +110,12 @@ def _acknowledgement(
         connection.agent_id, release.content_hash, standing, push, refusals, now_ns
     )
     running = [_active_file(release, told)] if standing in RUNNING else []
+    session = connection.session
     for file in running:
         connection.learn_one_active(file)
 
     def job(store: Connection) -> None:
+        hosts.require_session(store, row.agent_id, session)
         hosts.set_content(store, [row])
         hosts.put_active(store, row.agent_id, running)
 

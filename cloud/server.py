@@ -41,9 +41,9 @@ from cloud.files import read_capped
 from cloud.folder import CloudFolder, ServingNote, announce, sole_server
 from cloud.gate import Gate, ValidatorProcess
 from cloud.limits import LIMITS, CloudLimits
+from cloud.membership import Membership, new_replica
 from cloud.publish import publish
 from cloud.service import SensorService
-from cloud.store import hosts
 from cloud.store.database import Database
 from cloud.store.writer import Writer
 
@@ -67,7 +67,8 @@ def serve(order: Order, ready: Callable[[str], None], limits: CloudLimits = LIMI
     """
     _require_address(order.listen)
     with sole_server(order.folder):
-        database = order.folder.open(limits.serving_busy_ms)
+        shared = order.folder.is_shared()
+        database = order.folder.open(limits.shared_busy_ms if shared else limits.serving_busy_ms)
         try:
             asyncio.run(_Serving(order, database, limits).run(ready))
         finally:
@@ -86,6 +87,14 @@ class _Serving:
         self._unsigned: CloudReason | None = None
         self._library = Library(database, limits, self._publish)
         self._connections = Connections(limits)
+        self._ours = new_replica(order.folder.path, unsafe=order.unsafe)
+        self._membership = Membership(
+            self._writer,
+            limits,
+            self._ours,
+            shared=database.shared,
+            expired=lambda: self._end_all(CloudReason.REPLICA_EXPIRED, "was taken for dead"),
+        )
         self._gate = Gate(
             self._library,
             lambda: self._library.catalogue.trusted,
@@ -100,20 +109,22 @@ class _Serving:
             loop.add_signal_handler(number, self._stop.set)
         writing = asyncio.create_task(self._writer.run())
         try:
-            await self._writer.submit(hosts.disconnect_all)
+            await self._membership.join()
             await asyncio.gather(self._library.refresh(), self._gate.start())
             server = self._server()
             address = self._bind(server)
             await server.start()
             self._announce(address, ready)
-            looking = asyncio.create_task(self._conduct())
+            self._membership.serves(address)
+            working = (self._conduct(), self._membership.run(self._stop))
+            tasks = [asyncio.create_task(work) for work in working]
             await self._watch()
-            await looking
+            await asyncio.gather(*tasks)
             await self._end(server)
         finally:
             await self._gate.close()
             self._library.close()
-            self._writer.post(hosts.disconnect_all)
+            self._membership.leave()
             self._writer.close()
             await writing
 
@@ -121,7 +132,12 @@ class _Serving:
         server = grpc.aio.server(options=_options(self._limits))
         dispatcher = Dispatcher(self._library, self._gate, self._writer, unsafe=self._order.unsafe)
         service = SensorService(
-            self._connections, self._library, dispatcher, self._writer, self._limits
+            self._connections,
+            self._library,
+            dispatcher,
+            self._writer,
+            self._limits,
+            replica=self._ours.replica,
         )
         add_SensorServiceServicer_to_server(service, server)
         return server
@@ -159,13 +175,15 @@ class _Serving:
     async def _watch(self) -> None:
         """Look for pushes and revocations by other processes until the end is asked for."""
         trouble: CloudReason | None = None
+        limits = self._limits
+        pause = limits.shared_watch_seconds if self._database.shared else limits.watch_seconds
         renewal = time.monotonic() + self._limits.publish_seconds
         while not self._stop.is_set():
             if time.monotonic() >= renewal:
                 renewal += self._limits.publish_seconds
                 await asyncio.to_thread(self._publish)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.watch_seconds):
+                async with asyncio.timeout(pause):
                     await self._stop.wait()
             try:
                 news = await self._library.refresh()
@@ -179,8 +197,11 @@ class _Serving:
                 self._connections.decide_all()
 
     async def _conduct(self) -> None:
-        """Look at the rollouts until the end is asked for; a store that refuses is asked again."""
-        conductor = Conductor(self._database, self._limits)
+        """Look at the rollouts while this replica leads, until the end is asked for.
+
+        A store that refuses is asked again. Who begins to lead goes on where the store says.
+        """
+        conductor, term = Conductor(self._database, self._limits), self._membership.term
         delays_at = took = 0.0
         while not self._stop.is_set():
             rest = max(self._limits.rollout_look_seconds, took * self._limits.rollout_look_rest)
@@ -188,9 +209,12 @@ class _Serving:
                 async with asyncio.timeout(rest):
                     await self._stop.wait()
             began = time.monotonic()
+            if term != self._membership.term:
+                conductor, term = Conductor(self._database, self._limits), self._membership.term
             try:
-                for job in await asyncio.to_thread(conductor.look):
-                    await self._writer.submit(job)
+                looked = [] if term is None else await asyncio.to_thread(conductor.look)
+                for job in looked:
+                    await self._writer.submit(self._membership.led(job, term or 0))
             except CloudError as error:  # the store, or an operator who was faster
                 journal.warning("rollout_not_stored", reason=error.reason, message=str(error))
             now = time.monotonic()
@@ -202,14 +226,17 @@ class _Serving:
 
     async def _end(self, server: grpc.aio.Server) -> None:
         journal.info("stopping", sessions=len(self._connections))
-        for connection in self._connections:
-            connection.end(SessionError(CloudReason.CLOUD_STOPPING, "the cloud is stopping"))
+        self._end_all(CloudReason.CLOUD_STOPPING, "is stopping")
         # A session that takes longer to say why it ends than gRPC's grace would be told nothing.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.farewell_seconds):
                 while len(self._connections):  # noqa: ASYNC110 - once, at the very end
                     await asyncio.sleep(self._limits.farewell_look_seconds)
         await server.stop(self._limits.stop_seconds)
+
+    def _end_all(self, reason: CloudReason, why: str) -> None:
+        for connection in self._connections:
+            connection.end(SessionError(reason, f"the cloud {why}"))
 
 
 def _require_address(listen: str) -> None:

@@ -88,7 +88,10 @@ class SensorService(SensorServiceServicer):
         dispatcher: Dispatcher,
         writer: Writer,
         limits: CloudLimits,
+        *,
+        replica: str,
     ) -> None:
+        self._replica = replica
         self._connections = connections
         self._library = library
         self._dispatcher = dispatcher
@@ -169,7 +172,7 @@ class SensorService(SensorServiceServicer):
         return hello
 
     async def _converse(self, hello: Hello, context: Context) -> None:
-        connection = AgentConnection(hello, self._limits)
+        connection = AgentConnection(hello, self._limits, self._replica)
         self._connections.join(connection)
         try:
             # Queued in the order of joining, so that the store agrees on who came last.

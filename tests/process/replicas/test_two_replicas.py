@@ -1,0 +1,58 @@
+"""Two replicas and agents on both: whatever dies in the middle of a rollout, all ends well."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from cloud.store.postgresql import PostgresAddress
+from tests.process.replicas.fleet import new_fleet
+from tests.process.replicas.postgres import new_postgres
+from tests.process.waiting import until
+
+AGENTS = 4
+pytestmark = pytest.mark.timeout(150)
+
+
+def test_a_killed_replica_costs_nothing(tmp_path: Path, address: PostgresAddress) -> None:
+    """Reports would be lost, a stage skipped, or hosts stay on old content or shown as there."""
+    with new_fleet(tmp_path, address) as fleet:
+        fleet.start()
+        fleet.connect(AGENTS)
+        fleet.push()
+        until(lambda: fleet.state() == "canary", 20)
+        leader = fleet.leader()
+        other = fleet.b if leader is fleet.a else fleet.a
+        leader.kill()
+        fleet.require_all_well()
+        assert '"replica_gone"' in other.log()
+        assert {agent.sessions[-1] for agent in fleet.agents} == {other.address}
+
+
+def test_a_replica_ends_cleanly_and_hands_over(tmp_path: Path, address: PostgresAddress) -> None:
+    """An update of the cloud itself would stop rollouts until a lease has run out."""
+    with new_fleet(tmp_path, address) as fleet:
+        fleet.start(replica_lease_seconds=3_600.0)
+        fleet.connect(AGENTS)
+        leader = fleet.leader()
+        other = fleet.b if leader is fleet.a else fleet.a
+        fleet.push()
+        assert leader.stop(signal.SIGTERM) == 0
+        until(lambda: '"leading"' in other.log(), 20)
+        fleet.require_all_well()
+
+
+def test_a_database_that_is_gone_for_a_while_costs_nothing(tmp_path: Path) -> None:
+    """Reports that wait meanwhile would be lost or doubled, or nobody would lead afterwards."""
+    with new_postgres() as postgres:
+        address = PostgresAddress.parse(postgres.new_database())
+        with new_fleet(tmp_path, address) as fleet:
+            fleet.start()
+            fleet.connect(AGENTS)
+            fleet.push()
+            until(lambda: fleet.state() == "canary", 20)
+            postgres.stop(signal.SIGQUIT)
+            until(lambda: all("DATABASE_UNREACHABLE" in one.log() for one in (fleet.a, fleet.b)))
+            postgres.start()
+            fleet.require_all_well()
+            assert "replica_gone" not in fleet.a.log() + fleet.b.log()
