@@ -79,8 +79,10 @@ class Fleet:
         sent = sorted(name for agent in self.agents for name in agent.reported)
         stored = self.stored_reports()
         assert sorted(stored.elements()) == sent, "a report was lost or stored twice"
+        subject = f"4/{version} "
         entries = self.a.json("audit list")["entries"]
-        details = [json.loads(one["detail"]) for one in entries if one["action"] == "advance"]
+        advances = [one for one in entries if one["action"] == "advance"]
+        details = [json.loads(one["detail"]) for one in advances if subject in one["subject"]]
         moves = sorted((STAGES.index(one["from"]), STAGES.index(one["to"])) for one in details)
         assert moves == [(0, 1), (1, 2), (2, 3), (3, 4)], "a stage was advanced twice or left out"
         self.a.json("audit verify")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cloud.store.postgresql import PostgresAddress
-from tests.process.replicas.fleet import new_fleet
+from tests.process.replicas.fleet import QUICK_LEASES, new_fleet
+from tests.process.replicas.network import new_network
 from tests.process.replicas.postgres import new_postgres
 from tests.process.waiting import until
 
@@ -56,3 +57,27 @@ def test_a_database_that_is_gone_for_a_while_costs_nothing(tmp_path: Path) -> No
             postgres.start()
             fleet.require_all_well()
             assert "replica_gone" not in fleet.a.log() + fleet.b.log()
+
+
+def test_a_replica_that_is_cut_off_costs_nothing(tmp_path: Path) -> None:
+    """It would go on to lead, hold the others up, or undo what they did when it comes back."""
+    with new_network() as network, new_postgres(listen=network.here) as postgres:
+        address = PostgresAddress.parse(postgres.new_database())
+        with new_fleet(tmp_path, address, names=[network.there]) as fleet:
+            fleet.b.begins_with = network.begins_with
+            fleet.b.address = f"{network.there}:7443"
+            fleet.b.start(**QUICK_LEASES)
+            until(lambda: '"leading"' in fleet.b.log(), 20)
+            fleet.a.start(**QUICK_LEASES)
+            fleet.connect(AGENTS)
+            fleet.push()
+            until(lambda: fleet.state() == "canary", 20)
+            network.cut()
+            fleet.require_all_well()
+            assert {agent.sessions[-1] for agent in fleet.agents} == {fleet.a.address}
+            network.mend()
+            until(lambda: '"replica_expired"' in fleet.b.log(), 40)
+            assert '"event": "leading"' in fleet.a.log()
+            assert fleet.b.log().count('"event": "leading"') == 1
+            fleet.push(2)
+            fleet.require_all_well(2)
