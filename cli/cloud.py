@@ -109,6 +109,14 @@ def run(
             help="Also offer what was pushed unsafely, whatever it is. For tests only.",
         ),
     ] = False,
+    nats: Annotated[
+        str | None,
+        typer.Option(help="NATS server by which replicas hear of each other: nats://HOST:PORT."),
+    ] = None,
+    nats_credentials: Annotated[
+        Path | None,
+        typer.Option(help="File (mode 0600) with USER:PASSWORD for it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Logs one JSON object per line to standard error."""
@@ -122,7 +130,9 @@ def run(
 
     journal.start()
     with reported(as_json=as_json):
-        order = server.Order(CloudFolder(folder), listen, unsafe_skip_validator)
+        messaging = importlib.import_module("cloud.messaging.address")
+        queue = None if nats is None else messaging.NatsAddress.parse(nats, nats_credentials)
+        order = server.Order(CloudFolder(folder), listen, unsafe_skip_validator, queue)
         server.serve(order, ready)
 
 

@@ -39,6 +39,7 @@ EXITS = MappingProxyType(
         CloudReason.AGENT_ID_INVALID: ExitCode.USAGE,
         CloudReason.POLICY_INVALID: ExitCode.USAGE,
         CloudReason.DATABASE_ADDRESS_INVALID: ExitCode.USAGE,
+        CloudReason.NATS_ADDRESS_INVALID: ExitCode.USAGE,
         CloudReason.DATABASE_LOCKED: ExitCode.UNREACHABLE,
         CloudReason.DATABASE_UNREACHABLE: ExitCode.UNREACHABLE,
         CloudReason.NOT_SERVING: ExitCode.UNREACHABLE,

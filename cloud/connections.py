@@ -120,9 +120,10 @@ class AgentConnection:
 
 
 class Connections:
-    """Open sessions by agent id: one per agent, the newest."""
+    """Open sessions by agent id: one per agent, the newest. replica: who has them."""
 
-    def __init__(self, limits: CloudLimits) -> None:
+    def __init__(self, limits: CloudLimits, replica: str = "") -> None:
+        self.replica = replica
         self._limits = limits
         self._open: dict[str, AgentConnection] = {}
 

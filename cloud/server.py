@@ -42,6 +42,8 @@ from cloud.folder import CloudFolder, ServingNote, announce, sole_server
 from cloud.gate import Gate, ValidatorProcess
 from cloud.limits import LIMITS, CloudLimits
 from cloud.membership import Membership, new_replica
+from cloud.messaging.address import NatsAddress
+from cloud.messaging.messaging import Messaging
 from cloud.publish import publish
 from cloud.service import SensorService
 from cloud.store.database import Database
@@ -58,6 +60,7 @@ class Order:
     folder: CloudFolder
     listen: str
     unsafe: bool = False
+    nats: NatsAddress | None = None
 
 
 def serve(order: Order, ready: Callable[[str], None], limits: CloudLimits = LIMITS) -> None:
@@ -86,8 +89,9 @@ class _Serving:
         self._writer = Writer(database, limits)
         self._unsigned: CloudReason | None = None
         self._library = Library(database, limits, self._publish)
-        self._connections = Connections(limits)
+        self._wake = asyncio.Event()
         self._ours = new_replica(order.folder.path, unsafe=order.unsafe)
+        self._connections = Connections(limits, self._ours.replica)
         self._membership = Membership(
             self._writer,
             limits,
@@ -95,6 +99,7 @@ class _Serving:
             shared=database.shared,
             expired=lambda: self._end_all(CloudReason.REPLICA_EXPIRED, "was taken for dead"),
         )
+        self._messaging = Messaging(order.nats, self._ours.replica, self._writer, limits)
         self._gate = Gate(
             self._library,
             lambda: self._library.catalogue.trusted,
@@ -116,7 +121,11 @@ class _Serving:
             await server.start()
             self._announce(address, ready)
             self._membership.serves(address)
-            working = (self._conduct(), self._membership.run(self._stop))
+            working = (
+                self._conduct(),
+                self._membership.run(self._stop),
+                self._messaging.run(self._stop),
+            )
             tasks = [asyncio.create_task(work) for work in working]
             await self._watch()
             await asyncio.gather(*tasks)
@@ -136,8 +145,8 @@ class _Serving:
             self._library,
             dispatcher,
             self._writer,
+            self._messaging.reports,
             self._limits,
-            replica=self._ours.replica,
         )
         add_SensorServiceServicer_to_server(service, server)
         return server
@@ -175,16 +184,16 @@ class _Serving:
     async def _watch(self) -> None:
         """Look for pushes and revocations by other processes until the end is asked for."""
         trouble: CloudReason | None = None
-        limits = self._limits
-        pause = limits.shared_watch_seconds if self._database.shared else limits.watch_seconds
+        hints = self._messaging.announcements
         renewal = time.monotonic() + self._limits.publish_seconds
         while not self._stop.is_set():
             if time.monotonic() >= renewal:
                 renewal += self._limits.publish_seconds
                 await asyncio.to_thread(self._publish)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stop.wait()
+            await _first_of(self._watch_seconds(), self._stop, self._wake, hints.heard)
+            told = hints.heard.is_set()
+            self._wake.clear()
+            hints.heard.clear()
             try:
                 news = await self._library.refresh()
             except StoreError as error:
@@ -195,6 +204,15 @@ class _Serving:
             trouble = None
             if news:
                 self._connections.decide_all()
+                if not told:
+                    await hints.tell()
+
+    def _watch_seconds(self) -> float:
+        if not self._database.shared:
+            return self._limits.watch_seconds
+        if self._messaging.announcements.listening:
+            return self._limits.announced_watch_seconds
+        return self._limits.shared_watch_seconds
 
     async def _conduct(self) -> None:
         """Look at the rollouts while this replica leads, until the end is asked for.
@@ -215,6 +233,7 @@ class _Serving:
                 looked = [] if term is None else await asyncio.to_thread(conductor.look)
                 for job in looked:
                     await self._writer.submit(self._membership.led(job, term or 0))
+                    self._wake.set()
             except CloudError as error:  # the store, or an operator who was faster
                 journal.warning("rollout_not_stored", reason=error.reason, message=str(error))
             now = time.monotonic()
@@ -237,6 +256,14 @@ class _Serving:
     def _end_all(self, reason: CloudReason, why: str) -> None:
         for connection in self._connections:
             connection.end(SessionError(reason, f"the cloud {why}"))
+
+
+async def _first_of(seconds: float, *events: asyncio.Event) -> None:
+    """Return when one of them is set, or after so many seconds."""
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 def _require_address(listen: str) -> None:

@@ -37,6 +37,7 @@ from cloud.dispatch import Dispatcher
 from cloud.errors import CloudError, CloudReason, SessionError
 from cloud.limits import CloudLimits
 from cloud.messages import effect_of
+from cloud.reporting import Reports
 from cloud.store import hosts
 from cloud.store.writer import Writer
 from cloud.wire import require_hash, require_hello, require_known_fields
@@ -87,11 +88,10 @@ class SensorService(SensorServiceServicer):
         library: Library,
         dispatcher: Dispatcher,
         writer: Writer,
+        reports: Reports,
         limits: CloudLimits,
-        *,
-        replica: str,
     ) -> None:
-        self._replica = replica
+        self._reports = reports
         self._connections = connections
         self._library = library
         self._dispatcher = dispatcher
@@ -172,7 +172,7 @@ class SensorService(SensorServiceServicer):
         return hello
 
     async def _converse(self, hello: Hello, context: Context) -> None:
-        connection = AgentConnection(hello, self._limits, self._replica)
+        connection = AgentConnection(hello, self._limits, self._connections.replica)
         self._connections.join(connection)
         try:
             # Queued in the order of joining, so that the store agrees on who came last.
@@ -214,7 +214,9 @@ class SensorService(SensorServiceServicer):
     async def _read(self, connection: AgentConnection, context: Context) -> None:
         while (request := await _receive(context)) is not None:
             effect = effect_of(request, connection, self._library.catalogue)
-            if effect.job is not None:
+            if effect.job is not None and effect.is_report:
+                await self._reports.keep(connection.agent_id, request, effect.job)
+            elif effect.job is not None:
                 await self._writer.submit(effect.job)
             if request.delivery:
                 connection.outgoing.confirm(request.delivery)

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -24,7 +25,7 @@ STAGES = ("internal", "canary", "early_access", "general", "complete")
 SLOW = STAGED.quickened(1.5, 10)
 """A plan whose stages take long enough that something can happen in the middle of one."""
 
-QUICK_LEASES = {"replica_lease_seconds": 3.0, "replica_beat_seconds": 0.5}
+QUICK_LEASES: dict[str, Any] = {"replica_lease_seconds": 3.0, "replica_beat_seconds": 0.5}
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Fleet:
     def start(self, **limits: float) -> None:
         """Serve both."""
         for one in (self.a, self.b):
-            one.start(**{**QUICK_LEASES, **limits})
+            one.start(**(QUICK_LEASES | limits))
 
     def connect(self, count: int) -> None:
         """Agents by turns with one replica and the other, ready to go to the other one."""

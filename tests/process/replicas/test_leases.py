@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def test_two_conductors_in_a_race_advance_each_stage_once(database: Database) ->
     for thread in threads:
         thread.join(10)
     names = ["internal", "canary", "early_access", "general", "complete"]
-    assert _advances(database) == list(zip(names, names[1:], strict=False))
+    assert _advances(database) == list(pairwise(names))
 
 
 def test_numbers_rise_in_the_order_of_commits(database: Database) -> None:

@@ -1,0 +1,98 @@
+"""Hints and reports through NATS: nothing is lost or doubled, whoever of them is gone."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cloud.store.postgresql import PostgresAddress
+from tests.process.replicas.fleet import Fleet, new_fleet
+from tests.process.replicas.nats_server import NatsServer, new_nats
+from tests.process.replicas.postgres import new_postgres
+from tests.process.waiting import until
+
+AGENTS = 4
+pytestmark = pytest.mark.timeout(150)
+
+
+@contextmanager
+def queued_fleet(folder: Path, address: PostgresAddress) -> Iterator[tuple[Fleet, NatsServer]]:
+    """Two replicas that hear of each other, and four agents."""
+    with new_nats() as nats, new_fleet(folder, address) as fleet:
+        for one in (fleet.a, fleet.b):
+            one.options = (nats.url,)
+        fleet.start()
+        for one in (fleet.a, fleet.b):
+            until(lambda one=one: '"nats_reached"' in one.log())  # type: ignore[misc]
+        yield fleet, nats
+
+
+def test_a_killed_replica_costs_no_report_in_the_stream(
+    tmp_path: Path, address: PostgresAddress
+) -> None:
+    """What it had fetched and not stored would be lost, or what it had stored be stored again."""
+    with queued_fleet(tmp_path, address) as (fleet, _):
+        fleet.connect(AGENTS)
+        fleet.push()
+        until(lambda: fleet.state() == "canary", 20)
+        fleet.leader().kill()
+        fleet.require_all_well()
+        until(lambda: sum(fleet.stored_reports().values()) > 0)
+        assert "report_not_queued" not in fleet.a.log() + fleet.b.log()
+
+
+def test_nats_that_is_gone_for_a_while_costs_nothing(
+    tmp_path: Path, address: PostgresAddress
+) -> None:
+    """Reports would wait for ever, and replicas would not hear of each other."""
+    with queued_fleet(tmp_path, address) as (fleet, nats):
+        fleet.connect(AGENTS)
+        fleet.push()
+        until(lambda: fleet.state() == "canary", 20)
+        nats.stop()
+        until(lambda: all('"nats_unreachable"' in one.log() for one in (fleet.a, fleet.b)))
+        until(lambda: fleet.state() in {"general", "complete"}, 20)
+        nats.start()
+        until(lambda: all(one.log().count('"nats_reached"') == 2 for one in (fleet.a, fleet.b)), 20)
+        fleet.require_all_well()
+        assert all(one.log().count('"nats_unreachable"') == 1 for one in (fleet.a, fleet.b))
+
+
+def test_reports_wait_in_the_stream_while_the_database_is_gone(tmp_path: Path) -> None:
+    """A receipt that was given would not hold."""
+    with new_postgres() as postgres:
+        address = PostgresAddress.parse(postgres.new_database())
+        with queued_fleet(tmp_path, address) as (fleet, _):
+            fleet.connect(AGENTS)
+            until(lambda: sum(fleet.stored_reports().values()) > 20)
+            postgres.stop(signal.SIGQUIT)
+            until(lambda: '"report_not_stored"' in fleet.a.log() + fleet.b.log(), 20)
+            postgres.start()
+            fleet.push()
+            fleet.require_all_well()
+
+
+def test_replicas_hear_of_a_change_before_they_ask(
+    tmp_path: Path, address: PostgresAddress
+) -> None:
+    """A halt would take as long as the slowest replica takes to look."""
+    with queued_fleet(tmp_path, address) as (fleet, _):
+        for one in (fleet.a, fleet.b):
+            one.stop()
+        fleet.a.start(replica_lease_seconds=30.0)
+        fleet.b.start(replica_lease_seconds=30.0, announced_watch_seconds=3_600.0)
+        until(lambda: fleet.b.log().count('"nats_reached"') == 2)
+        fleet.connect(2)
+        name = fleet.push()
+        until(lambda: any(agent.version() == 1 for agent in fleet.agents))
+        began = time.monotonic()
+        fleet.a.json("rollout halt", name)
+        until(lambda: name in fleet.b.log() and '"revocation_sent"' in _all(fleet), 10)
+        assert time.monotonic() - began < 10
+
+
+def _all(fleet: Fleet) -> str:
+    return fleet.a.log() + fleet.b.log()
