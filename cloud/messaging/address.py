@@ -22,8 +22,7 @@ class NatsAddress:
     @classmethod
     def parse(cls, url: str, credentials: Path | None) -> "NatsAddress":
         """KeyFileError for what is no such URL or names a password, or for an unfit file."""
-        found = urlsplit(url)
-        if found.scheme not in SCHEMES or not found.hostname or "@" in url:
+        if not _is_plain(url):
             raise KeyFileError(
                 CloudReason.NATS_ADDRESS_INVALID,
                 "--nats: expected nats://HOST[:PORT] or tls://HOST[:PORT], without user and "
@@ -50,3 +49,13 @@ class NatsAddress:
                 f"{self.credentials}: expected one line, USER:PASSWORD",
             )
         return user, password
+
+
+def _is_plain(url: str) -> bool:
+    try:
+        found = urlsplit(url)
+        in_range = found.port is None or found.port > 0
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and "@" not in url
+    return plain and in_range and found.scheme in SCHEMES and bool(found.hostname)

@@ -90,7 +90,7 @@ class PostgresAddress:
     def parse(cls, uri: str) -> "PostgresAddress":
         """StoreError for what is no such URI, or names a password."""
         expected = "expected postgresql://[USER@]HOST[:PORT]/NAME[?passfile=FILE]"
-        if not uri.startswith(SCHEMES):
+        if not uri.startswith(SCHEMES) or not (uri.isascii() and uri.isprintable()):
             raise StoreError(CloudReason.DATABASE_ADDRESS_INVALID, f"database: {expected}")
         try:
             found = conninfo_to_dict(uri)
@@ -98,6 +98,10 @@ class PostgresAddress:
             raise StoreError(
                 CloudReason.DATABASE_ADDRESS_INVALID, f"database: no URI of libpq; {expected}"
             ) from error
+        if not {"dbname", "service"} & found.keys():
+            raise StoreError(
+                CloudReason.DATABASE_ADDRESS_INVALID, f"database: names none; {expected}"
+            )
         if any(name in found for name in SECRETS):
             raise StoreError(
                 CloudReason.DATABASE_ADDRESS_INVALID,

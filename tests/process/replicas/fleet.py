@@ -42,8 +42,8 @@ class Fleet:
             one.start(**(QUICK_LEASES | limits))
 
     def connect(self, count: int) -> None:
-        """Agents by turns with one replica and the other, ready to go to the other one."""
-        for number in range(count):
+        """So many agents, by turns with one replica and the other, ready to go to the other one."""
+        for number in range(len(self.agents), count):
             addresses = [self.a.address, self.b.address]
             name = f"web-{number}"
             turned = addresses[number % 2 :] + addresses[: number % 2]

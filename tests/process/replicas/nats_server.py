@@ -1,5 +1,6 @@
 """A NATS server of the tests' own, with JetStream's store in a scratch folder."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import nats
+
+from cloud.messaging.stream import STREAM
 from tests.needs import require_command
 from tests.process.waiting import until
 
@@ -40,6 +44,19 @@ class NatsServer:
         if process is not None:
             process.send_signal(number)
             process.wait(20)
+
+    def queued(self) -> int:
+        """How many reports were ever put into the stream."""
+
+        async def ask() -> int:
+            client = await nats.connect(self.url)
+            try:
+                info = await client.jetstream().stream_info(STREAM)
+            finally:
+                await client.close()
+            return int(info.state.last_seq)
+
+        return asyncio.run(ask())
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -81,6 +81,10 @@ class Postgres:
                 process.kill()
                 process.wait()
 
+    def lives(self) -> bool:
+        """Whether its process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def answers(self) -> bool:
         """Whether it takes connections."""
         assert self._process is not None

@@ -40,6 +40,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     made.close()
 
 
+@pytest.fixture
+def other(database: Database, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """The same store, by somebody who hardly waits."""
+    place = request.getfixturevalue("address") if database.shared else tmp_path / "cloud.sqlite"
+    opened = Database.open(place, busy_ms=100)
+    yield opened
+    opened.close()
+
+
 def sessions(database: Database) -> dict[str, str]:
     """Which session each host has."""
     with database.reading() as store:
@@ -134,6 +143,15 @@ def test_two_conductors_in_a_race_advance_each_stage_once(database: Database) ->
         thread.join(10)
     names = ["internal", "canary", "early_access", "general", "complete"]
     assert _advances(database) == list(pairwise(names))
+
+
+def test_a_writer_waits_for_the_other(database: Database, other: Database) -> None:
+    """What a transaction has read would no longer be so when it commits."""
+    with database.writing(), pytest.raises(CloudError) as refused, other.writing():
+        pass
+    assert refused.value.reason is CloudReason.DATABASE_LOCKED
+    with other.writing() as store, database.reading():
+        assert replicas.lead(store, ROLLOUTS, "aaaa", LONG) == 1
 
 
 def test_numbers_rise_in_the_order_of_commits(database: Database) -> None:
