@@ -16,20 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-import pytest
 
+from tests.needs import require_postgresql
 from tests.process.waiting import until
 
-VERSIONS = Path("/usr/lib/postgresql")
 OWNER = "nobody"
-
-
-def programs() -> Path:
-    """Where initdb and postgres are; skips where they are not."""
-    found = sorted(VERSIONS.glob("*/bin/initdb"), key=lambda one: int(one.parts[-3]))
-    if not found:
-        pytest.skip("needs a PostgreSQL server (Debian package postgresql)")
-    return found[-1].parent
 
 
 def as_owner() -> list[str]:
@@ -63,7 +54,12 @@ class Postgres:
         """Serve until `stop`; it answers when this returns."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*as_owner(), str(programs() / "postgres"), "-D", str(self.folder / "data")],
+                [
+                    *as_owner(),
+                    str(require_postgresql() / "postgres"),
+                    "-D",
+                    str(self.folder / "data"),
+                ],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
@@ -99,7 +95,7 @@ class Postgres:
 @contextmanager
 def new_postgres(*, listen: str = "127.0.0.1", place: Path | None = None) -> Iterator[Postgres]:
     """A cluster that serves; `place`: the folder for it, made if none is given."""
-    tools = programs()
+    tools = require_postgresql()
     folder = Path(tempfile.mkdtemp(prefix="bulkhead-postgres-", dir=place))
     try:
         if os.geteuid() == 0:

@@ -1,23 +1,29 @@
 """Who lives, who leads, and what is refused of those that only believe it; on both databases."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from bulkhead.v1.report_pb2 import Detection
 from bulkhead.v1.sensor_service_pb2 import Hello
 from cloud.errors import CloudError, CloudReason, ContentStateError, SessionError
+from cloud.limits import LIMITS
+from cloud.membership import Membership
 from cloud.rollout.plan import STAGED
 from cloud.rollout.table import State
 from cloud.store import audit, hosts, replicas, reports, rollouts
 from cloud.store.database import Database
 from cloud.store.replicas import ROLLOUTS, Replica
 from cloud.store.tables import DETECTIONS
+from cloud.store.writer import Writer
 from tests.unit.cloud.test_conductor import NAME, Cloud
 
 LONG = 3_600.0
@@ -145,6 +151,37 @@ def test_two_conductors_in_a_race_advance_each_stage_once(database: Database) ->
     assert _advances(database) == list(pairwise(names))
 
 
+def test_what_a_former_leader_decides_is_not_stored(shared: Database) -> None:
+    """It was cut off, and looked at the gates of a stage that is over."""
+
+    async def cut_off() -> None:
+        writer = Writer(shared, LIMITS)
+        running = asyncio.create_task(writer.run())
+        former, later = (
+            Membership(
+                writer,
+                replace(LIMITS, replica_lease_seconds=seconds),
+                one,
+                shared=True,
+                expired=lambda: None,
+            )
+            for one, seconds in ((A, OVER), (B, LONG))
+        )
+        await former.join()
+        assert former.term == 1
+        await writer.submit(former.led(_nothing, 1))
+        await later.join()
+        assert later.term == 2
+        with pytest.raises(ContentStateError) as refused:
+            await writer.submit(former.led(_nothing, 1))
+        assert refused.value.reason is CloudReason.NOT_LEADER
+        await writer.submit(later.led(_nothing, 2))
+        writer.close()
+        await running
+
+    asyncio.run(cut_off())
+
+
 def test_a_writer_waits_for_the_other(database: Database, other: Database) -> None:
     """What a transaction has read would no longer be so when it commits."""
     with database.writing(), pytest.raises(CloudError) as refused, other.writing():
@@ -174,6 +211,10 @@ def test_numbers_rise_in_the_order_of_commits(database: Database) -> None:
     for thread in threads:
         thread.join()
     assert len(seen) == 120
+
+
+def _nothing(store: Connection) -> None:
+    del store
 
 
 def _look(cloud: Cloud) -> list[object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloud.store.postgresql import PostgresAddress
+from tests.process.cloud_agent import ScriptedAgent, detections, heartbeat, hello
 from tests.process.replicas.fleet import QUICK_LEASES, new_fleet
 from tests.process.replicas.network import new_network
 from tests.process.replicas.postgres import new_postgres
@@ -81,3 +82,28 @@ def test_a_replica_that_is_cut_off_costs_nothing(tmp_path: Path) -> None:
             assert fleet.b.log().count('"event": "leading"') == 1
             fleet.push(2)
             fleet.require_all_well(2)
+
+
+def test_an_agent_that_has_moved_is_heard_where_it_is(
+    tmp_path: Path, address: PostgresAddress
+) -> None:
+    """What its former session still says would replace what it says now."""
+    with new_fleet(tmp_path, address) as fleet:
+        fleet.start()
+        folder = fleet.a.agent_folder("web-1")
+        with (
+            ScriptedAgent(fleet.a.address, folder) as former,
+            ScriptedAgent(fleet.b.address, folder) as newer,
+        ):
+            former.greet(hello("web-1"))
+            newer.greet(hello("web-1"))
+            former.send(detections(1, "late"))
+            former.send(heartbeat(events_evaluated=1))
+            assert "SESSION_REPLACED" in former.ended()
+            newer.send(heartbeat(events_evaluated=2))
+            newer.send(detections(1, "new"))
+            until(lambda: newer.receipt() == 1)
+            assert newer.status is None
+            (shown,) = fleet.a.json("fleet")["hosts"]
+        assert (shown["connected"], shown["events_evaluated"]) == (True, 2)
+        assert fleet.stored_reports() == {"late": 1, "new": 1}
