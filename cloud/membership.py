@@ -129,7 +129,7 @@ class Membership:
         ours, lease = self._ours, self._limits.replica_lease_seconds
         buried = not replicas.renew(store, ours, lease)
         if buried:
-            replicas.join(store, ours, lease)
+            replicas.enter(store, ours, lease)
         term = replicas.lead(store, ROLLOUTS, ours.replica, lease)
         gone = replicas.bury_expired(store) if bury and term is not None else []
         return _Renewed(buried, term, gone)

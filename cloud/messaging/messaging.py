@@ -1,8 +1,8 @@
 """What a serving process needs of NATS, or does without: one object for both."""
 
 import asyncio
-from contextlib import suppress
 
+from cloud import journal
 from cloud.limits import CloudLimits
 from cloud.messaging.address import NatsAddress
 from cloud.messaging.announcements import Announcements, NatsAnnouncements, NoAnnouncements
@@ -35,10 +35,15 @@ class Messaging:
         if self._line is None or self._stream is None:
             return
         connecting = asyncio.create_task(self._line.run())
+        connecting.add_done_callback(_log_failure)
         try:
             await self._stream.run(stop)
         finally:
             connecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await connecting
+            await asyncio.wait([connecting])
             await self._line.close()
+
+
+def _log_failure(connecting: "asyncio.Task[None]") -> None:
+    if not connecting.cancelled() and (error := connecting.exception()):
+        journal.warning("nats_given_up", message=f"{type(error).__name__}: {error}")

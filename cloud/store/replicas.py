@@ -39,6 +39,15 @@ def join(connection: Connection, ours: Replica, lease_seconds: float) -> list[st
     """Begin to live; former processes that served the same folder are over. Their names."""
     former = (REPLICAS.c.name == ours.name) & (REPLICAS.c.replica != ours.replica)
     gone = _bury(connection, list(connection.execute(select(REPLICAS.c.replica).where(former))))
+    enter(connection, ours, lease_seconds)
+    return gone
+
+
+def enter(connection: Connection, ours: Replica, lease_seconds: float) -> None:
+    """Live, again after being taken for dead as well.
+
+    Nobody else is over for that: a copy of the folder may have the same name by mistake.
+    """
     row = {
         "replica": ours.replica,
         "name": ours.name,
@@ -47,7 +56,6 @@ def join(connection: Connection, ours: Replica, lease_seconds: float) -> list[st
         "expires": now(connection) + lease_seconds,
     }
     put(connection, REPLICAS, [row])
-    return gone
 
 
 def renew(connection: Connection, ours: Replica, lease_seconds: float) -> bool:

@@ -1,7 +1,7 @@
 """The serving process with limits of a test's choice: `python -m tests.process.cloud_serve`.
 
 Arguments: the cloud's folder, HOST:PORT, 1 to skip the validator, and a JSON object of limits; then
-the address of NATS, if there is one.
+the address of NATS and the file with its password, if there are any.
 """
 
 import json
@@ -21,7 +21,8 @@ def main() -> None:
     """Serve until a signal comes."""
     folder, listen, unsafe, limits, *queue = sys.argv[1:]
     journal.start()
-    nats = NatsAddress.parse(queue[0], None) if queue else None
+    credentials = Path(queue[1]) if queue[1:] else None
+    nats = NatsAddress.parse(queue[0], credentials) if queue else None
     order = Order(CloudFolder(Path(folder)), listen, unsafe == "1", nats)
     serve(order, _print, replace(LIMITS, **json.loads(limits)))
 

@@ -24,6 +24,7 @@ class NatsServer:
     program: str
     folder: Path
     port: int
+    options: tuple[str, ...] = ()
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -35,7 +36,8 @@ class NatsServer:
         """Serve until `stop`; it answers when this returns."""
         options = ("-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder))
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([self.program, *options], stdout=log, stderr=log)
+            command = [self.program, *options, *self.options]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._answers, 20)
 
     def stop(self, number: int = signal.SIGKILL) -> None:

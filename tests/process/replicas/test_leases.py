@@ -93,6 +93,18 @@ def test_only_the_hosts_of_a_dead_replica_are_disconnected(database: Database) -
     assert sessions(database) == {"web-1": "", "web-2": ""}
 
 
+def test_two_replicas_of_the_same_name_leave_each_other_alone(database: Database) -> None:
+    """Copies on hosts of the same name would end each other's sessions for ever."""
+    twin = Replica("dddd", A.name, "127.0.0.1:3", unsafe=False)
+    with database.writing() as store:
+        replicas.join(store, A, LONG)
+        assert replicas.join(store, twin, LONG) == [A.name]
+        assert not replicas.renew(store, A, LONG)
+        replicas.enter(store, A, LONG)
+        assert replicas.renew(store, twin, LONG)
+        assert replicas.renew(store, A, LONG)
+
+
 def test_an_older_session_on_another_replica_stores_nothing(database: Database) -> None:
     """What a host said before it moved would replace what it says now."""
     with database.writing() as store:

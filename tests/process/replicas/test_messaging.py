@@ -101,3 +101,40 @@ def test_a_stream_that_is_full_stands_in_nobodys_way(
         fleet.push()
         fleet.require_all_well()
         assert "report_not_queued" in fleet.a.log() + fleet.b.log()
+
+
+def test_a_cloud_serves_and_ends_whether_nats_is_there_or_not(
+    tmp_path: Path, address: PostgresAddress
+) -> None:
+    """A restart of NATS at the wrong moment would keep the cloud from starting, or from ending."""
+    with new_nats() as nats, new_fleet(tmp_path, address) as fleet:
+        nats.stop()
+        fleet.a.options = (nats.url,)
+        fleet.a.start(**QUICK_LEASES)
+        until(lambda: '"nats_unreachable"' in fleet.a.log())
+        assert fleet.a.stop() == 0
+        fleet.a.start(**QUICK_LEASES)
+        nats.start()
+        until(lambda: '"nats_reached"' in fleet.a.log())
+        assert fleet.a.stop() == 0
+        assert "Traceback" not in fleet.a.log()
+
+
+def test_a_wrong_password_for_nats_is_said_and_the_right_one_works(
+    tmp_path: Path, address: PostgresAddress
+) -> None:
+    """Who may publish reports would be everybody, or nobody."""
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    with new_nats() as nats, new_fleet(tmp_path, address) as fleet:
+        nats.stop()
+        nats.options = ("--user", "bulkhead", "--pass", "correct")
+        nats.start()
+        fleet.a.options = (nats.url, str(password))
+        for word, event in (("wrong", "nats_unreachable"), ("correct", "nats_reached")):
+            password.write_text(f"bulkhead:{word}\n", encoding="ascii")
+            fleet.a.start(**QUICK_LEASES)
+            until(lambda event=event: f'"{event}"' in fleet.a.log())  # type: ignore[misc]
+            assert fleet.a.stop() == 0
+        assert "Traceback" not in fleet.a.log()
+        assert "correct" not in fleet.a.log()
