@@ -7,7 +7,7 @@
 
 A store in a file has one serving process, which leads. Who can't reach the store does not lead; nor
 does who has lost a lease without noticing: what it stores is refused (`cloud.store.replicas`). A
-replica that was taken for dead ends its sessions: its agents come back, to it or to another.
+replica whose lease has run out ends its sessions: agents come back, to it or to another.
 """
 
 import asyncio
@@ -22,11 +22,13 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from cloud import journal
-from cloud.errors import StoreError
+from cloud.errors import CloudReason, StoreError
 from cloud.limits import CloudLimits
 from cloud.store import hosts, replicas
 from cloud.store.replicas import ROLLOUTS, Replica
 from cloud.store.writer import Job, Writer
+
+NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class _Renewed:
 class Membership:
     """One serving process. term: of its lead; None while it does not lead.
 
-    expired: called when it was taken for dead.
+    expired: called when it was taken for dead, or has to expect that.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Membership:
         self._ours = ours
         self._shared = shared
         self._expired = expired
-        self._reached_since = time.monotonic()
+        self._reached_since = self._renewed_at = time.monotonic()
 
     async def join(self) -> None:
         """Begin; StoreError where the store refuses."""
@@ -80,12 +82,12 @@ class Membership:
         """Live and lead until the end is asked for."""
         while self._shared and not stop.is_set():
             try:
-                await self._renew()
+                async with asyncio.timeout(self._limits.replica_lease_seconds):
+                    await self._renew()
             except StoreError as error:
-                if self.term is not None or self._reached_since < time.monotonic():
-                    journal.warning("lease_not_renewed", reason=error.reason, message=str(error))
-                self.term = None
-                self._reached_since = float("inf")
+                self._unreached(error.reason, str(error))
+            except TimeoutError:
+                self._unreached(CloudReason.DATABASE_UNREACHABLE, "no answer for a whole lease")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.replica_beat_seconds):
                     await stop.wait()
@@ -110,12 +112,23 @@ class Membership:
 
         return fenced
 
+    def _unreached(self, reason: CloudReason, message: str) -> None:
+        if self._reached_since < NEVER:
+            journal.warning("lease_not_renewed", reason=reason, message=message)
+        self.term = None
+        self._reached_since = NEVER
+        if time.monotonic() - self._renewed_at >= self._limits.replica_lease_seconds:
+            self._expired()
+
     async def _renew(self) -> None:
         now = time.monotonic()
         # After the database was gone nobody's lease is good: all get time to say that they live.
         settled = now - self._reached_since > self._limits.replica_lease_seconds
         renewed = await self._writer.submit(lambda store: self._beat(store, bury=settled))
+        if self._reached_since == NEVER:
+            journal.info("lease_renewed", replica=self._ours.replica)
         self._reached_since = min(self._reached_since, now)
+        self._renewed_at = now
         for name in renewed.gone:
             journal.warning("replica_gone", name=name)
         if renewed.buried:

@@ -65,7 +65,7 @@ STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
         CloudReason.CONTENT_REVOKED: grpc.StatusCode.FAILED_PRECONDITION,
     }
 )
-"""How a refusal is called on the wire; everything else is UNAVAILABLE: try again later."""
+"""How a refusal is called on the wire; everything else is UNAVAILABLE."""
 
 METADATA_ROLES: Mapping[int, str] = MappingProxyType(
     {
@@ -176,7 +176,7 @@ class SensorService(SensorServiceServicer):
         self._connections.join(connection)
         try:
             # Queued in the order of joining, so that the store agrees on who came last.
-            await self._introduce(connection)
+            await _until_one_ends(self._introduce(connection), _ended(connection))
             welcome = SessionResponse(welcome=Welcome(cloud_version=VERSION))
             connection.outgoing.put(welcome)
             connection.due.set()

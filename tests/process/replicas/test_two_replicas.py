@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from cloud.store.postgresql import PostgresAddress
+from cloud.whereabouts import note_address
 from tests.process.cloud_agent import ScriptedAgent, detections, heartbeat, hello
 from tests.process.replicas.fleet import QUICK_LEASES, new_fleet
 from tests.process.replicas.network import new_network
-from tests.process.replicas.postgres import new_postgres
+from tests.process.replicas.postgres import Postgres, new_postgres
+from tests.process.replicas.relay import new_relay
 from tests.process.waiting import until
 
 AGENTS = 4
@@ -107,3 +109,26 @@ def test_an_agent_that_has_moved_is_heard_where_it_is(
             (shown,) = fleet.a.json("fleet")["hosts"]
         assert (shown["connected"], shown["events_evaluated"]) == (True, 2)
         assert fleet.stored_reports() == {"late": 1, "new": 1}
+
+
+def test_a_database_that_hangs_for_one_replica_costs_nothing(
+    tmp_path: Path, postgres: Postgres, address: PostgresAddress
+) -> None:
+    """Its agents would wait there for ever, and nobody would lead."""
+    with new_relay(postgres.port) as relay, new_fleet(tmp_path, address) as fleet:
+        through = address.uri.replace(f":{postgres.port}/", f":{relay.port}/")
+        note_address(fleet.b.folder, PostgresAddress.parse(through))
+        fleet.b.start(**QUICK_LEASES)
+        until(lambda: '"leading"' in fleet.b.log(), 20)
+        fleet.a.start(**QUICK_LEASES)
+        fleet.connect(AGENTS)
+        fleet.push()
+        until(lambda: fleet.state() == "canary", 20)
+        relay.freeze()
+        fleet.require_all_well()
+        assert {agent.sessions[-1] for agent in fleet.agents} == {fleet.a.address}
+        assert "REPLICA_EXPIRED" in fleet.b.log()
+        relay.thaw()
+        until(lambda: '"lease_renewed"' in fleet.b.log(), 40)
+        fleet.push(2)
+        fleet.require_all_well(2)
