@@ -7,7 +7,7 @@ other, and an agent that lets more than `outgoing_messages` pile up is disconnec
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bulkhead.v1.report_pb2 import ActiveChannelFile
@@ -120,10 +120,14 @@ class AgentConnection:
 
 
 class Connections:
-    """Open sessions by agent id: one per agent, the newest. replica: who has them."""
+    """Open sessions by agent id: one per agent, the newest.
+
+    replica: who has them. living: whether it may have any, because it reaches its store.
+    """
 
     def __init__(self, limits: CloudLimits, replica: str = "") -> None:
         self.replica = replica
+        self.living: Callable[[], bool] = lambda: True
         self._limits = limits
         self._open: dict[str, AgentConnection] = {}
 
@@ -139,6 +143,10 @@ class Connections:
         The newer one wins because a dead connection can look alive for a while: an agent that
         comes back must not be locked out by its own past.
         """
+        if not self.living():
+            raise SessionError(
+                CloudReason.REPLICA_EXPIRED, "this replica has not reached its database for a while"
+            )
         older = self._open.get(connection.agent_id)
         if older is None and len(self._open) >= self._limits.sessions:
             raise SessionError(

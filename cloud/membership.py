@@ -74,6 +74,11 @@ class Membership:
         journal.info("replica_joined", replica=ours.replica, name=ours.name)
         await self._renew()
 
+    def living(self) -> bool:
+        """Whether its lease can't have run out."""
+        age = time.monotonic() - self._renewed_at
+        return not self._shared or age < self._limits.replica_lease_seconds
+
     def serves(self, address: str) -> None:
         """Where agents connect; the others learn of it with the next beat."""
         self._ours = replace(self._ours, address=address)
@@ -117,7 +122,7 @@ class Membership:
             journal.warning("lease_not_renewed", reason=reason, message=message)
         self.term = None
         self._reached_since = NEVER
-        if time.monotonic() - self._renewed_at >= self._limits.replica_lease_seconds:
+        if not self.living():
             self._expired()
 
     async def _renew(self) -> None:

@@ -99,6 +99,7 @@ class _Serving:
             shared=database.shared,
             expired=lambda: self._end_all(CloudReason.REPLICA_EXPIRED, "was taken for dead"),
         )
+        self._connections.living = self._membership.living
         self._messaging = Messaging(order.nats, self._ours.replica, self._writer, limits)
         self._gate = Gate(
             self._library,

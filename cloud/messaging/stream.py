@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
 
 from bulkhead.v1.sensor_service_pb2 import SessionRequest
 from cloud import journal
@@ -98,7 +99,10 @@ class ReportStream:
         )
 
     async def _begin(self) -> None:
-        """The stream, made by whoever comes first."""
+        """The stream, made by whoever comes first; an operator's changes to it stay."""
+        with suppress(NotFoundError):
+            await self._context.stream_info(STREAM)
+            return
         await self._context.add_stream(
             StreamConfig(
                 name=STREAM,

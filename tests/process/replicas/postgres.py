@@ -50,6 +50,16 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.uri(name)
 
+    def ask_for_password(self, user: str, password: str) -> None:
+        """A further user, who may do all and has to say this."""
+        rules = self.folder / "data" / "pg_hba.conf"
+        asked = f"host all {user} 127.0.0.1/32 scram-sha-256\n"
+        rules.write_text(asked + rules.read_text(encoding="ascii"), encoding="ascii")
+        with psycopg.connect(self.uri(), autocommit=True) as connection:
+            order = f"CREATE ROLE {user} SUPERUSER LOGIN PASSWORD '{password}'"
+            connection.execute(order.encode())
+            connection.execute("SELECT pg_reload_conf()")
+
     def start(self) -> None:
         """Serve until `stop`; it answers when this returns."""
         with (self.folder / "log").open("ab") as log:

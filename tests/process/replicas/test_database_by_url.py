@@ -14,6 +14,7 @@ from cloud.folder import CloudFolder
 from cloud.messaging.address import NatsAddress
 from cloud.store.database import Database
 from cloud.store.postgresql import PostgresAddress
+from tests.process.cloud_process import Cloud
 from tests.process.replicas.postgres import Postgres, new_postgres
 from tests.process.replicas.small_disk import small_disk
 
@@ -155,3 +156,26 @@ def test_a_database_on_a_full_disk_says_so_and_goes_on_later() -> None:
         with database.writing() as store:
             store.exec_driver_sql("INSERT INTO filling VALUES ('one more')")
         database.close()
+
+
+def test_a_password_comes_from_a_file_and_goes_nowhere(tmp_path: Path, postgres: Postgres) -> None:
+    """A database that asks for one could not be used, or the password would lie in note or log."""
+    name = postgres.new_database().rpartition("/")[2]
+    postgres.ask_for_password("locked", SECRET)
+    file = tmp_path / "pgpass"
+    file.touch(mode=0o600)
+    address = f"postgresql://locked@127.0.0.1:{postgres.port}/{name}?passfile={file}"
+    file.write_text(f"127.0.0.1:*:*:locked:not-{SECRET}\n", encoding="ascii")
+    status, told = init(tmp_path / "cloud", "--database", address)
+    assert status == ExitCode.UNREACHABLE
+    assert "password authentication failed" in told["error"]["message"]  # type: ignore[index]
+    file.write_text(f"127.0.0.1:*:*:locked:{SECRET}\n", encoding="ascii")
+    assert init(tmp_path / "cloud", "--database", address)[0] == ExitCode.OK
+    cloud = Cloud(tmp_path / "cloud")
+    cloud.start()
+    try:
+        assert cloud.json("fleet")["serving"]
+    finally:
+        cloud.kill()
+    made = [one for one in tmp_path.rglob("*") if one.is_file() and one != file]
+    assert not [one for one in (*made,) if SECRET.encode() in one.read_bytes()]
