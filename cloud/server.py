@@ -3,8 +3,9 @@
     1. the folder's lock: one process serves a folder
     2. store, certificates, the keys for snapshot and timestamp; the operator's are never among them
     3. port and service; the address is announced once sessions are accepted
-    4. notice what operators push, revoke or set, and look at rollouts, until a signal comes
-    5. end every session, store what is queued, mark all hosts as not connected
+    4. notice what operators push, revoke or set, and look at rollouts if no other replica does,
+       until a signal comes
+    5. end every session, store what is queued, mark its hosts as not connected
 
 It ends within two seconds of the signal.
 """

@@ -128,11 +128,10 @@ class ReportStream:
         work = (self._writer.submit(job) for _, job in found)
         outcomes = await asyncio.gather(*work, return_exceptions=True)
         for (message, _), outcome in zip(found, outcomes, strict=True):
-            if isinstance(outcome, CloudError):
-                journal.warning("report_not_stored", reason=outcome.reason, message=str(outcome))
+            if isinstance(outcome, BaseException):  # nothing is thrown away for a mistake of ours
+                reason = getattr(outcome, "reason", type(outcome).__name__)
+                journal.warning("report_not_stored", reason=reason, message=str(outcome))
                 await message.nak(delay=self._limits.nats_pause_seconds)
-            elif isinstance(outcome, BaseException):
-                raise outcome
             else:
                 await message.ack()
 
