@@ -30,6 +30,7 @@ from cli.cloud_views import crashes, detections, fleet, losses
 from cli.output import print_json, screen, shown
 from cloud.folder import CloudFolder, create, operator_folder
 from cloud.rollout.plan import PLANS, PlanName
+from cloud.store.postgresql import PostgresAddress
 
 application = typer.Typer(no_args_is_help=True)
 
@@ -50,6 +51,13 @@ def init(
         list[str] | None,
         typer.Option(help="Host name or address that agents reach the cloud by; may be repeated."),
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="PostgreSQL database for the store: postgresql://USER@HOST/NAME?passfile=FILE, "
+            "without a password (default: SQLite in the folder)."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a cloud: development authority, server certificate, store, repository and its keys.
@@ -59,7 +67,8 @@ def init(
     """
     operator = operator or operator_folder(folder)
     with reported(as_json=as_json):
-        key = create(folder, operator, datetime.now(UTC), PLANS[plan], name or ())
+        store = None if database is None else PostgresAddress.parse(database)
+        key = create(folder, operator, datetime.now(UTC), PLANS[plan], name or (), store)
     key_file = operator / "signing.key"
     if as_json:
         print_json({"folder": str(folder), "key": str(key_file), "key_id": key.key_id})
@@ -86,6 +95,14 @@ def run(
             help="Also offer what was pushed unsafely, whatever it is. For tests only.",
         ),
     ] = False,
+    nats: Annotated[
+        str | None,
+        typer.Option(help="NATS server by which replicas hear of each other: nats://HOST:PORT."),
+    ] = None,
+    nats_credentials: Annotated[
+        Path | None,
+        typer.Option(help="File (mode 0600) with USER:PASSWORD for it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Logs one JSON object per line to standard error."""
@@ -99,7 +116,9 @@ def run(
 
     journal.start()
     with reported(as_json=as_json):
-        order = server.Order(CloudFolder(folder), listen, unsafe_skip_validator)
+        messaging = importlib.import_module("cloud.messaging.address")
+        queue = None if nats is None else messaging.NatsAddress.parse(nats, nats_credentials)
+        order = server.Order(CloudFolder(folder), listen, unsafe_skip_validator, queue)
         server.serve(order, ready)
 
 

@@ -39,7 +39,10 @@ EXITS = MappingProxyType(
         CloudReason.AGENT_ID_INVALID: ExitCode.USAGE,
         CloudReason.POLICY_INVALID: ExitCode.USAGE,
         CloudReason.TOKEN_INVALID: ExitCode.USAGE,
+        CloudReason.DATABASE_ADDRESS_INVALID: ExitCode.USAGE,
+        CloudReason.NATS_ADDRESS_INVALID: ExitCode.USAGE,
         CloudReason.DATABASE_LOCKED: ExitCode.UNREACHABLE,
+        CloudReason.DATABASE_UNREACHABLE: ExitCode.UNREACHABLE,
         CloudReason.NOT_SERVING: ExitCode.UNREACHABLE,
         CloudReason.NO_ANSWER: ExitCode.UNREACHABLE,
     }

@@ -96,7 +96,7 @@ class Library:
 
     async def refresh(self) -> bool:
         """Look whether anything was pushed or revoked; whether it was. StoreError passes."""
-        if not (self._watch.changed() or self._unread):
+        if not (await asyncio.to_thread(self._watch.changed) or self._unread):
             return False
         self._unread = True
         found = await asyncio.to_thread(self._load)

@@ -8,7 +8,7 @@ import asyncio
 import math
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from cloud.issuing import AgentCertificate
 from cloud.limits import CloudLimits
 from cloud.offers import Active, Host, HostContent
 from cloud.store.certificates import Expelled
+from cloud.store.replicas import SEPARATOR
 
 if TYPE_CHECKING:
     from cloud.refusals import Refusal
@@ -105,7 +106,11 @@ class AgentConnection:
     )
 
     def __init__(
-        self, hello: Hello, limits: CloudLimits, certificate: AgentCertificate | None = None
+        self,
+        hello: Hello,
+        limits: CloudLimits,
+        certificate: AgentCertificate | None = None,
+        replica: str = "",
     ) -> None:
         self.agent_id = hello.agent_id
         self.certificate = certificate
@@ -113,7 +118,7 @@ class AgentConnection:
         self.supply = _supply(
             Hello(rung=hello.rung, supplied=hello.supplied).SerializeToString(deterministic=True)
         )
-        self.session = uuid.uuid4().hex
+        self.session = f"{replica}{SEPARATOR}{uuid.uuid4().hex}"
         self.outgoing = Outgoing(limits.outgoing_messages)
         self.due = asyncio.Event()
         self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
@@ -180,9 +185,14 @@ def refusal(certificate: AgentCertificate | None, expelled: Expelled) -> Session
 
 
 class Connections:
-    """Open sessions by agent id: one per agent, the newest."""
+    """Open sessions by agent id: one per agent, the newest.
 
-    def __init__(self, limits: CloudLimits) -> None:
+    replica: who has them. living: whether it may have any, because it reaches its store.
+    """
+
+    def __init__(self, limits: CloudLimits, replica: str = "") -> None:
+        self.replica = replica
+        self.living: Callable[[], bool] = lambda: True
         self._limits = limits
         self._open: dict[str, AgentConnection] = {}
 
@@ -198,6 +208,10 @@ class Connections:
         The newer one wins because a dead connection can look alive for a while: an agent that
         comes back must not be locked out by its own past.
         """
+        if not self.living():
+            raise SessionError(
+                CloudReason.REPLICA_EXPIRED, "this replica has not reached its database for a while"
+            )
         older = self._open.get(connection.agent_id)
         if older is None and len(self._open) >= self._limits.sessions:
             raise SessionError(

@@ -9,6 +9,8 @@ does not know of it.
 
 import time
 
+from sqlalchemy import Connection
+
 from bulkhead.v1.sensor_service_pb2 import Offer, SessionResponse
 from cloud import journal
 from cloud.catalogue import Catalogue, Library
@@ -25,7 +27,7 @@ from cloud.offers import (
     next_to_check,
 )
 from cloud.refusals import Refusal
-from cloud.store.hosts import ContentRow, set_content
+from cloud.store.hosts import ContentRow, require_session, set_content
 from cloud.store.writer import Writer
 from cloud.turns import Turn, Turns
 
@@ -114,7 +116,7 @@ class Dispatcher:
         for row in rows:
             connection.learn_standing(row.content_hash, HostContent(row.standing, row.push))
         if rows:
-            await self._writer.submit(lambda store: set_content(store, rows))
+            await self._writer.submit(lambda store: _store(store, connection, rows))
         for release in offers:
             connection.offered[release.content_hash] = release.push
             connection.fetchable.add(release.content_hash)
@@ -124,6 +126,11 @@ class Dispatcher:
         _withdraw(decision, connection, catalogue)
         _note(connection, rows)
         return bool(offers)
+
+
+def _store(store: Connection, connection: AgentConnection, rows: list[ContentRow]) -> None:
+    require_session(store, connection.agent_id, connection.session)
+    set_content(store, rows)
 
 
 def _is_news(release: Release, settled: dict[bytes, int]) -> bool:

@@ -24,6 +24,9 @@ class CloudReason(StrEnum):
     DATABASE_CORRUPT = "DATABASE_CORRUPT"
     DATABASE_VERSION = "DATABASE_VERSION"
     DATABASE_ERROR = "DATABASE_ERROR"
+    DATABASE_EXISTS = "DATABASE_EXISTS"
+    DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
+    DATABASE_ADDRESS_INVALID = "DATABASE_ADDRESS_INVALID"
     DISK_FULL = "DISK_FULL"
     # Keys and certificates
     KEY_MISSING = "KEY_MISSING"
@@ -56,6 +59,9 @@ class CloudReason(StrEnum):
     ADDRESS_IN_USE = "ADDRESS_IN_USE"
     NOT_SERVING = "NOT_SERVING"
     NO_ANSWER = "NO_ANSWER"
+    NATS_ADDRESS_INVALID = "NATS_ADDRESS_INVALID"
+    NOT_LEADER = "NOT_LEADER"
+    REPLICA_EXPIRED = "REPLICA_EXPIRED"
     # Session
     AGENT_ID_INVALID = "AGENT_ID_INVALID"
     AGENT_ID_MISMATCH = "AGENT_ID_MISMATCH"
@@ -121,7 +127,10 @@ class KeyFileError(CloudError):
 
 
 class StoreError(CloudError):
-    """The database refused; nothing of the transaction was stored."""
+    """The database refused; nothing of the transaction was stored.
+
+    But for DATABASE_UNREACHABLE: where the connection broke during the commit, it may have been.
+    """
 
 
 class AddressError(CloudError):

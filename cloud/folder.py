@@ -1,6 +1,6 @@
 """The cloud's folder and the operator's: what lies where, how they are made, how they are opened.
 
-    FOLDER/cloud.sqlite          the store
+    FOLDER/cloud.sqlite          the store, or database.json: where it is (`cloud.whereabouts`)
     FOLDER/authority/ca.pem      development authority
     FOLDER/issuing/issuing.pem, issuing.key    issues certificates to agents, below that authority
     FOLDER/server/server.pem, server.key   the serving process's certificate
@@ -27,6 +27,7 @@ from typing import BinaryIO
 
 from tuf.api.metadata import Metadata, Root
 
+from cloud import whereabouts
 from cloud.authority import Identity, create_authority, create_issuing, issue_server
 from cloud.errors import CloudReason, FolderError, KeyFileError
 from cloud.files import PRIVATE_FILE, make_private_folder, read_capped, write_whole
@@ -41,8 +42,10 @@ from cloud.repository import (
 )
 from cloud.rollout.plan import STAGED, Plan
 from cloud.signing import SigningKey, TrustedKey
-from cloud.store import metadata, policies
+from cloud.store import metadata, policies, replicas
 from cloud.store.database import Database
+from cloud.store.dialects import Address
+from cloud.store.postgresql import PostgresAddress
 
 OPERATOR_SUFFIX = "-operator"
 """The operator's folder lies beside the cloud's unless it is put elsewhere."""
@@ -58,9 +61,9 @@ class CloudFolder:
     path: Path
 
     @property
-    def database(self) -> Path:
-        """The store."""
-        return self.path / "cloud.sqlite"
+    def database(self) -> Address:
+        """Where the store is; StoreError for a damaged note of it."""
+        return whereabouts.address_in(self.path)
 
     @property
     def authority_certificate(self) -> Path:
@@ -117,14 +120,14 @@ class CloudFolder:
         self.require_made()
         return Database.look(self.database)
 
+    def is_shared(self) -> bool:
+        """Whether other hosts may serve the same store; errors as of `open`."""
+        self.require_made()
+        return not isinstance(self.database, Path)
+
     def require_made(self) -> None:
         """FolderError unless `create` has been here."""
-        if not self.database.exists():
-            there = self.path.is_dir()
-            reason = CloudReason.DATABASE_MISSING if there else CloudReason.FOLDER_MISSING
-            raise FolderError(
-                reason, f"{self.database}: not found; make it with `bulkhead cloud init`"
-            )
+        whereabouts.require_made(self.path)
 
     def trusted_keys(self) -> tuple[TrustedKey, ...]:
         """The targets keys; KeyFileError if the store has no repository."""
@@ -135,9 +138,7 @@ class CloudFolder:
         with closing(self.open()) as database, database.reading() as connection:
             root = metadata.newest_root(connection)
         if root is None:
-            raise KeyFileError(
-                CloudReason.KEY_MISSING, f"{self.database}: expected root metadata in it"
-            )
+            raise KeyFileError(CloudReason.KEY_MISSING, f"{database}: expected root metadata in it")
         return root
 
     def issuer(self) -> Issuer:
@@ -162,8 +163,11 @@ def create(
     now: datetime,
     plan: Plan = STAGED,
     names: Sequence[str] = (),
+    store: PostgresAddress | None = None,
 ) -> SigningKey:
     """Make both folders, the authority, the server's certificate, the store and its repository.
+
+    store: where it is made, if not in the folder; StoreError where it is out of reach or not empty.
 
     Rollouts will begin by `plan`. names: what the server is reached by beside localhost;
     KeyFileError for a malformed one.
@@ -173,6 +177,9 @@ def create(
     """
     cloud = CloudFolder(folder)
     _require_room(cloud, operator)
+    if store is not None:
+        with closing(Database.reach(store)) as database:
+            database.require_empty()
     authority = create_authority(now)
     issuing = create_issuing(authority, now)
     server = issue_server(authority, now, names)
@@ -191,7 +198,9 @@ def create(
         "snapshot": new_key(cloud.online / "snapshot.key"),
         "timestamp": new_key(cloud.online / "timestamp.key"),
     }
-    _create_store(cloud, keys, plan, now)
+    _create_store(cloud.database if store is None else store, keys, plan, now)
+    if store is not None:
+        whereabouts.note_address(folder, store)
     return keys["targets"]
 
 
@@ -206,13 +215,13 @@ def new_key(path: Path) -> SigningKey:
 
 
 def _create_store(
-    cloud: CloudFolder, keys: Mapping[str, SigningKey], plan: Plan, now: datetime
+    address: Address, keys: Mapping[str, SigningKey], plan: Plan, now: datetime
 ) -> None:
     public = {role: key.trusted() for role, key in keys.items()}
     root = first_root(public, [key.key_id for key in keys.values()], now)
     sign_root(root, keys["root"])
     require_follows(None, root)
-    with closing(Database.create(cloud.database)) as database, database.writing() as connection:
+    with closing(Database.create(address)) as database, database.writing() as connection:
         metadata.add(connection, root)
         targets = changed_targets(root.signed, None, (), (), [keys["targets"]], now)
         metadata.add(connection, targets)
@@ -252,7 +261,10 @@ def _sole(cloud: CloudFolder, what: str, note: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ServingNote:
-    """What a serving process says of itself; unsafe: it skips the validator."""
+    """What a serving process says of itself; unsafe: it skips the validator.
+
+    pid: 0 for one of another folder.
+    """
 
     address: str
     pid: int
@@ -270,8 +282,17 @@ def announce_enrolment(cloud: CloudFolder, note: ServingNote) -> None:
 
 
 def serving(cloud: CloudFolder) -> ServingNote | None:
-    """Who serves the folder right now, or None if no process does."""
-    return _told(cloud, SERVING, cloud.serving)
+    """Who serves the folder's store right now, or None if no process does.
+
+    Where replicas share it, that may be one of another host; StoreError if they can't be asked.
+    """
+    here = _told(cloud, SERVING, cloud.serving)
+    if here is not None or not (cloud.path / whereabouts.NOTE).exists():
+        return here
+    with closing(cloud.open()) as database, database.reading() as connection:
+        alive = replicas.alive(connection)
+    unsafe = any(one.unsafe for one in alive)
+    return ServingNote(alive[0].address, 0, unsafe) if alive else None
 
 
 def enrolling(cloud: CloudFolder) -> ServingNote | None:
@@ -300,7 +321,8 @@ def _require_room(cloud: CloudFolder, operator: Path) -> None:
             f"{operator}: lies inside {cloud.path}; the signing key must stay out of its reach",
         )
     offline = [operator / name for name in ("root.key", "signing.key", AUTHORITY_KEY)]
-    for path in (cloud.database, cloud.issuing_key, *offline):
+    stores = (cloud.path / whereabouts.STORE, cloud.path / whereabouts.NOTE)
+    for path in (*stores, cloud.issuing_key, *offline):
         if path.exists():
             raise FolderError(
                 CloudReason.FOLDER_EXISTS, f"{path}: already exists; expected a new folder"

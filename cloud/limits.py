@@ -78,6 +78,32 @@ class CloudLimits:
     serving_busy_ms: int = 1_000
     group_commit: int = 256
     watch_seconds: float = 0.05
+    # Several replicas: how long one is believed to live that says nothing, how often it does, how
+    # often each asks the database for commits of others, and how long a writer waits for them: a
+    # replica that is cut off holds them up for as long as the server takes to notice.
+    replica_lease_seconds: float = 10.0
+    replica_beat_seconds: float = 2.0
+    shared_watch_seconds: float = 0.2
+    shared_busy_ms: int = 8_000
+    # NATS: how often the store is asked while hints can come; how long a connection and an answer
+    # may take; how long is waited after a failure, and nothing is queued; how often it is asked
+    # whether it lives.
+    announced_watch_seconds: float = 1.0
+    nats_connect_seconds: int = 2
+    nats_answer_seconds: float = 2.0
+    nats_pause_seconds: int = 1
+    nats_rest_seconds: float = 5.0
+    nats_ping_seconds: int = 5
+    # Reports in the stream: the largest message (NATS takes 1 MiB with its headers), all of them;
+    # how long one is known again; how many are fetched at once, and for how long that may take;
+    # how many may be fetched and not stored, and after how long another replica gets them.
+    nats_report_bytes: int = 900 * 1024
+    nats_stream_bytes: int = 256 * 1024 * 1024
+    nats_duplicate_seconds: float = 120.0
+    nats_batch: int = 64
+    nats_fetch_seconds: float = 0.5
+    nats_unstored: int = 1024
+    nats_storing_seconds: float = 10.0
     # Rollouts: how often those in a stage are looked at, and those that have none left; how many
     # times as long as a look took is waited at least; how often the store is told how far a stage
     # has come; how often delays of policies are looked at.

@@ -58,17 +58,23 @@ class Effect:
     job: Job | None
     changes_offers: bool = False
     """Whether another decision about this host is due once the job is done."""
+    is_report: bool = False
+    """Whether it may be stored later, by whomever, once it is kept."""
 
 
 def effect_of(request: SessionRequest, connection: AgentConnection, catalogue: Catalogue) -> Effect:
     """What to do about one message after the hello; SessionError for whatever is not one."""
     require_known_fields(request)
     kind = request.WhichOneof("message") or "nothing"
+    if kind in REPORTS:
+        job = report_job(request, connection.agent_id, time.time_ns())
+        return Effect(job, is_report=True)
     handler = HANDLERS.get(kind)
     if handler is None:
+        expected = ", ".join((*HANDLERS, *REPORTS))
         raise SessionError(
             CloudReason.MESSAGE_INVALID,
-            f"found {kind} in an open session, expected one of {', '.join(HANDLERS)}",
+            f"found {kind} in an open session, expected one of {expected}",
         )
     return handler(getattr(request, kind), connection, catalogue)
 
@@ -77,10 +83,11 @@ def _heartbeat(beat: Heartbeat, connection: AgentConnection, _: Catalogue) -> Ef
     require_rung(beat.rung, "heartbeat.rung")
     require_active(beat.active, "heartbeat.active")
     require_evaluations(beat.evaluations, "heartbeat.evaluations")
-    agent_id, now_ns = connection.agent_id, time.time_ns()
+    agent_id, session, now_ns = connection.agent_id, connection.session, time.time_ns()
     news = connection.learn_active(beat.active)
 
     def job(store: Connection) -> None:
+        hosts.require_session(store, agent_id, session)
         hosts.heartbeat(store, agent_id, beat, now_ns)
         if news:
             hosts.set_active(store, agent_id, beat.active)
@@ -112,10 +119,12 @@ def _acknowledgement(
         connection.agent_id, release.content_hash, standing, push, refusals, now_ns
     )
     running = [_active_file(release, told)] if standing in RUNNING else []
+    session = connection.session
     for file in running:
         connection.learn_one_active(file)
 
     def job(store: Connection) -> None:
+        hosts.require_session(store, row.agent_id, session)
         hosts.set_content(store, [row])
         hosts.put_active(store, row.agent_id, running)
 
@@ -142,23 +151,32 @@ def _active_file(release: Release, told: ContentAcknowledgement) -> ActiveChanne
     )
 
 
-def _detections(batch: DetectionBatch, connection: AgentConnection, _: Catalogue) -> Effect:
+def report_job(request: SessionRequest, agent_id: str, now_ns: int) -> Job:
+    """What stores a report of this agent; SessionError for what is none, or not as it must be."""
+    require_known_fields(request)
+    kind = request.WhichOneof("message") or "nothing"
+    to_job = REPORTS.get(kind)
+    if to_job is None:
+        raise SessionError(
+            CloudReason.MESSAGE_INVALID, f"found {kind}, expected one of {', '.join(REPORTS)}"
+        )
+    return to_job(getattr(request, kind), agent_id, now_ns)
+
+
+def _detections(batch: DetectionBatch, agent_id: str, now_ns: int) -> Job:
     for index, detection in enumerate(batch.detections):
         require_report_id(detection.id, f"detections[{index}].id")
-    rows = reports.detection_rows(connection.agent_id, batch.detections, time.time_ns())
-    return Effect(_add(DETECTIONS, rows))
+    return _add(DETECTIONS, reports.detection_rows(agent_id, batch.detections, now_ns))
 
 
-def _crash(crash: CrashReport, connection: AgentConnection, _: Catalogue) -> Effect:
+def _crash(crash: CrashReport, agent_id: str, now_ns: int) -> Job:
     require_report_id(crash.id, "crash_report.id")
-    row = reports.crash_row(connection.agent_id, crash, time.time_ns())
-    return Effect(_add(CRASHES, [row]))
+    return _add(CRASHES, [reports.crash_row(agent_id, crash, now_ns)])
 
 
-def _loss(loss: LossReport, connection: AgentConnection, _: Catalogue) -> Effect:
+def _loss(loss: LossReport, agent_id: str, now_ns: int) -> Job:
     require_report_id(loss.id, "loss_report.id")
-    row = reports.loss_row(connection.agent_id, loss, time.time_ns())
-    return Effect(_add(LOSSES, [row]))
+    return _add(LOSSES, [reports.loss_row(agent_id, loss, now_ns)])
 
 
 def _add(table: Table, rows: list[dict[str, Any]]) -> Job:
@@ -171,8 +189,10 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
         "heartbeat": _heartbeat,
         "acknowledgement": _acknowledgement,
-        "detections": _detections,
-        "crash_report": _crash,
-        "loss_report": _loss,
     }
 )
+
+REPORTS: Mapping[str, Callable[[Any, str, int], Job]] = MappingProxyType(
+    {"detections": _detections, "crash_report": _crash, "loss_report": _loss}
+)
+"""Of an agent, received at a time in ns: what needs no answer but a receipt."""

@@ -3,8 +3,9 @@
     1. the folder's lock: one process serves a folder
     2. store, certificates, the keys for snapshot and timestamp; the operator's are never among them
     3. port and service; the address is announced once sessions are accepted
-    4. notice what operators push, revoke or set, and look at rollouts, until a signal comes
-    5. end every session, store what is queued, mark all hosts as not connected
+    4. notice what operators push, revoke or set, and look at rollouts if no other replica does,
+       until a signal comes
+    5. end every session, store what is queued, mark its hosts as not connected
 
 It ends within two seconds of the signal.
 """
@@ -43,10 +44,12 @@ from cloud.files import read_capped
 from cloud.folder import CloudFolder, ServingNote, announce, sole_server
 from cloud.gate import Gate, ValidatorProcess
 from cloud.limits import LIMITS, CloudLimits
+from cloud.membership import Membership, new_replica
+from cloud.messaging.address import NatsAddress
+from cloud.messaging.messaging import Messaging
 from cloud.publish import publish
 from cloud.renewals import Renewals
 from cloud.service import Parts, SensorService
-from cloud.store import hosts
 from cloud.store.database import Database
 from cloud.store.writer import Writer
 
@@ -58,6 +61,7 @@ class Order:
     folder: CloudFolder
     listen: str
     unsafe: bool = False
+    nats: NatsAddress | None = None
 
 
 def serve(order: Order, ready: Callable[[str], None], limits: CloudLimits = LIMITS) -> None:
@@ -68,7 +72,8 @@ def serve(order: Order, ready: Callable[[str], None], limits: CloudLimits = LIMI
     require_address(order.listen)
     _raise_descriptor_limit(limits)
     with sole_server(order.folder):
-        database = order.folder.open(limits.serving_busy_ms)
+        shared = order.folder.is_shared()
+        database = order.folder.open(limits.shared_busy_ms if shared else limits.serving_busy_ms)
         try:
             asyncio.run(_Serving(order, database, limits).run(ready))
         finally:
@@ -86,9 +91,20 @@ class _Serving:
         self._writer = Writer(database, limits)
         self._unsigned: CloudReason | None = None
         self._library = Library(database, limits, self._publish)
-        self._connections = Connections(limits)
         self._renewals = Renewals(order.folder.enrolment_socket, limits)
         self._admission = Admission(limits, random.random)
+        self._wake = asyncio.Event()
+        self._ours = new_replica(order.folder.path, unsafe=order.unsafe)
+        self._connections = Connections(limits, self._ours.replica)
+        self._membership = Membership(
+            self._writer,
+            limits,
+            self._ours,
+            shared=database.shared,
+            expired=lambda: self._end_all(CloudReason.REPLICA_EXPIRED, "was taken for dead"),
+        )
+        self._connections.living = self._membership.living
+        self._messaging = Messaging(order.nats, self._ours.replica, self._writer, limits)
         self._gate = Gate(
             self._library,
             lambda: self._library.catalogue.trusted,
@@ -103,21 +119,27 @@ class _Serving:
             loop.add_signal_handler(number, self._stop.set)
         writing = asyncio.create_task(self._writer.run())
         try:
-            await self._writer.submit(hosts.disconnect_all)
+            await self._membership.join()
             await asyncio.gather(self._library.refresh(), self._gate.start())
             server = self._server()
             address = self._bind(server)
             await server.start()
             self._announce(address, ready)
-            looking = asyncio.create_task(self._conduct())
+            self._membership.serves(address)
+            working = (
+                self._conduct(),
+                self._membership.run(self._stop),
+                self._messaging.run(self._stop),
+            )
+            tasks = [asyncio.create_task(work) for work in working]
             await self._watch()
-            await looking
+            await asyncio.gather(*tasks)
             await self._end(server)
         finally:
             await self._gate.close()
             await self._renewals.close()
             self._library.close()
-            self._writer.post(hosts.disconnect_all)
+            self._membership.leave()
             self._writer.close()
             await writing
 
@@ -133,6 +155,7 @@ class _Serving:
             self._writer,
             self._renewals,
             self._admission,
+            self._messaging.reports,
         )
         add_SensorServiceServicer_to_server(SensorService(parts, self._limits), server)
         return server
@@ -167,14 +190,16 @@ class _Serving:
     async def _watch(self) -> None:
         """Look for pushes and revocations by other processes until the end is asked for."""
         trouble: CloudReason | None = None
+        hints = self._messaging.announcements
         renewal = time.monotonic() + self._limits.publish_seconds
         while not self._stop.is_set():
             if time.monotonic() >= renewal:
                 renewal += self._limits.publish_seconds
                 await asyncio.to_thread(self._publish)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.watch_seconds):
-                    await self._stop.wait()
+            await _first_of(self._watch_seconds(), self._stop, self._wake, hints.heard)
+            told = hints.heard.is_set()
+            self._wake.clear()
+            hints.heard.clear()
             try:
                 news = await self._library.refresh()
             except StoreError as error:
@@ -186,10 +211,22 @@ class _Serving:
             if news:
                 self._connections.expel(self._library.catalogue.expelled)
                 self._connections.decide_all()
+                if not told:
+                    await hints.tell()
+
+    def _watch_seconds(self) -> float:
+        if not self._database.shared:
+            return self._limits.watch_seconds
+        if self._messaging.announcements.listening:
+            return self._limits.announced_watch_seconds
+        return self._limits.shared_watch_seconds
 
     async def _conduct(self) -> None:
-        """Look at the rollouts until the end is asked for; a store that refuses is asked again."""
-        conductor = Conductor(self._database, self._limits)
+        """Look at the rollouts while this replica leads, until the end is asked for.
+
+        A store that refuses is asked again. Who begins to lead goes on where the store says.
+        """
+        conductor, term = Conductor(self._database, self._limits), self._membership.term
         delays_at = took = 0.0
         while not self._stop.is_set():
             rest = max(self._limits.rollout_look_seconds, took * self._limits.rollout_look_rest)
@@ -197,9 +234,13 @@ class _Serving:
                 async with asyncio.timeout(rest):
                     await self._stop.wait()
             began = time.monotonic()
+            if term != self._membership.term:
+                conductor, term = Conductor(self._database, self._limits), self._membership.term
             try:
-                for job in await asyncio.to_thread(conductor.look):
-                    await self._writer.submit(job)
+                looked = [] if term is None else await asyncio.to_thread(conductor.look)
+                for job in looked:
+                    await self._writer.submit(self._membership.led(job, term or 0))
+                    self._wake.set()
             except CloudError as error:  # the store, or an operator who was faster
                 journal.warning("rollout_not_stored", reason=error.reason, message=str(error))
             now = time.monotonic()
@@ -211,21 +252,26 @@ class _Serving:
 
     async def _end(self, server: grpc.aio.Server) -> None:
         journal.info("stopping", sessions=len(self._connections))
-        agents = len(self._connections)
-        for connection in self._connections:
-            connection.end(
-                SessionError(
-                    CloudReason.CLOUD_STOPPING,
-                    "the cloud is stopping",
-                    retry_after_ms=self._admission.return_ms(agents),
-                )
-            )
+        self._end_all(CloudReason.CLOUD_STOPPING, "is stopping")
         # A session that takes longer to say why it ends than gRPC's grace would be told nothing.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.farewell_seconds):
                 while len(self._connections):  # noqa: ASYNC110 - once, at the very end
                     await asyncio.sleep(self._limits.farewell_look_seconds)
         await server.stop(self._limits.stop_seconds)
+
+    def _end_all(self, reason: CloudReason, why: str) -> None:
+        wait = self._admission.return_ms(len(self._connections))
+        for connection in self._connections:
+            connection.end(SessionError(reason, f"the cloud {why}", retry_after_ms=wait))
+
+
+async def _first_of(seconds: float, *events: asyncio.Event) -> None:
+    """Return when one of them is set, or after so many seconds."""
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 def _raise_descriptor_limit(limits: CloudLimits) -> None:

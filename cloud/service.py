@@ -47,6 +47,7 @@ from cloud.limits import CloudLimits
 from cloud.messages import effect_of
 from cloud.offers import Host
 from cloud.renewals import Renewals
+from cloud.reporting import Reports
 from cloud.store import certificates, hosts
 from cloud.store.writer import Writer
 from cloud.wire import require_hash, require_hello, require_known_fields
@@ -81,7 +82,7 @@ STATUS: Mapping[CloudReason, grpc.StatusCode] = MappingProxyType(
         CloudReason.CONTENT_REVOKED: grpc.StatusCode.FAILED_PRECONDITION,
     }
 )
-"""How a refusal is called on the wire; everything else is UNAVAILABLE: try again later."""
+"""How a refusal is called on the wire; everything else is UNAVAILABLE."""
 
 METADATA_ROLES: Mapping[int, str] = MappingProxyType(
     {
@@ -105,6 +106,7 @@ class Parts:
     writer: Writer
     renewals: Renewals
     admission: Admission
+    reports: Reports
 
 
 class SensorService(SensorServiceServicer):
@@ -241,13 +243,14 @@ class SensorService(SensorServiceServicer):
         self, hello: Hello, certificate: AgentCertificate, place: Place, context: Context
     ) -> None:
         self._require_not_expelled(certificate)  # since the hello took its time
-        connection = AgentConnection(hello, self._limits, certificate)
+        replica = self._parts.connections.replica
+        connection = AgentConnection(hello, self._limits, certificate, replica)
         self._parts.connections.join(connection)
         try:
             # Queued in the order of joining, so that the store agrees on who came last.
             introduced = self._introduce(connection, hello)
             del hello  # nobody needs it any more, and there are thousands
-            await introduced
+            await _until_one_ends(connection.ended, introduced)
             welcome = SessionResponse(welcome=Welcome(cloud_version=VERSION))
             connection.outgoing.put(welcome)
             place.leave()
@@ -288,7 +291,9 @@ class SensorService(SensorServiceServicer):
     async def _read(self, connection: AgentConnection, context: Context) -> None:
         while (request := await _receive(context)) is not None:
             effect = effect_of(request, connection, self._parts.library.catalogue)
-            if effect.job is not None:
+            if effect.job is not None and effect.is_report:
+                await self._parts.reports.keep(connection.agent_id, request, effect.job)
+            elif effect.job is not None:
                 await self._parts.writer.submit(effect.job)
             if request.delivery:
                 connection.outgoing.confirm(request.delivery)

@@ -46,6 +46,14 @@ def require_command(name: str, package: str) -> str:
     return path
 
 
+def require_postgresql() -> Path:
+    """A PostgreSQL server; the folder of its programs, which no search path names."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("needs a PostgreSQL server (Debian package postgresql-15)")
+    return found[-1].parent
+
+
 def require_bpf() -> None:
     """Root, BCC, a kernel with ring buffers, tracefs that is mounted or may be."""
     require_root()

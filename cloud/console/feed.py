@@ -18,6 +18,7 @@ from cloud.console.sessions import Session
 from cloud.console.visit import Desk
 from cloud.errors import CloudError, CloudReason, RequestError
 from cloud.store import reports
+from cloud.store.tables import DETECTIONS
 from cloud.store.watch import Watch
 
 
@@ -53,7 +54,7 @@ class Feed:
         try:
             yield b"retry: 2000\n\n"
             while lasts() and not self._ending.is_set():
-                due = watch.changed() or due
+                due = await asyncio.to_thread(watch.changed) or due
                 found = await asyncio.to_thread(self._news, after) if due else ([], after)
                 due = found is None
                 lines, after = found or ([], after)
@@ -79,11 +80,12 @@ class Feed:
         try:
             with self._desk.database.reading() as store:
                 stored = reports.latest_detections(store, self._limits.stream_batch, after)
+                first = stored[0].number if stored else 0
+                missed = reports.count_between(store, DETECTIONS, after, first)
         except CloudError:
             return None
         if not stored:
             return [], after
-        missed = stored[0].number - after - 1
         lines = [event("missed", None, {"count": missed})] if missed else []
         lines += [event("detection", one.number, detection(one, self._desk)) for one in stored]
         return lines, stored[-1].number

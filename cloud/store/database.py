@@ -1,85 +1,93 @@
-"""One SQLite database in WAL mode behind SQLAlchemy Core: transactions and their errors.
+"""The store behind SQLAlchemy Core: transactions and their errors, for every kind of database.
 
-Whoever reads sees the last commit and blocks nobody; whoever writes takes the write lock at once
-and waits for it at most `busy_ms`. A commit is on the disk when it returns: a receipt that follows
-it holds across a crash. Errors of the driver become StoreError with a reason.
+Whoever reads sees the last commit and blocks nobody; writers come one after the other. A commit is
+on the disk when it returns: a receipt that follows it holds across a crash. Errors of the driver
+become StoreError with a reason.
 """
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Table, create_engine, event, insert, inspect, select
-from sqlalchemy.dialects.sqlite import Insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, Table, insert, inspect, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.sql.dml import ReturningInsert
 
 from cloud.errors import CloudReason, StoreError
 from cloud.limits import LIMITS
+from cloud.store.dialects import Address, Dialect, Marks
+from cloud.store.sqlite import WRITING, Sqlite
 from cloud.store.tables import METADATA, SCHEMA, SCHEMA_VERSION
 
-REASONS = {
-    "SQLITE_BUSY": CloudReason.DATABASE_LOCKED,
-    "SQLITE_LOCKED": CloudReason.DATABASE_LOCKED,
-    "SQLITE_CANTOPEN": CloudReason.DATABASE_MISSING,
-    "SQLITE_NOTADB": CloudReason.DATABASE_CORRUPT,
-    "SQLITE_CORRUPT": CloudReason.DATABASE_CORRUPT,
-    "SQLITE_FULL": CloudReason.DISK_FULL,
-}
-IMMEDIATE = "immediate"
+_Insert = sqlite.Insert | postgresql.Insert
 
 
 class Database:
-    """The cloud's store; usable from several threads."""
+    """The cloud's store; usable from several threads.
 
-    def __init__(self, path: Path, mode: str, busy_ms: int) -> None:
-        self.path = path
-        self._connect = partial(_connect, path, mode, busy_ms)
-        self._engine = create_engine("sqlite://", creator=self._connect, pool_size=4)
-        event.listen(self._engine, "begin", _begin)
+    shared: whether other hosts may write to it as well.
+    """
 
-    @classmethod
-    def create(cls, path: Path) -> "Database":
-        """Make a new database; StoreError where that fails."""
-        database = cls(path, "rwc", LIMITS.busy_ms)
-        with database.writing() as connection:
-            METADATA.create_all(connection)
-            connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
-        return database
+    def __init__(self, dialect: Dialect) -> None:
+        self.shared = dialect.shared
+        self._dialect = dialect
+        self._engine = dialect.engine()
+
+    def __str__(self) -> str:
+        return str(self._dialect)
 
     @classmethod
-    def open(cls, path: Path, busy_ms: int = LIMITS.busy_ms) -> "Database":
-        """Open an existing database; StoreError if it is missing or not one of ours."""
-        database = cls(path, "rw", busy_ms)
+    def create(cls, address: Address) -> "Database":
+        """Make a new store; StoreError where that fails, or one is there already."""
+        database = cls.reach(address)
         try:
-            database._require_our_schema()
+            database.require_empty()
+            with database.writing() as connection:
+                METADATA.create_all(connection)
+                connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
         except StoreError:
             database.close()
             raise
         return database
 
     @classmethod
-    def look(cls, path: Path) -> "Database":
-        """Open an existing database to read from; no file is made or written. StoreError as above.
+    def open(cls, address: Address, busy_ms: int = LIMITS.busy_ms) -> "Database":
+        """Open an existing store; StoreError if it is missing or not one of ours."""
+        return _ours(cls(_dialect(address, "rw", busy_ms)))
 
-        While somebody has it open, there is a log beside it that says what the last commit is, and
-        SQLite needs no more. Where there is none, the file is taken to stay as it is: who begins to
-        write to it in that moment may make this one read what was before, or fail.
+    @classmethod
+    def look(cls, address: Address) -> "Database":
+        """Open an existing store to read from; no file is made or written. StoreError as above.
+
+        While somebody has a file of SQLite open, there is a log beside it that says what the last
+        commit is, and SQLite needs no more. Where there is none, the file is taken to stay as it
+        is: who begins to write to it in that moment may make this one read what was before, or
+        fail.
         """
-        others = path.with_name(path.name + "-wal").exists()
-        database = cls(path, "ro" if others else "ro&immutable=1", LIMITS.busy_ms)
-        try:
-            database._require_our_schema()
-        except StoreError:
-            database.close()
-            raise
-        return database
+        if not isinstance(address, Path):
+            return _ours(cls(address.dialect(LIMITS.busy_ms, read_only=True)))
+        others = address.with_name(address.name + "-wal").exists()
+        mode = "ro" if others else "ro&immutable=1"
+        return _ours(cls(_dialect(address, mode, LIMITS.busy_ms)))
 
-    def _require_our_schema(self) -> None:
+    @classmethod
+    def reach(cls, address: Address) -> "Database":
+        """Whatever is there, or nothing yet: for who is about to make a store."""
+        return cls(_dialect(address, "rwc", LIMITS.busy_ms))
+
+    def require_empty(self) -> None:
+        """StoreError where the database holds a cloud's store already."""
+        with self.reading() as connection:
+            if inspect(connection).has_table(SCHEMA.name):
+                raise StoreError(
+                    CloudReason.DATABASE_EXISTS, f"{self}: holds a store already; expected none"
+                )
+
+    def require_ours(self) -> None:
+        """StoreError where the database holds no store, or one of another version."""
         found: object = "none"
         with self.reading() as connection:
             if inspect(connection).has_table(SCHEMA.name):
@@ -87,27 +95,32 @@ class Database:
         if found != SCHEMA_VERSION:
             raise StoreError(
                 CloudReason.DATABASE_VERSION,
-                f"{self.path}: schema version {found}, expected {SCHEMA_VERSION}",
+                f"{self}: schema version {found}, expected {SCHEMA_VERSION}",
             )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A consistent view of the last commit."""
-        with self._translated(), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction: all of it or nothing."""
-        options = {IMMEDIATE: True}
         with self._translated(), self._engine.connect() as plain:
-            connection = plain.execution_options(**options)
+            connection = self._dialect.begin_reading(plain)
             with connection.begin():
                 yield connection
 
-    def plain_connection(self) -> sqlite3.Connection:
-        """A connection beside SQLAlchemy's, for its caller to close."""
-        return self._connect()
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: all of it or nothing.
+
+        Where the database is gone while it commits (DATABASE_UNREACHABLE), nobody knows which.
+        """
+        with self._translated(), self._engine.connect() as plain:
+            connection = plain.execution_options(**{WRITING: True})
+            with connection.begin():
+                self._dialect.begin_writing(connection)
+                yield connection
+
+    def marks(self) -> Marks:
+        """By what to tell whether anybody has committed; for its caller to close."""
+        return self._dialect.marks()
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -118,64 +131,64 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise _store_error(self.path, error.orig) from error
+            told = " ".join(str(error.orig).split())
+            raise StoreError(self._dialect.reason(error.orig), f"{self}: {told}") from error
         except (SQLAlchemyError, OverflowError) as error:
-            raise StoreError(CloudReason.DATABASE_ERROR, f"{self.path}: {error}") from error
+            raise StoreError(CloudReason.DATABASE_ERROR, f"{self}: {error}") from error
 
 
 def insert_once(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert rows whose keys are new, leave the others as they are; how many were new."""
     if not rows:
         return 0
-    return connection.execute(_inserting_once(table), list(rows)).rowcount
+    statement = _inserting_once(connection.dialect.name, table)
+    return len(connection.execute(statement, list(rows)).all())
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, or replace the columns given where the primary key exists."""
+    """Insert rows, or replace the columns given where the primary key exists; the last one counts.
+
+    All rows have the same columns.
+    """
     if not rows:
         return
-    connection.execute(_putting(table, tuple(rows[0])), list(rows))
+    keys = [column.name for column in table.primary_key]
+    latest = {tuple(row[name] for name in keys): row for row in rows}
+    statement = _putting(connection.dialect.name, table, tuple(rows[0]))
+    connection.execute(statement, list(latest.values()))
 
 
 # To build a statement costs more than to execute it.
 @cache
-def _inserting_once(table: Table) -> Insert:
-    return sqlite_insert(table).on_conflict_do_nothing()
+def _inserting_once(dialect: str, table: Table) -> ReturningInsert[Any]:
+    keys = table.primary_key.columns
+    return _insert(dialect, table).on_conflict_do_nothing().returning(*keys)
 
 
 @cache
-def _putting(table: Table, names: tuple[str, ...]) -> Insert:
-    statement = sqlite_insert(table)
-    keys = {column.name for column in table.primary_key}
+def _putting(dialect: str, table: Table, names: tuple[str, ...]) -> _Insert:
+    statement = _insert(dialect, table)
+    keys = [column.name for column in table.primary_key]
     replaced = {name: statement.excluded[name] for name in names if name not in keys}
-    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=replaced)
+    return statement.on_conflict_do_update(index_elements=keys, set_=replaced)
 
 
-def _connect(path: Path, mode: str, busy_ms: int) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+def _insert(dialect: str, table: Table) -> _Insert:
+    if dialect == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def _ours(database: Database) -> Database:
     try:
-        for pragma in (f"busy_timeout={busy_ms}", "journal_mode=WAL", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-    except sqlite3.Error:
-        connection.close()
+        database.require_ours()
+    except StoreError:
+        database.close()
         raise
-    return connection
+    return database
 
 
-def _begin(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get(IMMEDIATE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-
-def _store_error(path: Path, error: BaseException | None) -> StoreError:
-    name = str(getattr(error, "sqlite_errorname", ""))
-    reason = next(
-        (reason for prefix, reason in REASONS.items() if name.startswith(prefix)),
-        CloudReason.DATABASE_ERROR,
-    )
-    return StoreError(reason, f"{path}: {error}")
+def _dialect(address: Address, mode: str, busy_ms: int) -> Dialect:
+    if isinstance(address, Path):
+        return Sqlite(address, mode, busy_ms)
+    return address.dialect(busy_ms)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from bulkhead.v1.report_pb2 import ActiveChannelFile, Heartbeat
 from bulkhead.v1.sensor_service_pb2 import Hello
+from cloud.errors import CloudReason, SessionError
 from cloud.offers import Active, Host, HostContent, Standing
 from cloud.refusals import Refusal, from_text, to_text
 from cloud.store.database import put
@@ -72,6 +73,19 @@ def heartbeat(connection: Connection, agent_id: str, beat: Heartbeat, now_ns: in
         .where(HOSTS.c.agent_id == agent_id)
         .values(heartbeat=beat.SerializeToString(), last_seen_unix_ns=now_ns)
     )
+
+
+def require_session(connection: Connection, agent_id: str, session: str) -> None:
+    """SessionError unless this is the agent's newest session, on whatever replica.
+
+    What an older one still has to say of the host is no longer so.
+    """
+    query = select(HOSTS.c.session).where(HOSTS.c.agent_id == agent_id)
+    if connection.execute(query).scalar() != session:
+        raise SessionError(
+            CloudReason.SESSION_REPLACED,
+            "a newer session of this agent has begun, or this one was taken for dead",
+        )
 
 
 def disconnect(connection: Connection, agent_id: str, session: str) -> None:

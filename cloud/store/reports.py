@@ -60,6 +60,15 @@ def latest_detections(
     return _latest(connection, DETECTIONS, Detection, limit, after)
 
 
+def count_between(connection: Connection, table: Table, after: int, before: int) -> int:
+    """How many reports have a number above `after` and below `before`: some have none."""
+    if before <= after + 1:
+        return 0
+    between = (table.c.number > after) & (table.c.number < before)
+    query = select(func.count()).select_from(table).where(between)
+    return int(connection.execute(query).scalar() or 0)
+
+
 def latest_crashes(connection: Connection, limit: int) -> list[Stored[CrashReport]]:
     """The newest crash reports, oldest first."""
     return _latest(connection, CRASHES, CrashReport, limit)

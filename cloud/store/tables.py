@@ -82,7 +82,7 @@ REVOCATIONS = Table(
 
 # One row per agent: its last hello and heartbeat, as sent. `sensor` is a digest of what decides
 # whether content fits it. `session` is set while the agent is connected, to a value that no other
-# session has.
+# session has, and which begins with the replica's name (`cloud.store.replicas`).
 HOSTS = Table(
     "hosts",
     METADATA,
@@ -93,6 +93,29 @@ HOSTS = Table(
     Column("first_seen_unix_ns", BigInteger, nullable=False),
     Column("last_seen_unix_ns", BigInteger, nullable=False),
     Column("session", String),
+)
+
+# A serving process: `name` says which folder of which host it serves. It is taken for dead at
+# `expires` (seconds since the epoch, by the database's clock) unless it says before that it lives.
+REPLICAS = Table(
+    "replicas",
+    METADATA,
+    Column("replica", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("unsafe", Boolean, nullable=False),
+    Column("expires", Float, nullable=False),
+)
+
+# The replica that looks at rollouts, until `expires` at least; `term` rises whenever that is
+# another one.
+LEADERS = Table(
+    "leaders",
+    METADATA,
+    Column("task", String, primary_key=True),
+    Column("replica", String, nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("expires", Float, nullable=False),
 )
 
 # What a host says is active, per Template Type.
@@ -243,17 +266,26 @@ AUDIT = Table(
 )
 
 
-def _refuse(connection: Connection, verb: str) -> None:
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER audit_no_{verb} BEFORE {verb.upper()} ON audit "
-        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-    )
+SQLITE_REFUSES = (
+    "CREATE TRIGGER audit_no_{0} BEFORE {0} ON audit "
+    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+)
+POSTGRESQL_REFUSES = """
+    CREATE FUNCTION audit_refuses_{0}() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$;
+    CREATE TRIGGER audit_no_{0} BEFORE {0} ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuses_{0}()
+"""
 
 
 @event.listens_for(AUDIT, "after_create")
 def _append_only(_: Table, connection: Connection, **__: object) -> None:
-    for verb in ("update", "delete"):
-        _refuse(connection, verb)
+    if connection.dialect.name == "sqlite":
+        for verb in ("update", "delete"):
+            connection.exec_driver_sql(SQLITE_REFUSES.format(verb))
+        return
+    for verb in ("update", "delete", "truncate"):
+        connection.exec_driver_sql(POSTGRESQL_REFUSES.format(verb))
 
 
 def _reports(name: str) -> Table:
@@ -261,7 +293,7 @@ def _reports(name: str) -> Table:
     return Table(
         name,
         METADATA,
-        Column("number", Integer, primary_key=True),
+        Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
         Column("agent_id", String, nullable=False),
         Column("report_id", String, nullable=False),
         Column("time_unix_ns", BigInteger, nullable=False),

@@ -1,28 +1,26 @@
-"""Notices that anybody has committed: one question of microseconds, asked many times a second."""
+"""Notices that anybody has committed: one small question, asked many times a second."""
 
-import sqlite3
-
+from cloud.errors import StoreError
 from cloud.store.database import Database
 
 
 class Watch:
-    """A connection of its own that only ever asks SQLite's data_version."""
+    """A connection of its own that only ever asks whether there was a commit."""
 
     def __init__(self, database: Database) -> None:
-        self._connection = database.plain_connection()
-        self._connection.execute("PRAGMA busy_timeout=0")
-        self._seen = -1
+        self._marks = database.marks()
+        self._seen: object = None
 
     def changed(self) -> bool:
-        """Whether there may be something new since the last question; it never waits."""
+        """Whether there may be something new since the last question."""
         try:
-            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        except sqlite3.OperationalError:  # whoever reads now finds out what is wrong
+            mark = self._marks.ask()
+        except StoreError:  # whoever reads now finds out what is wrong
             return True
-        changed = bool(version != self._seen)
-        self._seen = version
+        changed = mark != self._seen
+        self._seen = mark
         return changed
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._connection.close()
+        self._marks.close()

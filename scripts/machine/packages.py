@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from scripts.machine.progress import SetupError, run, say, step
 from scripts.machine.rights import as_root, can_act_as_root
+from scripts.machine.silence import silent
 
 LOCK_SECONDS = 120
 """How long apt may wait for another package manager at work."""
@@ -19,13 +20,15 @@ LOCK_SECONDS = 120
 class DebianPackage:
     """A package, what it is for, and what does not work without it.
 
-    Where a command is named, any package that brings it will do.
+    Where a command is named, any package that brings it will do. A service that it brings is not
+    started.
     """
 
     name: str
     purpose: str
     without: str
     command: str | None = None
+    service: str | None = None
 
 
 NEEDED = (
@@ -71,6 +74,19 @@ FOR_TESTS = (
     DebianPackage("chromium", "shows the operators' console to its tests", _NO_BROWSER, "chromium"),
     DebianPackage("chromium-driver", "lets these tests use it", _NO_BROWSER, "chromedriver"),
     DebianPackage("fonts-dejavu-core", "letters its pages", _NO_BROWSER),
+    DebianPackage(
+        "postgresql-15",
+        "is the database that replicas of the cloud share",
+        "the tests of replicas are skipped",
+        service="postgresql.service",
+    ),
+    DebianPackage(
+        "nats-server",
+        "is what replicas hear of each other by",
+        "the tests of it are skipped",
+        "nats-server",
+        service="nats-server.service",
+    ),
 )
 
 _NO_PEERS = "`bench.host_cost` leaves it out"
@@ -128,7 +144,8 @@ def install(wanted: Sequence[DebianPackage]) -> list[DebianPackage]:
         say(f"Debian package {package.name}: {package.purpose}")
     with step("fetching Debian's package lists"):
         _apt("update")
-    with step(f"installing {len(absent)} Debian packages"):
+    services = [p.service for p in absent if p.service is not None]
+    with step(f"installing {len(absent)} Debian packages"), silent(services):
         _apt("install", "--no-install-recommends", "--yes", *(p.name for p in absent))
     return []
 

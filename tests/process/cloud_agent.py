@@ -51,11 +51,13 @@ def channel_to(
 class ScriptedAgent:
     """One session: `responses` and, once it is over, `status` and `details` can be looked at."""
 
-    def __init__(self, address: str, folder: Path) -> None:
+    def __init__(
+        self, address: str, folder: Path, options: tuple[tuple[str, int], ...] = ()
+    ) -> None:
         self.responses: list[Response] = []
         self.status: grpc.StatusCode | None = None
         self.details = ""
-        self._channel = channel_to(address, folder)
+        self._channel = channel_to(address, folder, options)
         self._stub = SensorServiceStub(self._channel)
         self._outgoing: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._call = self._stub.Session(self._requests(), timeout=CALL_SECONDS)

@@ -29,6 +29,10 @@ class Cloud:
     folder: Path
     address: str = ""
     agents: dict[str, Path] = field(default_factory=dict)
+    begins_with: tuple[str, ...] = ()
+    """What the serving process is started by, such as `ip netns exec NAME`."""
+    options: tuple[str, ...] = ()
+    """Of the serving process, beside its folder, address and limits."""
     _process: subprocess.Popen[bytes] | None = None
     _log: Path | None = None
 
@@ -49,10 +53,11 @@ class Cloud:
         """Serve on the same port as before, if there was one."""
         self._log = self.folder.parent / "cloud.log"
         listen = self.address or "127.0.0.1:0"
-        command = [sys.executable, "-m", "tests.process.cloud_serve", str(self.folder), listen]
+        python = (*self.begins_with, sys.executable)
+        command = [*python, "-m", "tests.process.cloud_serve", str(self.folder), listen]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, str(int(unsafe)), json.dumps(limits)],
+                [*command, str(int(unsafe)), json.dumps(limits), *self.options],
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
