@@ -18,7 +18,7 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -30,10 +30,11 @@ from agent.link.reaching import reach
 from agent.link.session import OPTIONS
 from bulkhead.v1 import channel_file_pb2, report_pb2, sensor_service_pb2
 from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceStub
-from cloud.authority import Identity, issue_agent
+from cloud.issuing import Issuer, issue_with_new_key
 from tests.process.cloud_agent import hello
 
 Request = sensor_service_pb2.SessionRequest
+LIFETIME = timedelta(days=1)
 DEAF_OPTIONS = (("grpc.http2.lookahead_bytes", 64), ("grpc.http2.bdp_probe", 0))
 """With a small window, an agent that does not read is felt by the cloud at once."""
 
@@ -54,11 +55,13 @@ STATES = (
 class Surroundings:
     """What all agents of a process share: whom they trust, where the cloud is, and the tally.
 
+    authority: its certificate, in PEM form. issuer: who makes their certificates.
     tries: sessions that were tried. ends: how they ended. refreshes: seconds that looks at
     unchanged metadata took.
     """
 
-    authority: Identity
+    authority: bytes
+    issuer: Issuer
     address: str
     tries: int = 0
     ends: Counter[str] = field(default_factory=Counter)
@@ -71,8 +74,8 @@ class Agent:
     def __init__(self, agent_id: str, world: Surroundings, *, deaf: bool = False) -> None:
         self.world = world
         self.deaf = deaf
-        identity = issue_agent(world.authority, agent_id, datetime.now(UTC))
-        self._pem = identity.key_pem, identity.certificate_pem
+        issued, key = issue_with_new_key(world.issuer, agent_id, datetime.now(UTC), LIFETIME)
+        self._pem = key, issued.chain_pem
         self._hello = hello(agent_id)
         self._pause = Pause(random.random)
         self._call: Any = None
@@ -123,7 +126,7 @@ class Agent:
         )
 
     async def _session(self) -> float | None:
-        credentials = grpc.ssl_channel_credentials(self.world.authority.certificate_pem, *self._pem)
+        credentials = grpc.ssl_channel_credentials(self.world.authority, *self._pem)
         options = (*OPTIONS, *DEAF_OPTIONS) if self.deaf else OPTIONS
         self.world.tries += 1
         async with grpc.aio.secure_channel(

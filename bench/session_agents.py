@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.session_agent import Agent, Surroundings
-from cloud.authority import Identity
+from cloud.folder import CloudFolder
 
 REFRESHES_TOLD = 1_000
 
@@ -22,11 +22,10 @@ REFRESHES_TOLD = 1_000
 class Agents:
     """All agents of this process; an order is the name of a method, with its arguments."""
 
-    def __init__(self, authority: Path, address: str, name: str) -> None:
-        identity = Identity(
-            (authority / "ca.pem").read_bytes(), (authority / "ca.key").read_bytes()
-        )
-        self._world = Surroundings(identity, address)
+    def __init__(self, folder: Path, address: str, name: str) -> None:
+        cloud = CloudFolder(folder)
+        authority = cloud.authority_certificate.read_bytes()
+        self._world = Surroundings(authority, cloud.issuer(), address)
         self._name = name
         self._agents: list[Agent] = []
         self._deaf: list[Agent] = []
@@ -138,7 +137,7 @@ async def main() -> None:
     """Obey until standard input ends; its first line says who the agents are."""
     loop = asyncio.get_running_loop()
     first = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
-    agents = Agents(Path(first["authority"]), first["address"], first["name"])
+    agents = Agents(Path(first["folder"]), first["address"], first["name"])
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         print(json.dumps(await agents.obey(**json.loads(line))), flush=True)
     os._exit(0)  # to close thousands of channels one by one is nobody's wish

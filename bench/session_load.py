@@ -103,7 +103,7 @@ class Herd:
             self._tell(
                 worker,
                 {
-                    "authority": str(serving.cloud.folder / "authority"),
+                    "folder": str(serving.cloud.folder),
                     "address": serving.cloud.address,
                     "name": f"host-{number}",
                 },
