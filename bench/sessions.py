@@ -34,7 +34,6 @@ from tests.process.cloud_process import new_cloud
 
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
 CONNECTS_PER_SECOND = 150.0
-SETTLE_SECONDS = 2.0
 RECEIPTS = 50
 PATIENCE_SECONDS = 600.0
 PUSH_BAR, MEMORY_BAR, HALT_BAR, ROLLBACK_BAR = "<= 10", "<= 100", "<= 1", "<= 60"
@@ -50,10 +49,11 @@ class Size:
     watch_seconds: float
     deaf: int
     away_seconds: float
+    settle_seconds: float
 
 
-FULL = Size(10_000, 4, 30.0, 60.0, 100, 20.0)
-QUICK = Size(200, 2, 30.0, 2.0, 20, 0.5)
+FULL = Size(10_000, 4, 30.0, 60.0, 100, 20.0, 2.0)
+QUICK = Size(200, 2, 30.0, 1.0, 20, 0.2, 0.5)
 
 
 def measure(*, quick: bool) -> Sequence[Figure | Note]:
@@ -98,7 +98,7 @@ def _memory(one: Serving, many: Herd, size: Size) -> list[Figure]:
     for sessions in (size.sessions // 10, size.sessions):
         many.order("connect", agents=sessions, seconds=sessions / CONNECTS_PER_SECOND)
         _until_connected(many, sessions)
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(size.settle_seconds)
         used.append(one.memory())
     slope = (used[1] - used[0]) / (size.sessions - size.sessions // 10)
     return [
@@ -130,7 +130,7 @@ def _push(one: Serving, many: Herd, size: Size) -> list[Figure]:
 
 def _idle(one: Serving, many: Herd, size: Size) -> list[Figure]:
     many.order("beat", seconds=size.beat_seconds)
-    time.sleep(SETTLE_SECONDS)
+    time.sleep(size.settle_seconds)
     before, began = one.processor_seconds(), time.monotonic()
     time.sleep(size.watch_seconds)
     share = (one.processor_seconds() - before) / (time.monotonic() - began)
