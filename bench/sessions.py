@@ -37,6 +37,9 @@ CONNECTS_PER_SECOND = 150.0
 RECEIPTS = 50
 PATIENCE_SECONDS = 300.0
 RETURN_SECONDS = 180.0
+EVALUATE_SECONDS = 1.0
+"""Heartbeats that speak for the content come so often while its rollout goes up."""
+
 PUSH_BAR, MEMORY_BAR, HALT_BAR, ROLLBACK_BAR = "<= 10", "<= 100", "<= 1", "<= 60"
 
 
@@ -195,6 +198,7 @@ def _halt(one: Serving, many: Herd, size: Size) -> list[Figure]:
     name = _push_version(one, 2)
     most = int(0.98 * size.sessions)
     _until_active(many, most, evaluate=True)
+    time.sleep(3 * size.settle_seconds)  # what was just said is to be stored before
     reached = many.order("status")["active"]
     began = time.monotonic()
     many.order("crash", agents=40, content=name)
@@ -249,8 +253,12 @@ def _until_connected(
 
 
 def _until_active(many: Herd, hosts: int, *, evaluate: bool = False) -> dict[str, Any]:
+    next_beat = 0.0
+
     def enough(now: dict[str, Any]) -> bool:
-        if evaluate:
+        nonlocal next_beat
+        if evaluate and time.monotonic() >= next_beat:
+            next_beat = time.monotonic() + EVALUATE_SECONDS
             many.order("evaluate")
         return bool(now["active"] >= hosts)
 
