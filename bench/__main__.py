@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from bench.harness import CHECKOUT, NOT_MEASURABLE, programs
 
 SIDE_BY_SIDE = 2
-ALONE = ("collection", "host_cost", "ladder", "prevention", "sensor_cpu", "setup_time")
+ALONE = ("collection", "host_cost", "ladder", "prevention", "sensor_cpu", "sessions", "setup_time")
 """They switch the kernel's counting of BPF on and off, or auditing, install packages, or keep both
 processors busy with a lot of content."""
 
