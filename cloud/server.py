@@ -261,8 +261,9 @@ class _Serving:
         await server.stop(self._limits.stop_seconds)
 
     def _end_all(self, reason: CloudReason, why: str) -> None:
-        wait = self._admission.return_ms(len(self._connections))
+        agents = len(self._connections)
         for connection in self._connections:
+            wait = self._admission.return_ms(agents)  # another one each time
             connection.end(SessionError(reason, f"the cloud {why}", retry_after_ms=wait))
 
 
