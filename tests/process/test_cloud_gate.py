@@ -105,7 +105,7 @@ def test_a_thousand_sensors_of_one_kind_cost_one_validation(
         names = [hello(f"host-{number}") for number in range(1000)]
         found = await asyncio.gather(*(gate.refusals(releases[0], one) for one in names))
         assert set(found) == {()}
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15  # a thousand validations take a minute
 
     judged(database, key, story)
 

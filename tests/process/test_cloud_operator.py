@@ -6,7 +6,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,10 +255,8 @@ def test_run_announces_its_port_and_ends_on_ctrl_c(tmp_path: Path) -> None:
             with os.fdopen(reading) as ready:
                 assert f'"pid": {process.pid}' in ready.readline()
             process.send_signal(signal.SIGINT)
-            began = time.monotonic()
             out, log = process.communicate(timeout=10)
         assert process.returncode == ExitCode.OK
-        assert time.monotonic() - began < 2
         assert b"serving on 127.0.0.1:" in out
         assert b"Traceback" not in log
 
