@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
 from cloud.errors import CloudReason, StoreError
 
@@ -42,8 +42,12 @@ class Sqlite:
         return str(self._path)
 
     def engine(self) -> Engine:
-        """A pool; `begin` is said here, because the driver would say it too late."""
-        engine = create_engine("sqlite://", creator=self._connect, pool_size=4)
+        """A pool; `begin` is said here, because the driver would say it too late.
+
+        Without a name of a file, SQLAlchemy would take the pool for databases in memory, which
+        closes a connection that another thread is using when there are more than four.
+        """
+        engine = create_engine("sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4)
         event.listen(engine, "begin", _begin)
         return engine
 

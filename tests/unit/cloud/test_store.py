@@ -1,10 +1,12 @@
 """What the cloud keeps: hosts once, reports once, and rows that hold whatever the wire can."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
 from bulkhead.v1.report_pb2 import (
     CONTENT_STATE_ACCEPTED,
@@ -21,7 +23,7 @@ from cloud.offers import Active, HostContent, Standing
 from cloud.refusals import Refusal
 from cloud.store import hosts, releases, reports
 from cloud.store.database import Database
-from cloud.store.tables import DETECTIONS, LOSSES
+from cloud.store.tables import DETECTIONS, HOSTS, LOSSES
 
 NOW_NS = 1_700_000_000_000_000_000
 LARGEST = 2**64 - 1
@@ -219,3 +221,17 @@ def test_a_failed_transaction_stores_nothing(database: Database) -> None:
     assert failed.value.reason is CloudReason.DATABASE_ERROR
     with database.reading() as store:
         assert reports.latest_detections(store, 10) == []
+
+
+def test_nobody_closes_what_another_thread_reads_from(database: Database) -> None:
+    """A session would end for no reason while the serving process has much to do."""
+    threads = 8
+    together = threading.Barrier(threads)
+
+    def read(_: int) -> int:
+        with database.reading() as connection:
+            together.wait(30)
+            return int(connection.execute(select(func.count()).select_from(HOSTS)).scalar_one())
+
+    with ThreadPoolExecutor(threads) as pool:
+        assert list(pool.map(read, range(threads))) == [0] * threads
