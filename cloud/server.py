@@ -31,6 +31,7 @@ from cloud.admission import Admission
 from cloud.catalogue import Library
 from cloud.conductor import Conductor
 from cloud.connections import Connections
+from cloud.conversation import Parts
 from cloud.dispatch import Dispatcher
 from cloud.errors import (
     CloudError,
@@ -49,7 +50,7 @@ from cloud.messaging.address import NatsAddress
 from cloud.messaging.messaging import Messaging
 from cloud.publish import publish
 from cloud.renewals import Renewals
-from cloud.service import Parts, SensorService
+from cloud.service import SensorService
 from cloud.store.database import Database
 from cloud.store.writer import Writer
 

@@ -2,59 +2,35 @@
 
     1. the certificate names the agent and was not revoked; nothing that it says afterwards changes
        who it is
-    2. it is admitted (`cloud.admission`), or told when to come back
-    3. its hello arrives in time, is complete, and is by that agent
-    4. from then on at once, until one of them ends: read and store, decide, write
+    2. a session is held (`cloud.conversation`), a fetch answered, a renewal passed on
 
 Whatever goes wrong in a session ends that session with a status and "REASON: message".
 """
 
-import asyncio
-import importlib.metadata
-import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
-from sqlalchemy import Connection
 
 from bulkhead.v1.sensor_service_pb2 import (
     FetchChannelFileRequest,
     FetchChannelFileResponse,
     FetchMetadataRequest,
     FetchMetadataResponse,
-    Hello,
     MetadataRole,
     RenewCertificateRequest,
     RenewCertificateResponse,
-    SessionRequest,
-    SessionResponse,
-    Welcome,
 )
 from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceServicer
 from cloud import journal
-from cloud.admission import Admission, Place
-from cloud.catalogue import Library
-from cloud.connections import AgentConnection, Connections, refusal
-from cloud.dispatch import Dispatcher
+from cloud.connections import AgentConnection
+from cloud.conversation import Context, Conversations, Parts
 from cloud.errors import CloudError, CloudReason, SessionError
 from cloud.issuing import AgentCertificate, read_agent_certificate
 from cloud.limits import CloudLimits
-from cloud.messages import effect_of
-from cloud.offers import Host
-from cloud.renewals import Renewals
-from cloud.reporting import Reports
-from cloud.store import certificates, hosts
-from cloud.store.writer import Writer
-from cloud.wire import require_hash, require_hello, require_known_fields
-from content.problems import ContentError
-from content.wire import supply_from_proto
+from cloud.wire import require_hash, require_known_fields
 
-VERSION = importlib.metadata.version("bulkhead")
 PEER_CERTIFICATE = "x509_pem_cert"
 """Where gRPC puts the peer's certificate, whose chain it has verified."""
 
@@ -93,21 +69,6 @@ METADATA_ROLES: Mapping[int, str] = MappingProxyType(
     }
 )
 
-Context = grpc.aio.ServicerContext[SessionRequest, SessionResponse]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What sessions stand on, one of each in a serving process."""
-
-    connections: Connections
-    library: Library
-    dispatcher: Dispatcher
-    writer: Writer
-    renewals: Renewals
-    admission: Admission
-    reports: Reports
-
 
 class SensorService(SensorServiceServicer):
     """The one service between sensor and cloud."""
@@ -115,6 +76,7 @@ class SensorService(SensorServiceServicer):
     def __init__(self, parts: Parts, limits: CloudLimits) -> None:
         self._parts = parts
         self._limits = limits
+        self._conversations = Conversations(parts, limits)
 
     async def Session(  # type: ignore[override]  # noqa: N802  grpc.aio's other handler style
         self, request_iterator: Any, context: Any
@@ -125,12 +87,7 @@ class SensorService(SensorServiceServicer):
         try:
             certificate = self._certified(context)
             agent_id = certificate.agent_id
-            place = await self._admit(context)
-            try:
-                hello = await self._hello(agent_id, context)
-                await self._converse(hello, certificate, place, context)
-            finally:
-                place.leave()
+            await self._conversations.hold(certificate, context)
         except CloudError as error:
             await _refuse(agent_id, error, context)
 
@@ -195,13 +152,8 @@ class SensorService(SensorServiceServicer):
                 CloudReason.CERTIFICATE_WITHOUT_AGENT_ID,
                 "the certificate names no agent of this cloud",
             )
-        self._require_not_expelled(certificate)
+        self._parts.require_not_expelled(certificate)
         return certificate
-
-    def _require_not_expelled(self, certificate: AgentCertificate | None) -> None:
-        error = refusal(certificate, self._parts.library.catalogue.expelled)
-        if error is not None:
-            raise error
 
     def _metadata(self, request: FetchMetadataRequest) -> bytes:
         require_known_fields(request)
@@ -211,106 +163,6 @@ class SensorService(SensorServiceServicer):
         if found is None:
             raise SessionError(CloudReason.METADATA_MISSING, f"{role or 'role'} {number}: none")
         return found
-
-    async def _admit(self, context: Context) -> Place:
-        """A place, or a refusal after the hello: a client that still writes loses the hint."""
-        try:
-            return self._parts.admission.enter()
-        except SessionError:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.hello_seconds):
-                    await _receive(context)
-            raise
-
-    async def _hello(self, agent_id: str, context: Context) -> Hello:
-        try:
-            async with asyncio.timeout(self._limits.hello_seconds):
-                request = await _receive(context)
-        except TimeoutError:
-            raise SessionError(
-                CloudReason.HELLO_LATE, f"no hello within {self._limits.hello_seconds:g} s"
-            ) from None
-        if request is None:
-            raise SessionError(CloudReason.HELLO_MISSING, "the stream ended before a hello")
-        hello = require_hello(request, agent_id)
-        try:
-            supply_from_proto(hello.rung, hello.supplied)
-        except ContentError as error:
-            raise SessionError(CloudReason.MESSAGE_INVALID, f"hello: {error}") from error
-        return hello
-
-    async def _converse(
-        self, hello: Hello, certificate: AgentCertificate, place: Place, context: Context
-    ) -> None:
-        self._require_not_expelled(certificate)  # since the hello took its time
-        replica = self._parts.connections.replica
-        connection = AgentConnection(hello, self._limits, certificate, replica)
-        self._parts.connections.join(connection)
-        try:
-            # Queued in the order of joining, so that the store agrees on who came last.
-            introduced = self._introduce(connection, hello)
-            del hello  # nobody needs it any more, and there are thousands
-            await _until_one_ends(connection.ended, introduced)
-            welcome = SessionResponse(welcome=Welcome(cloud_version=VERSION))
-            connection.outgoing.put(welcome)
-            place.leave()
-            connection.due.set()
-            await _until_one_ends(
-                connection.ended,
-                self._read(connection, context),
-                self._write(connection, context),
-                self._parts.dispatcher.serve(connection),
-            )
-        finally:
-            journal.info("session_closed", agent_id=connection.agent_id)
-            self._parts.connections.leave(connection)
-            connection.end_turn()
-            agent_id, session = connection.agent_id, connection.session
-            self._parts.writer.post(lambda store: hosts.disconnect(store, agent_id, session))
-
-    def _introduce(self, connection: AgentConnection, hello: Hello) -> Coroutine[Any, Any, None]:
-        def store_hello(store: Connection) -> Host:
-            if connection.certificate is not None:
-                certificates.shown_by(store, connection.certificate)
-            return hosts.say_hello(store, hello, connection.session, time.time_ns())
-
-        stored = self._parts.writer.submit(store_hello)
-
-        async def remember() -> None:
-            connection.remember(await stored)
-            connection.learn_active(hello.active)
-            journal.info(
-                "session_opened",
-                agent_id=connection.agent_id,
-                rung=hello.rung,
-                sensor_version=hello.sensor_version,
-            )
-
-        return remember()
-
-    async def _read(self, connection: AgentConnection, context: Context) -> None:
-        while (request := await _receive(context)) is not None:
-            effect = effect_of(request, connection, self._parts.library.catalogue)
-            if effect.job is not None and effect.is_report:
-                await self._parts.reports.keep(connection.agent_id, request, effect.job)
-            elif effect.job is not None:
-                await self._parts.writer.submit(effect.job)
-            if request.delivery:
-                connection.outgoing.confirm(request.delivery)
-            if effect.changes_offers:
-                connection.due.set()
-
-    async def _write(self, connection: AgentConnection, context: Context) -> None:
-        while True:
-            response = await connection.outgoing.next()
-            try:
-                async with asyncio.timeout(self._limits.write_seconds):
-                    await context.write(response)
-            except TimeoutError:
-                raise SessionError(
-                    CloudReason.WRITE_STALLED,
-                    f"the agent took nothing for {self._limits.write_seconds:g} s",
-                ) from None
 
     def _offered_to(self, agent_id: str, request: FetchChannelFileRequest) -> AgentConnection:
         require_known_fields(request)
@@ -331,36 +183,6 @@ class SensorService(SensorServiceServicer):
                 f"expected at most {self._limits.fetches_per_agent} at a time",
             )
         return connection
-
-
-async def _receive(context: Context) -> SessionRequest | None:
-    """The next message, or None where the agent has closed the stream."""
-    try:
-        request: object = await context.read()
-    except DecodeError as error:
-        raise SessionError(
-            CloudReason.MESSAGE_INVALID, "bytes that are no SessionRequest"
-        ) from error
-    return request if isinstance(request, SessionRequest) else None
-
-
-async def _until_one_ends(
-    ended: "asyncio.Future[SessionError]", *work: Coroutine[Any, Any, None]
-) -> None:
-    """Run all; when one ends or fails, or `ended` says why, end the others and pass that on."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        awaited: list[asyncio.Future[Any]] = [*tasks, ended]
-        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            raise ended.result()
-        for task in tasks:
-            if task.done():
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _peer_certificate(context: Any) -> bytes:
