@@ -311,7 +311,7 @@ def test_who_is_let_in_again_has_to_join_again(cloud: Cloud, tmp_path: Path) -> 
     cloud.run("expel", "returns", "--lift")
     until(lambda: session_status(cloud, tls, "returns") == "CERTIFICATE_REVOKED")
     join(token(cloud, tmp_path / "join.json", "--agent-id", "returns"), tmp_path / "tls")
-    assert session_status(cloud, tmp_path / "tls", "returns") == "welcome"
+    until(lambda: session_status(cloud, tmp_path / "tls", "returns") == "welcome")
     assert session_status(cloud, tls, "returns") == "CERTIFICATE_REVOKED"
     cloud.run("expel", "returns", "--lift", "--with-certificates")
     until(lambda: session_status(cloud, tls, "returns") == "welcome")
