@@ -8,12 +8,11 @@ exec has to be there exactly once, and each event that killed has to be counted,
 
 What crashes is dead from the moment in which its event is caused: up to 25 ms more than it is. What
 hangs, or fills memory, is dead when the supervisor knows of its end, which takes 1.5 seconds of
-silence; from the event to protection is a figure of its own there. Sensors that run side by side
-share the kinds, and each one sees the files that are opened for the others, too, so each opens its
-part of them. Most of the time a sensor waits for a successor to have worked long enough. First come
-three with the deaths at once, then two with those that come later: a loop takes a processor whole,
-and on one that others need, too, it takes longer to be known. The full form takes an hour and a
-half, and needs the machine for itself.
+silence; from the event to protection is a figure of its own there. Two sensors run side by side and
+share the kinds, first those with deaths at once, then those that come later; each one sees the
+files that are opened for the other, too, so each opens its half of them. Most of the time a sensor
+waits for a successor to have worked long enough; on two processors a third sensor is one too many.
+The full form takes an hour and three quarters, and needs the machine for itself.
 """
 
 import functools
@@ -37,7 +36,7 @@ from lab.demo.world import World
 DEATHS, QUICK_DEATHS = 300, 2
 QUICK_KINDS = tuple(KINDS)[::8]
 FROM_OUTSIDE = "SIGKILL from outside"
-SENSORS = {Found.AT_ONCE: 3, Found.LATER: 2}
+SENSORS = 2
 PAUSE_SECONDS = 1.15
 """After a death. A successor that has worked for a second is in no crash loop, which would be
 slowed down; it was put to work within a fraction of one."""
@@ -81,8 +80,8 @@ def measure(*, quick: bool) -> list[Figure | Note]:
     if quick:
         parts = _parts(kinds, QUICK_DEATHS, 1)
     else:
-        groups = {n: [one for one in kinds if _found(one) is when] for when, n in SENSORS.items()}
-        parts = [part for n, group in groups.items() for part in _parts(group, DEATHS, n)]
+        groups = [[kind for kind in kinds if _found(kind) is when] for when in Found]
+        parts = [part for group in groups for part in _parts(group, DEATHS, SENSORS)]
     causes = sum((part.causes for part in parts), Counter[str]())
     restored = {kind: times for part in parts for kind, times in part.restored.items()}
     whole = {kind: times for part in parts for kind, times in part.whole.items()}
