@@ -66,10 +66,13 @@ class Catalogue:
             return (Refusal(told.reason, "rollout", told.found, told.expected),)
         return ()
 
+    def newest_version(self, role: str) -> int:
+        """Of the newest metadata of a role; 0 where there are none."""
+        return max((number for name, number in self.metadata if name == role), default=0)
+
     def newest(self, role: str) -> bytes | None:
         """The newest metadata of a role."""
-        version = max((number for name, number in self.metadata if name == role), default=0)
-        return self.metadata.get((role, version))
+        return self.metadata.get((role, self.newest_version(role)))
 
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})

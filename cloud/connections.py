@@ -163,7 +163,7 @@ class AgentConnection:
         self._content[content_hash] = known
 
     def end_turn(self) -> None:
-        """What was offered was fetched, or won't be."""
+        """What was offered has arrived, or won't."""
         turn, self.turn = self.turn, None
         if turn is not None:
             turn.end()

@@ -8,7 +8,6 @@ Whatever ends it raises CloudError, which says why.
 """
 
 import asyncio
-import importlib.metadata
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -23,13 +22,13 @@ from bulkhead.v1.sensor_service_pb2 import (
     Hello,
     SessionRequest,
     SessionResponse,
-    Welcome,
 )
 from cloud import journal
 from cloud.admission import Admission, Place
 from cloud.catalogue import Library
 from cloud.connections import AgentConnection, Connections, refusal
 from cloud.dispatch import Dispatcher
+from cloud.enclosing import Enclosing
 from cloud.errors import CloudReason, SessionError
 from cloud.issuing import AgentCertificate
 from cloud.limits import CloudLimits
@@ -43,8 +42,6 @@ from cloud.wire import require_hello
 from content.problems import ContentError
 from content.wire import supply_from_proto
 
-VERSION = importlib.metadata.version("bulkhead")
-
 Context = grpc.aio.ServicerContext[SessionRequest, SessionResponse]
 
 
@@ -55,6 +52,7 @@ class Parts:
     connections: Connections
     library: Library
     dispatcher: Dispatcher
+    enclosing: Enclosing
     writer: Writer
     renewals: Renewals
     admission: Admission
@@ -122,8 +120,7 @@ class Conversations:
             introduced = self._introduce(connection, hello)
             del hello  # nobody needs it any more, and there are thousands
             await _until_one_ends(connection.ended, introduced)
-            welcome = SessionResponse(welcome=Welcome(cloud_version=VERSION))
-            connection.outgoing.put(welcome)
+            connection.outgoing.put(self._parts.enclosing.welcome())
             place.leave()
             connection.due.set()
             await _until_one_ends(

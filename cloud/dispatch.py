@@ -9,12 +9,11 @@ does not know of it.
 
 import time
 
-from sqlalchemy import Connection
-
-from bulkhead.v1.sensor_service_pb2 import Offer, SessionResponse
+from bulkhead.v1.sensor_service_pb2 import SessionResponse
 from cloud import journal
 from cloud.catalogue import Catalogue, Library
 from cloud.connections import AgentConnection
+from cloud.enclosing import Enclosing
 from cloud.gate import Gate
 from cloud.limits import CloudLimits
 from cloud.offers import (
@@ -27,7 +26,7 @@ from cloud.offers import (
     next_to_check,
 )
 from cloud.refusals import Refusal
-from cloud.store.hosts import ContentRow, require_session, set_content
+from cloud.store.hosts import ContentRow, Stands
 from cloud.store.writer import Writer
 from cloud.turns import Turn, Turns
 
@@ -40,6 +39,7 @@ class Dispatcher:
         library: Library,
         gate: Gate,
         writer: Writer,
+        enclosing: Enclosing,
         limits: CloudLimits,
         *,
         unsafe: bool,
@@ -47,6 +47,7 @@ class Dispatcher:
         self._library = library
         self._gate = gate
         self._writer = writer
+        self._enclosing = enclosing
         self._limits = limits
         self._turns = Turns(limits.turns)
         self._unsafe = unsafe
@@ -116,21 +117,17 @@ class Dispatcher:
         for row in rows:
             connection.learn_standing(row.content_hash, HostContent(row.standing, row.push))
         if rows:
-            await self._writer.submit(lambda store: _store(store, connection, rows))
+            await self._writer.submit(Stands(connection.agent_id, connection.session, rows))
         for release in offers:
+            response = await self._enclosing.offer(release)
             connection.offered[release.content_hash] = release.push
             connection.fetchable.add(release.content_hash)
-            connection.outgoing.put(SessionResponse(offer=_offer(release)))
+            connection.outgoing.put(response)
         for release, why in withheld:
             connection.withheld[release.content_hash] = (release.push, why)
         _withdraw(decision, connection, catalogue)
         _note(connection, rows)
         return bool(offers)
-
-
-def _store(store: Connection, connection: AgentConnection, rows: list[ContentRow]) -> None:
-    require_session(store, connection.agent_id, connection.session)
-    set_content(store, rows)
 
 
 def _is_news(release: Release, settled: dict[bytes, int]) -> bool:
@@ -178,15 +175,6 @@ def _row(
         release.push,
         refusals,
         time.time_ns(),
-    )
-
-
-def _offer(release: Release) -> Offer:
-    return Offer(
-        content_hash=release.content_hash,
-        template_type=release.template_type,
-        version=release.version,
-        size_bytes=release.size_bytes,
     )
 
 

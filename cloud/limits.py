@@ -25,6 +25,8 @@ class CloudLimits:
     # Hosts that decide and fetch at once after a push, and how long one of them may take.
     turns: int = 128
     turn_seconds: float = 2.0
+    # Metadata and Channel File that come along with an offer, in bytes; sensors take twice that.
+    enclosed_bytes: int = 64 * 1024
 
     # Sessions.
     sessions: int = 20_000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 
 from bulkhead.v1.report_pb2 import (
     ActiveChannelFile,
@@ -83,15 +83,8 @@ def _heartbeat(beat: Heartbeat, connection: AgentConnection, _: Catalogue) -> Ef
     require_rung(beat.rung, "heartbeat.rung")
     require_active(beat.active, "heartbeat.active")
     require_evaluations(beat.evaluations, "heartbeat.evaluations")
-    agent_id, session, now_ns = connection.agent_id, connection.session, time.time_ns()
     news = connection.learn_active(beat.active)
-
-    def job(store: Connection) -> None:
-        hosts.require_session(store, agent_id, session)
-        hosts.heartbeat(store, agent_id, beat, now_ns)
-        if news:
-            hosts.set_active(store, agent_id, beat.active)
-
+    job = hosts.Beats(connection.agent_id, connection.session, beat, time.time_ns(), news)
     return Effect(job, changes_offers=news)
 
 
@@ -99,6 +92,7 @@ def _acknowledgement(
     told: ContentAcknowledgement, connection: AgentConnection, catalogue: Catalogue
 ) -> Effect:
     standing = _standing(told)
+    connection.end_turn()  # it has what it was offered, or won't
     release = catalogue.releases.get(told.content_hash)
     if release is None:
         journal.warning(
@@ -119,15 +113,9 @@ def _acknowledgement(
         connection.agent_id, release.content_hash, standing, push, refusals, now_ns
     )
     running = [_active_file(release, told)] if standing in RUNNING else []
-    session = connection.session
     for file in running:
         connection.learn_one_active(file)
-
-    def job(store: Connection) -> None:
-        hosts.require_session(store, row.agent_id, session)
-        hosts.set_content(store, [row])
-        hosts.put_active(store, row.agent_id, running)
-
+    job = hosts.Stands(connection.agent_id, connection.session, [row], running)
     return Effect(job, changes_offers=not on_its_way)
 
 

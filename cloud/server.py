@@ -33,6 +33,7 @@ from cloud.conductor import Conductor
 from cloud.connections import Connections
 from cloud.conversation import Parts
 from cloud.dispatch import Dispatcher
+from cloud.enclosing import Enclosing
 from cloud.errors import (
     CloudError,
     CloudReason,
@@ -146,13 +147,20 @@ class _Serving:
 
     def _server(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_options(self._limits))
+        enclosing = Enclosing(self._library, self._limits)
         dispatcher = Dispatcher(
-            self._library, self._gate, self._writer, self._limits, unsafe=self._order.unsafe
+            self._library,
+            self._gate,
+            self._writer,
+            enclosing,
+            self._limits,
+            unsafe=self._order.unsafe,
         )
         parts = Parts(
             self._connections,
             self._library,
             dispatcher,
+            enclosing,
             self._writer,
             self._renewals,
             self._admission,

@@ -1,9 +1,10 @@
 """Turns to be offered content: so many hosts at a time, so that each of them is served promptly.
 
-A push is for everybody, and each host answers it with five calls and four messages. Offered to ten
-thousand hosts at once, all of them would wait for longer than a sensor waits for an answer, leave,
-and come back for more. A turn begins with the decision and ends when the host has fetched what it
-was offered, when its session ends, or after `turn_seconds`: whoever dawdles holds up nobody.
+A push is for everybody, and each host answers it with four messages, and with calls where not all
+of it was sent along. Offered to ten thousand hosts at once, all of them would wait for longer than
+a sensor waits for an answer, leave, and come back for more. A turn begins with the decision and
+ends when the host has what it was offered, when its session ends, or after `turn_seconds`: whoever
+dawdles holds up nobody.
 
 Nobody waits here: who gets no turn is woken when it is given one, and can be woken for other
 reasons before.

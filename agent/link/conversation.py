@@ -108,13 +108,18 @@ class Conversation:
             raise CloudError(status.name, details or "no details", hint) from error
 
     async def _talk(self) -> None:
-        await self._greet()
+        welcome = await self._greet()
         self._welcomed = self._clock()
         self.welcomed.set()
         self._mailbox.connected = True
         tasks = [
             asyncio.create_task(work)
-            for work in (self._send(), self._receive(), self._courier.run(), self._watch())
+            for work in (
+                self._send(),
+                self._receive(),
+                self._courier.run(welcome.enclosed),
+                self._watch(),
+            )
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -126,7 +131,7 @@ class Conversation:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _greet(self) -> None:
+    async def _greet(self) -> sensor_service_pb2.Welcome:
         hello = sensor_service_pb2.SessionRequest(hello=self._sensor.hello())
         async with asyncio.timeout(LIMITS.welcome_seconds):
             await self._call.write(hello)
@@ -135,6 +140,7 @@ class Conversation:
             raise CloudError("NO_WELCOME", "the cloud ended the session without one")
         if response.WhichOneof("message") != "welcome":
             raise CloudError("NO_WELCOME", f"got {response.WhichOneof('message')} first")
+        return response.welcome
 
     async def _send(self) -> None:
         while True:

@@ -5,6 +5,9 @@
     2. what is offered has to be a target of it, of that Template Type and version
     3. the target is fetched and checked (agent.link.fetching), and handed over
 
+What came with the offer, or with the welcome, is not fetched (agent.link.enclosed), unless it turns
+out not to be good.
+
 Offers of content that is here already are passed over. A fetch that fails with the connection is
 tried again a few times and then left: the cloud offers again after the next hello.
 """
@@ -18,7 +21,7 @@ import grpc.aio
 from tuf.api.metadata import TargetFile
 
 from agent.backoff import Backoff
-from agent.link import fetching
+from agent.link import enclosed, fetching
 from agent.link.errors import CloudError, FetchRefusedError
 from agent.link.limits import LIMITS
 from agent.link.log import say
@@ -53,21 +56,25 @@ class Courier:
             return
         if len(self._offers) >= LIMITS.pending_offers:
             raise CloudError("TOO_MANY_OFFERS", f"more than {LIMITS.pending_offers} at once")
-        self._offers[content_hash] = offer
+        self._offers[content_hash] = enclosed.kept(offer)
         self._arrived.set()
 
     def withdraw(self, content_hash: bytes) -> None:
         """It was revoked: an offer that waits, or is being fetched, is not handed over."""
         self._offers.pop(content_hash, None)
 
-    async def run(self) -> None:
-        """Fetch for as long as the session lasts; look for new keys at first and now and then."""
+    async def run(self, welcomed: sensor_service_pb2.Enclosed) -> None:
+        """Fetch for as long as the session lasts; look for new keys at first and now and then.
+
+        welcomed: what came with the welcome.
+        """
         while True:
             try:
-                await self._refresh()
+                await self._refresh(welcomed)
             except FetchRefusedError as error:
                 self._note_refusal("metadata", error)
             await self._serve_offers()
+            welcomed = enclosed.NOTHING  # an hour old
 
     async def _serve_offers(self) -> None:
         """Until nothing was offered for so long that a look at the metadata is due."""
@@ -87,24 +94,36 @@ class Courier:
         content_hash = offer.content_hash
         try:
             fetching.require_acceptable(offer)
-            await self._refresh()  # 1
+            await self._refresh(offer.enclosed)  # 1
             target = self._target(offer)  # 2
-            data = await self._fetch(content_hash, target.length)  # 3
-            if data is None or content_hash not in self._offers:
+            fetched = await self._fetched(offer, target)  # 3
+            if fetched is None or content_hash not in self._offers:
                 return
-            await self._hand_over(offer, fetching.open_envelope(data, content_hash, target))
+            await self._hand_over(offer, fetched)
         except FetchRefusedError as error:
             self._note_refusal(f"content {content_hash.hex()}", error)
             self._mailbox.post_refusal(fetching.refusal(content_hash, error))
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, sent_along: sensor_service_pb2.Enclosed) -> None:
         try:
-            await self._verifier.refresh(self._fetch_metadata)
+            await self._verify(sent_along)
         finally:
             # Also where a later step failed: new root metadata count from when they were verified.
             await self._tell_trust()
         note = self._sensor.trust
         self._sensor.trust = replace(note, root=self._verifier.root_version, good=True)
+
+    async def _verify(self, sent_along: sensor_service_pb2.Enclosed) -> None:
+        if sent_along.timestamp:
+            fetch = enclosed.before_asking(sent_along, self._fetch_metadata)
+            try:
+                await self._verifier.refresh(fetch)
+            except FetchRefusedError as error:
+                # They may have been overtaken by newer ones while they waited.
+                say(f"metadata that came along: {error}; asking for others")
+            else:
+                return
+        await self._verifier.refresh(self._fetch_metadata)
 
     async def _tell_trust(self) -> None:
         for fields in self._verifier.records(self._root_told):
@@ -130,6 +149,18 @@ class Courier:
         note, count = self._sensor.trust, self._sensor.trust.refused + 1
         good = note.good and not error.place.startswith("metadata")
         self._sensor.trust = replace(note, refused=count, because=str(error.reason), good=good)
+
+    async def _fetched(
+        self, offer: sensor_service_pb2.Offer, target: TargetFile
+    ) -> fetching.Fetched | None:
+        name = offer.content_hash
+        if sent_along := offer.enclosed.channel_file:
+            try:
+                return fetching.open_envelope(sent_along, name, target)
+            except FetchRefusedError as error:
+                say(f"content {name.hex()} that came along: {error}; asking for it")
+        data = await self._fetch(name, target.length)
+        return None if data is None else fetching.open_envelope(data, name, target)
 
     async def _fetch(self, content_hash: bytes, payload_bytes: int) -> bytes | None:
         """The envelope as it came, or None where the connection did not let us."""

@@ -55,6 +55,8 @@ class LinkLimits:
     join_seconds: float = 20.0
     # Fetching a Channel File.
     pending_offers: int = 64
+    # What came along with one of them and is kept while it waits.
+    enclosed_bytes: int = 128 * 1024
     fetch_bytes: int = 32 * 1024 * 1024
     fetch_seconds: float = 60.0
     fetch_tries: int = 3

@@ -6,8 +6,9 @@ A host has one row per Template Type and one per release, however long it talks.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from bulkhead.v1.report_pb2 import ActiveChannelFile, Heartbeat
 from bulkhead.v1.sensor_service_pb2 import Hello
@@ -16,6 +17,17 @@ from cloud.offers import Active, Host, HostContent, Standing
 from cloud.refusals import Refusal, from_text, to_text
 from cloud.store.database import put
 from cloud.store.tables import HOST_ACTIVE, HOST_CONTENT, HOSTS
+from cloud.store.writer import Together
+
+# To build a statement costs more than to execute it.
+SESSIONS = select(HOSTS.c.agent_id, HOSTS.c.session).where(
+    HOSTS.c.agent_id.in_(bindparam("agents", expanding=True))
+)
+BEAT = (
+    update(HOSTS)
+    .where(HOSTS.c.agent_id == bindparam("agent"))
+    .values(heartbeat=bindparam("beat"), last_seen_unix_ns=bindparam("now_ns"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +78,70 @@ def say_hello(connection: Connection, hello: Hello, session: str, now_ns: int) -
     return host(connection, hello.agent_id)
 
 
-def heartbeat(connection: Connection, agent_id: str, beat: Heartbeat, now_ns: int) -> None:
-    """Keep the last heartbeat only."""
-    connection.execute(
-        update(HOSTS)
-        .where(HOSTS.c.agent_id == agent_id)
-        .values(heartbeat=beat.SerializeToString(), last_seen_unix_ns=now_ns)
-    )
+@dataclass(frozen=True, slots=True)
+class OfSession(Together):
+    """What is said in a session of a host; nothing of it counts unless that is the newest one.
 
-
-def require_session(connection: Connection, agent_id: str, session: str) -> None:
-    """SessionError unless this is the agent's newest session, on whatever replica.
-
-    What an older one still has to say of the host is no longer so.
+    What an older one still has to say, on whatever replica, is no longer so: SessionError.
     """
-    query = select(HOSTS.c.session).where(HOSTS.c.agent_id == agent_id)
-    if connection.execute(query).scalar() != session:
-        raise SessionError(
-            CloudReason.SESSION_REPLACED,
-            "a newer session of this agent has begun, or this one was taken for dead",
-        )
+
+    agent_id: str
+    session: str
+
+    @classmethod
+    def store(cls, connection: Connection, jobs: Sequence[Self]) -> Sequence[Exception | None]:
+        """Store those that count."""
+        agents = sorted({job.agent_id for job in jobs})
+        newest = {row[0]: row[1] for row in connection.execute(SESSIONS, {"agents": agents})}
+        good = [job for job in jobs if newest.get(job.agent_id) == job.session]
+        if good:
+            cls._store(connection, good)
+        return [None if newest.get(job.agent_id) == job.session else _replaced() for job in jobs]
+
+    @classmethod
+    def _store(cls, connection: Connection, jobs: Sequence[Self]) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Beats(OfSession):
+    """A heartbeat, of which the last one is kept; news: what is active has changed."""
+
+    beat: Heartbeat
+    now_ns: int
+    news: bool = False
+
+    @classmethod
+    def _store(cls, connection: Connection, jobs: Sequence[Self]) -> None:
+        rows = [
+            {"agent": job.agent_id, "beat": job.beat.SerializeToString(), "now_ns": job.now_ns}
+            for job in jobs
+        ]
+        connection.execute(BEAT, rows)
+        for job in jobs:
+            if job.news:
+                set_active(connection, job.agent_id, job.beat.active)
+
+
+@dataclass(frozen=True, slots=True)
+class Stands(OfSession):
+    """Where releases stand on a host now, and what is active there for their Template Types."""
+
+    rows: Sequence["ContentRow"]
+    active: Sequence[ActiveChannelFile] = ()
+
+    @classmethod
+    def _store(cls, connection: Connection, jobs: Sequence[Self]) -> None:
+        set_content(connection, [row for job in jobs for row in job.rows])
+        files = [_active_row(job.agent_id, file) for job in jobs for file in job.active]
+        put(connection, HOST_ACTIVE, files)
+
+
+def _replaced() -> SessionError:
+    return SessionError(
+        CloudReason.SESSION_REPLACED,
+        "a newer session of this agent has begun, or this one was taken for dead",
+    )
 
 
 def disconnect(connection: Connection, agent_id: str, session: str) -> None:
@@ -110,17 +166,7 @@ def set_active(connection: Connection, agent_id: str, files: Iterable[ActiveChan
 
 def put_active(connection: Connection, agent_id: str, files: Iterable[ActiveChannelFile]) -> None:
     """Replace what is active for the Template Types of these files."""
-    rows = [
-        {
-            "agent_id": agent_id,
-            "template_type": file.template_type,
-            "version": file.version,
-            "content_hash": file.content_hash,
-            "state": int(file.state),
-        }
-        for file in files
-    ]
-    put(connection, HOST_ACTIVE, rows)
+    put(connection, HOST_ACTIVE, [_active_row(agent_id, file) for file in files])
 
 
 def set_content(connection: Connection, rows: Sequence[ContentRow]) -> None:
@@ -202,6 +248,16 @@ def content_rows(connection: Connection, agent_id: str | None = None) -> tuple[C
         )
         for row in connection.execute(query).mappings()
     )
+
+
+def _active_row(agent_id: str, file: ActiveChannelFile) -> dict[str, Any]:
+    return {
+        "agent_id": agent_id,
+        "template_type": file.template_type,
+        "version": file.version,
+        "content_hash": file.content_hash,
+        "state": int(file.state),
+    }
 
 
 def _sensor_digest(hello: Hello) -> bytes:

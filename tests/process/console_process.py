@@ -250,8 +250,9 @@ class Console:
             hello.active.add(template_type=IPC.number, version=active, content_hash=b"a" * 32)
         beat = Heartbeat(rung=rung, reduced_functionality=reduced, events_evaluated=1_000)
         with closing(self.cloud.open()) as database, database.writing() as store:
-            hosts.say_hello(store, hello, f"session of {host}"[:40], time.time_ns())
-            hosts.heartbeat(store, host, beat, time.time_ns())
+            session = f"session of {host}"[:40]
+            hosts.say_hello(store, hello, session, time.time_ns())
+            hosts.Beats(host, session, beat, time.time_ns())(store)
 
     def quarantine(self, host: str, name: bytes, found: str) -> None:
         """A host has put content into quarantine."""

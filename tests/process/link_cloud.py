@@ -20,6 +20,7 @@ from tests.process.link_certificates import authority
 from tests.process.link_repository import Repository
 from tests.process.waiting import until
 
+Enclosed = sensor_service_pb2.Enclosed
 Request = sensor_service_pb2.SessionRequest
 Response = sensor_service_pb2.SessionResponse
 Answer = Response | grpc.StatusCode | None
@@ -47,7 +48,7 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
 
     files: content hash → pieces of the envelope. metadata: of the repository, by role and version,
     0 for the newest timestamp; or the status that a fetch of them ends with. greeting: responses
-    right after the welcome.
+    right after the welcome. along: what is sent along with it. asked: for which metadata it was.
     receipts: False lets deliveries go unanswered; reading: False leaves them on the wire.
     busy_ms: not 0 refuses sessions with that hint. refused_at: when, by the monotonic clock.
     invalid: a detection with this id ends the session as invalid.
@@ -56,6 +57,8 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
     files: dict[bytes, list[bytes]] = field(default_factory=dict)
     metadata: dict[tuple[str, int], Metadata] = field(default_factory=dict)
     greeting: list[Response] = field(default_factory=list)
+    along: Enclosed = field(default_factory=Enclosed)
+    asked: list[tuple[str, int]] = field(default_factory=list)
     receipts: bool = True
     reading: bool = True
     welcome: bool = True
@@ -134,7 +137,8 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         context.add_callback(lambda: answers.put(None))
         if self.welcome:
-            answers.put(Response(welcome=sensor_service_pb2.Welcome(cloud_version="test")))
+            welcome = sensor_service_pb2.Welcome(cloud_version="test", enclosed=self.along)
+            answers.put(Response(welcome=welcome))
         for response in self.greeting:
             answers.put(response)
         self._sessions.append(answers)
@@ -165,6 +169,7 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
     ) -> Iterator[sensor_service_pb2.FetchMetadataResponse]:
         """Metadata, as the test laid them out."""
         name = sensor_service_pb2.MetadataRole.Name(request.role).removeprefix("METADATA_ROLE_")
+        self.asked.append((name.lower(), request.version))
         found = self.metadata.get((name.lower(), request.version), grpc.StatusCode.NOT_FOUND)
         if isinstance(found, grpc.StatusCode):
             context.abort(found, "no such metadata")

@@ -11,6 +11,7 @@ from typing import Any
 
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
+from bulkhead.v1.sensor_service_pb2 import Enclosed
 from cloud.repository import (
     Target,
     changed_targets,
@@ -108,6 +109,18 @@ class Repository:
         data = metadata.to_bytes()
         self.metadata[(metadata.signed.type, metadata.signed.version)] = data
         return data
+
+    def enclosed(self, channel_file: bytes = b"") -> Enclosed:
+        """The newest metadata as they are sent along, with an envelope."""
+        assert self.targets is not None
+        assert self.snapshot is not None
+        return Enclosed(
+            root_version=self.root.signed.version,
+            timestamp=self.metadata[("timestamp", 0)],
+            snapshot=self.metadata[("snapshot", self.snapshot.signed.version)],
+            targets=self.metadata[("targets", self.targets.signed.version)],
+            channel_file=channel_file,
+        )
 
     def later(self, **time: float) -> None:
         """Some time passes."""

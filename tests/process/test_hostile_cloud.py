@@ -51,6 +51,7 @@ class World:
     control: Path
     log: Path
     heard: dict[bytes, int] = dataclasses.field(default_factory=dict)
+    along: sensor_service_pb2.Enclosed | None = None
 
     def status(self) -> dict[str, Any]:
         """What the supervisor says now."""
@@ -70,6 +71,7 @@ class World:
                     template_type=PROCESS.number,
                     version=version,
                     size_bytes=len(payload),
+                    enclosed=self.along,
                 )
             )
         )
@@ -210,6 +212,21 @@ def by_online_keys(world: World) -> None:
     world.cloud.files[content_hash(GOOD)] = signed(GOOD, *keys)
 
 
+def own_along(world: World) -> None:
+    """A repository of the attacker's own, sent along with the offer; nothing to be asked for."""
+    other = Repository()
+    other.publish(target(GOOD, PROCESS.number))
+    world.along = other.enclosed(*signed(GOOD, other.keys["targets"][0]))
+    world.cloud.metadata = {}
+
+
+def good_metadata_along(world: World) -> None:
+    """What was published, with metadata as they are, and signatures of the server's."""
+    published(world)
+    keys = [world.repository.keys[role][0] for role in ("snapshot", "timestamp")]
+    world.along = world.repository.enclosed(*signed(GOOD, *keys))
+
+
 ATTACKS: dict[str, tuple[Callable[[World], None], str]] = {
     "no metadata": (none, "METADATA_MISSING"),
     "errors": (broken, "METADATA_MISSING"),
@@ -222,6 +239,8 @@ ATTACKS: dict[str, tuple[Callable[[World], None], str]] = {
     "endless file": (endless_file, "FILE_TOO_LARGE"),
     "without signatures": (unsigned, "SIGNATURE_INVALID"),
     "signed by the server": (by_online_keys, "UNKNOWN_KEY"),
+    "own repository, sent along": (own_along, "METADATA_MISSING"),
+    "signed by the server, sent along": (good_metadata_along, "UNKNOWN_KEY"),
 }
 
 
@@ -243,8 +262,9 @@ def test_a_hostile_server_puts_nothing_in_force_and_hides_nothing(world: World) 
     log = world.log.read_text(encoding="utf-8")
     for attack, (_, reason) in ATTACKS.items():
         assert reason in log, attack
-    # Two of them the supervisor refuses.
-    until(lambda: world.refused() >= len(ATTACKS) - 2, SECONDS)
+    # Three of them the supervisor refuses.
+    until(lambda: world.refused() >= len(ATTACKS) - 3, SECONDS)
+    world.along = None
     # The server has confirmed all that it was told; the honest one hears of it nevertheless.
     cloud.stop()
     cloud.stored.clear()

@@ -27,43 +27,45 @@ from bulkhead.v1 import report_pb2 as bulkhead_dot_v1_dot_report__pb2
 from bulkhead.v1 import template_type_pb2 as bulkhead_dot_v1_dot_template__type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bulkhead/v1/sensor_service.proto\x12\x0b\x62ulkhead.v1\x1a\x1e\x62ulkhead/v1/channel_file.proto\x1a\x18\x62ulkhead/v1/report.proto\x1a\x1f\x62ulkhead/v1/template_type.proto\"N\n\x0bRefusedRung\x12\x1f\n\x04rung\x18\x01 \x01(\x0e\x32\x11.bulkhead.v1.Rung\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x8b\x02\n\x05Hello\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x16\n\x0esensor_version\x18\x02 \x01(\t\x12\x10\n\x08platform\x18\x03 \x01(\t\x12\x1f\n\x04rung\x18\x04 \x01(\x0e\x32\x11.bulkhead.v1.Rung\x12\x33\n\x08supplied\x18\x05 \x03(\x0b\x32!.bulkhead.v1.SuppliedTemplateType\x12.\n\x06\x61\x63tive\x18\x06 \x03(\x0b\x32\x1e.bulkhead.v1.ActiveChannelFile\x12\x0f\n\x07\x62oot_id\x18\x07 \x01(\t\x12/\n\rrefused_rungs\x18\x08 \x03(\x0b\x32\x18.bulkhead.v1.RefusedRung\"\xd4\x02\n\x0eSessionRequest\x12\x10\n\x08\x64\x65livery\x18\x01 \x01(\x04\x12#\n\x05hello\x18\x02 \x01(\x0b\x32\x12.bulkhead.v1.HelloH\x00\x12+\n\theartbeat\x18\x03 \x01(\x0b\x32\x16.bulkhead.v1.HeartbeatH\x00\x12>\n\x0f\x61\x63knowledgement\x18\x04 \x01(\x0b\x32#.bulkhead.v1.ContentAcknowledgementH\x00\x12\x31\n\ndetections\x18\x05 \x01(\x0b\x32\x1b.bulkhead.v1.DetectionBatchH\x00\x12\x30\n\x0c\x63rash_report\x18\x06 \x01(\x0b\x32\x18.bulkhead.v1.CrashReportH\x00\x12.\n\x0bloss_report\x18\x07 \x01(\x0b\x32\x17.bulkhead.v1.LossReportH\x00\x42\t\n\x07message\" \n\x07Welcome\x12\x15\n\rcloud_version\x18\x01 \x01(\t\"Y\n\x05Offer\x12\x14\n\x0c\x63ontent_hash\x18\x01 \x01(\x0c\x12\x15\n\rtemplate_type\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\"\xd9\x01\n\nRevocation\x12\x14\n\x0c\x63ontent_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12*\n\nsignatures\x18\x03 \x03(\x0b\x32\x16.bulkhead.v1.Signature\x12\x15\n\rtemplate_type\x18\x04 \x01(\r\x12\x14\n\x0c\x66rom_version\x18\x05 \x01(\x04\x12\x12\n\nto_version\x18\x06 \x01(\x04\x12\r\n\x05group\x18\x07 \x01(\t\x12\x13\n\x0bissued_unix\x18\x08 \x01(\x04\x12\x14\n\x0c\x65xpires_unix\x18\t \x01(\x04\"\x1b\n\x07Receipt\x12\x10\n\x08\x64\x65livery\x18\x01 \x01(\x04\"\xc2\x01\n\x0fSessionResponse\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.bulkhead.v1.WelcomeH\x00\x12#\n\x05offer\x18\x02 \x01(\x0b\x32\x12.bulkhead.v1.OfferH\x00\x12-\n\nrevocation\x18\x03 \x01(\x0b\x32\x17.bulkhead.v1.RevocationH\x00\x12\'\n\x07receipt\x18\x04 \x01(\x0b\x32\x14.bulkhead.v1.ReceiptH\x00\x42\t\n\x07message\"/\n\x17\x46\x65tchChannelFileRequest\x12\x14\n\x0c\x63ontent_hash\x18\x01 \x01(\x0c\")\n\x18\x46\x65tchChannelFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"P\n\x14\x46\x65tchMetadataRequest\x12\'\n\x04role\x18\x01 \x01(\x0e\x32\x19.bulkhead.v1.MetadataRole\x12\x0f\n\x07version\x18\x02 \x01(\x04\"&\n\x15\x46\x65tchMetadataResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"A\n\x17RenewCertificateRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"5\n\x18RenewCertificateResponse\x12\x19\n\x11\x63\x65rtificate_chain\x18\x01 \x01(\x0c*\x99\x01\n\x0cMetadataRole\x12\x1d\n\x19METADATA_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12METADATA_ROLE_ROOT\x10\x01\x12\x1b\n\x17METADATA_ROLE_TIMESTAMP\x10\x02\x12\x1a\n\x16METADATA_ROLE_SNAPSHOT\x10\x03\x12\x19\n\x15METADATA_ROLE_TARGETS\x10\x04\x32\xf7\x02\n\rSensorService\x12H\n\x07Session\x12\x1b.bulkhead.v1.SessionRequest\x1a\x1c.bulkhead.v1.SessionResponse(\x01\x30\x01\x12\x61\n\x10\x46\x65tchChannelFile\x12$.bulkhead.v1.FetchChannelFileRequest\x1a%.bulkhead.v1.FetchChannelFileResponse0\x01\x12X\n\rFetchMetadata\x12!.bulkhead.v1.FetchMetadataRequest\x1a\".bulkhead.v1.FetchMetadataResponse0\x01\x12_\n\x10RenewCertificate\x12$.bulkhead.v1.RenewCertificateRequest\x1a%.bulkhead.v1.RenewCertificateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bulkhead/v1/sensor_service.proto\x12\x0b\x62ulkhead.v1\x1a\x1e\x62ulkhead/v1/channel_file.proto\x1a\x18\x62ulkhead/v1/report.proto\x1a\x1f\x62ulkhead/v1/template_type.proto\"N\n\x0bRefusedRung\x12\x1f\n\x04rung\x18\x01 \x01(\x0e\x32\x11.bulkhead.v1.Rung\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x8b\x02\n\x05Hello\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x16\n\x0esensor_version\x18\x02 \x01(\t\x12\x10\n\x08platform\x18\x03 \x01(\t\x12\x1f\n\x04rung\x18\x04 \x01(\x0e\x32\x11.bulkhead.v1.Rung\x12\x33\n\x08supplied\x18\x05 \x03(\x0b\x32!.bulkhead.v1.SuppliedTemplateType\x12.\n\x06\x61\x63tive\x18\x06 \x03(\x0b\x32\x1e.bulkhead.v1.ActiveChannelFile\x12\x0f\n\x07\x62oot_id\x18\x07 \x01(\t\x12/\n\rrefused_rungs\x18\x08 \x03(\x0b\x32\x18.bulkhead.v1.RefusedRung\"\xd4\x02\n\x0eSessionRequest\x12\x10\n\x08\x64\x65livery\x18\x01 \x01(\x04\x12#\n\x05hello\x18\x02 \x01(\x0b\x32\x12.bulkhead.v1.HelloH\x00\x12+\n\theartbeat\x18\x03 \x01(\x0b\x32\x16.bulkhead.v1.HeartbeatH\x00\x12>\n\x0f\x61\x63knowledgement\x18\x04 \x01(\x0b\x32#.bulkhead.v1.ContentAcknowledgementH\x00\x12\x31\n\ndetections\x18\x05 \x01(\x0b\x32\x1b.bulkhead.v1.DetectionBatchH\x00\x12\x30\n\x0c\x63rash_report\x18\x06 \x01(\x0b\x32\x18.bulkhead.v1.CrashReportH\x00\x12.\n\x0bloss_report\x18\x07 \x01(\x0b\x32\x17.bulkhead.v1.LossReportH\x00\x42\t\n\x07message\"l\n\x08\x45nclosed\x12\x14\n\x0croot_version\x18\x01 \x01(\x04\x12\x11\n\ttimestamp\x18\x02 \x01(\x0c\x12\x10\n\x08snapshot\x18\x03 \x01(\x0c\x12\x0f\n\x07targets\x18\x04 \x01(\x0c\x12\x14\n\x0c\x63hannel_file\x18\x05 \x01(\x0c\"I\n\x07Welcome\x12\x15\n\rcloud_version\x18\x01 \x01(\t\x12\'\n\x08\x65nclosed\x18\x02 \x01(\x0b\x32\x15.bulkhead.v1.Enclosed\"\x82\x01\n\x05Offer\x12\x14\n\x0c\x63ontent_hash\x18\x01 \x01(\x0c\x12\x15\n\rtemplate_type\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\'\n\x08\x65nclosed\x18\x05 \x01(\x0b\x32\x15.bulkhead.v1.Enclosed\"\xd9\x01\n\nRevocation\x12\x14\n\x0c\x63ontent_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12*\n\nsignatures\x18\x03 \x03(\x0b\x32\x16.bulkhead.v1.Signature\x12\x15\n\rtemplate_type\x18\x04 \x01(\r\x12\x14\n\x0c\x66rom_version\x18\x05 \x01(\x04\x12\x12\n\nto_version\x18\x06 \x01(\x04\x12\r\n\x05group\x18\x07 \x01(\t\x12\x13\n\x0bissued_unix\x18\x08 \x01(\x04\x12\x14\n\x0c\x65xpires_unix\x18\t \x01(\x04\"\x1b\n\x07Receipt\x12\x10\n\x08\x64\x65livery\x18\x01 \x01(\x04\"\xc2\x01\n\x0fSessionResponse\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.bulkhead.v1.WelcomeH\x00\x12#\n\x05offer\x18\x02 \x01(\x0b\x32\x12.bulkhead.v1.OfferH\x00\x12-\n\nrevocation\x18\x03 \x01(\x0b\x32\x17.bulkhead.v1.RevocationH\x00\x12\'\n\x07receipt\x18\x04 \x01(\x0b\x32\x14.bulkhead.v1.ReceiptH\x00\x42\t\n\x07message\"/\n\x17\x46\x65tchChannelFileRequest\x12\x14\n\x0c\x63ontent_hash\x18\x01 \x01(\x0c\")\n\x18\x46\x65tchChannelFileResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"P\n\x14\x46\x65tchMetadataRequest\x12\'\n\x04role\x18\x01 \x01(\x0e\x32\x19.bulkhead.v1.MetadataRole\x12\x0f\n\x07version\x18\x02 \x01(\x04\"&\n\x15\x46\x65tchMetadataResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"A\n\x17RenewCertificateRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"5\n\x18RenewCertificateResponse\x12\x19\n\x11\x63\x65rtificate_chain\x18\x01 \x01(\x0c*\x99\x01\n\x0cMetadataRole\x12\x1d\n\x19METADATA_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12METADATA_ROLE_ROOT\x10\x01\x12\x1b\n\x17METADATA_ROLE_TIMESTAMP\x10\x02\x12\x1a\n\x16METADATA_ROLE_SNAPSHOT\x10\x03\x12\x19\n\x15METADATA_ROLE_TARGETS\x10\x04\x32\xf7\x02\n\rSensorService\x12H\n\x07Session\x12\x1b.bulkhead.v1.SessionRequest\x1a\x1c.bulkhead.v1.SessionResponse(\x01\x30\x01\x12\x61\n\x10\x46\x65tchChannelFile\x12$.bulkhead.v1.FetchChannelFileRequest\x1a%.bulkhead.v1.FetchChannelFileResponse0\x01\x12X\n\rFetchMetadata\x12!.bulkhead.v1.FetchMetadataRequest\x1a\".bulkhead.v1.FetchMetadataResponse0\x01\x12_\n\x10RenewCertificate\x12$.bulkhead.v1.RenewCertificateRequest\x1a%.bulkhead.v1.RenewCertificateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bulkhead.v1.sensor_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_METADATAROLE']._serialized_start=1741
-  _globals['_METADATAROLE']._serialized_end=1894
+  _globals['_METADATAROLE']._serialized_start=1934
+  _globals['_METADATAROLE']._serialized_end=2087
   _globals['_REFUSEDRUNG']._serialized_start=140
   _globals['_REFUSEDRUNG']._serialized_end=218
   _globals['_HELLO']._serialized_start=221
   _globals['_HELLO']._serialized_end=488
   _globals['_SESSIONREQUEST']._serialized_start=491
   _globals['_SESSIONREQUEST']._serialized_end=831
-  _globals['_WELCOME']._serialized_start=833
-  _globals['_WELCOME']._serialized_end=865
-  _globals['_OFFER']._serialized_start=867
-  _globals['_OFFER']._serialized_end=956
-  _globals['_REVOCATION']._serialized_start=959
-  _globals['_REVOCATION']._serialized_end=1176
-  _globals['_RECEIPT']._serialized_start=1178
-  _globals['_RECEIPT']._serialized_end=1205
-  _globals['_SESSIONRESPONSE']._serialized_start=1208
-  _globals['_SESSIONRESPONSE']._serialized_end=1402
-  _globals['_FETCHCHANNELFILEREQUEST']._serialized_start=1404
-  _globals['_FETCHCHANNELFILEREQUEST']._serialized_end=1451
-  _globals['_FETCHCHANNELFILERESPONSE']._serialized_start=1453
-  _globals['_FETCHCHANNELFILERESPONSE']._serialized_end=1494
-  _globals['_FETCHMETADATAREQUEST']._serialized_start=1496
-  _globals['_FETCHMETADATAREQUEST']._serialized_end=1576
-  _globals['_FETCHMETADATARESPONSE']._serialized_start=1578
-  _globals['_FETCHMETADATARESPONSE']._serialized_end=1616
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=1618
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=1683
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=1685
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=1738
-  _globals['_SENSORSERVICE']._serialized_start=1897
-  _globals['_SENSORSERVICE']._serialized_end=2272
+  _globals['_ENCLOSED']._serialized_start=833
+  _globals['_ENCLOSED']._serialized_end=941
+  _globals['_WELCOME']._serialized_start=943
+  _globals['_WELCOME']._serialized_end=1016
+  _globals['_OFFER']._serialized_start=1019
+  _globals['_OFFER']._serialized_end=1149
+  _globals['_REVOCATION']._serialized_start=1152
+  _globals['_REVOCATION']._serialized_end=1369
+  _globals['_RECEIPT']._serialized_start=1371
+  _globals['_RECEIPT']._serialized_end=1398
+  _globals['_SESSIONRESPONSE']._serialized_start=1401
+  _globals['_SESSIONRESPONSE']._serialized_end=1595
+  _globals['_FETCHCHANNELFILEREQUEST']._serialized_start=1597
+  _globals['_FETCHCHANNELFILEREQUEST']._serialized_end=1644
+  _globals['_FETCHCHANNELFILERESPONSE']._serialized_start=1646
+  _globals['_FETCHCHANNELFILERESPONSE']._serialized_end=1687
+  _globals['_FETCHMETADATAREQUEST']._serialized_start=1689
+  _globals['_FETCHMETADATAREQUEST']._serialized_end=1769
+  _globals['_FETCHMETADATARESPONSE']._serialized_start=1771
+  _globals['_FETCHMETADATARESPONSE']._serialized_end=1809
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=1811
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=1876
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=1878
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=1931
+  _globals['_SENSORSERVICE']._serialized_start=2090
+  _globals['_SENSORSERVICE']._serialized_end=2465
 # @@protoc_insertion_point(module_scope)

@@ -172,19 +172,60 @@ class SessionRequest(_message.Message):
 Global___SessionRequest: _TypeAlias = SessionRequest  # noqa: Y015
 
 @_typing.final
+class Enclosed(_message.Message):
+    """What a sensor would ask for next, so that it need not: metadata as FetchMetadata
+    gives them, and the serialised SignedChannelFile of an offer. Each may be missing.
+    It is checked like what is fetched, and what is not good in it is fetched.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOT_VERSION_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    CHANNEL_FILE_FIELD_NUMBER: _builtins.int
+    root_version: _builtins.int
+    """No root after this one need be asked for; 0: not said."""
+    timestamp: _builtins.bytes
+    snapshot: _builtins.bytes
+    targets: _builtins.bytes
+    channel_file: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        root_version: _builtins.int = ...,
+        timestamp: _builtins.bytes = ...,
+        snapshot: _builtins.bytes = ...,
+        targets: _builtins.bytes = ...,
+        channel_file: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_file", b"channel_file", "root_version", b"root_version", "snapshot", b"snapshot", "targets", b"targets", "timestamp", b"timestamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Enclosed: _TypeAlias = Enclosed  # noqa: Y015
+
+@_typing.final
 class Welcome(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CLOUD_VERSION_FIELD_NUMBER: _builtins.int
+    ENCLOSED_FIELD_NUMBER: _builtins.int
     cloud_version: _builtins.str
+    @_builtins.property
+    def enclosed(self) -> Global___Enclosed: ...
     def __init__(
         self,
         *,
         cloud_version: _builtins.str = ...,
+        enclosed: Global___Enclosed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enclosed", b"enclosed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cloud_version", b"cloud_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cloud_version", b"cloud_version", "enclosed", b"enclosed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,10 +241,13 @@ class Offer(_message.Message):
     TEMPLATE_TYPE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ENCLOSED_FIELD_NUMBER: _builtins.int
     content_hash: _builtins.bytes
     template_type: _builtins.int
     version: _builtins.int
     size_bytes: _builtins.int
+    @_builtins.property
+    def enclosed(self) -> Global___Enclosed: ...
     def __init__(
         self,
         *,
@@ -211,10 +255,11 @@ class Offer(_message.Message):
         template_type: _builtins.int = ...,
         version: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
+        enclosed: Global___Enclosed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enclosed", b"enclosed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "size_bytes", b"size_bytes", "template_type", b"template_type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "enclosed", b"enclosed", "size_bytes", b"size_bytes", "template_type", b"template_type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from bulkhead.v1.report_pb2 import Detection
+from bulkhead.v1.report_pb2 import Detection, Heartbeat
 from bulkhead.v1.sensor_service_pb2 import Hello
 from cloud.errors import CloudError, CloudReason, ContentStateError, SessionError
 from cloud.limits import LIMITS
@@ -110,9 +110,9 @@ def test_an_older_session_on_another_replica_stores_nothing(database: Database) 
     with database.writing() as store:
         for session in ("aaaa/1", "bbbb/1"):
             hosts.say_hello(store, Hello(agent_id="web-1"), session, 1)
-        hosts.require_session(store, "web-1", "bbbb/1")
+        hosts.Beats("web-1", "bbbb/1", Heartbeat(), 1)(store)
         with pytest.raises(SessionError) as refused:
-            hosts.require_session(store, "web-1", "aaaa/1")
+            hosts.Beats("web-1", "aaaa/1", Heartbeat(), 2)(store)
         assert refused.value.reason is CloudReason.SESSION_REPLACED
 
 

@@ -67,7 +67,7 @@ class Cloud:
         beat = Heartbeat(evaluations=[Evaluations(content_hash=NAME, events=1_000)])
         with self.database.writing() as store:
             for agent_id in agents:
-                hosts.heartbeat(store, agent_id, beat, int(self.wall * 1e9))
+                hosts.Beats(agent_id, "s", beat, int(self.wall * 1e9))(store)
 
     def activate(self, agent_id: str) -> None:
         """The content is active there."""

@@ -54,11 +54,44 @@ def test_a_host_is_one_row_however_often_it_comes(database: Database) -> None:
     for moment in range(3):
         with database.writing() as store:
             hosts.say_hello(store, hello(boot_id=str(moment)), f"s{moment}", NOW_NS + moment)
-            hosts.heartbeat(store, "a", Heartbeat(uptime_ms=moment), NOW_NS + moment)
+            beat = Heartbeat(uptime_ms=moment)
+            hosts.Beats("a", f"s{moment}", beat, NOW_NS + moment)(store)
     with database.reading() as store:
         (row,) = hosts.all_hosts(store)
     assert (row.hello.boot_id, row.heartbeat.uptime_ms, row.session) == ("2", 2, "s2")
     assert (row.first_seen_unix_ns, row.last_seen_unix_ns) == (NOW_NS, NOW_NS + 2)
+
+
+def test_what_is_stored_together_counts_only_for_the_newest_session(database: Database) -> None:
+    """What a host said before it came back would replace what it says now, or hold up others."""
+    with database.writing() as store:
+        for agent, session in (("a", "old"), ("a", "new"), ("b", "only")):
+            hosts.say_hello(store, hello(agent_id=agent), session, NOW_NS)
+        told = [
+            hosts.Beats(agent, session, Heartbeat(uptime_ms=number), NOW_NS + number)
+            for number, (agent, session) in enumerate(
+                [("a", "new"), ("b", "only"), ("a", "old"), ("a", "new"), ("c", "none"), ("b", "x")]
+            )
+        ]
+        errors = hosts.Beats.store(store, told)
+        rows = {row.hello.agent_id: row.heartbeat.uptime_ms for row in hosts.all_hosts(store)}
+    assert [error is None for error in errors] == [True, True, False, True, False, False]
+    assert rows == {"a": 3, "b": 1}
+
+
+def test_where_releases_stand_is_stored_in_the_order_in_which_it_was_told(
+    database: Database,
+) -> None:
+    """A host would stay on its way for ever, though it has said that it runs the content."""
+    file = ActiveChannelFile(template_type=4, version=1, content_hash=b"h" * 32)
+    with database.writing() as store:
+        hosts.say_hello(store, hello(), "s", NOW_NS)
+        steps = [(Standing.RECEIVED, ()), (Standing.TRIAL, ()), (Standing.ACTIVE, (file,))]
+        told = [hosts.Stands("a", "s", [content(standing)], files) for standing, files in steps]
+        assert hosts.Stands.store(store, told) == [None, None, None]
+        (row,) = hosts.content_rows(store, "a")
+        assert row.standing is Standing.ACTIVE
+        assert hosts.active_files(store) == {"a": [file]}
 
 
 def test_an_older_session_does_not_disconnect_the_newer_one(database: Database) -> None:

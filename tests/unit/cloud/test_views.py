@@ -119,7 +119,7 @@ def test_the_fleet_shows_what_is_kept_from_a_host_as_long_as_it_matters(
         refused = RefusedRung(rung=RUNG_BPF_BTF, reason="BTF_MISSING", detail="no vmlinux")
         hello = Hello(agent_id="a", rung=RUNG_PSUTIL, active=[active], refused_rungs=[refused])
         hosts.say_hello(store, hello, "s", NOW_NS)
-        hosts.heartbeat(store, "a", Heartbeat(rung=RUNG_BPF_BTF, events_lost=5), NOW_NS)
+        hosts.Beats("a", "s", Heartbeat(rung=RUNG_BPF_BTF, events_lost=5), NOW_NS)(store)
         rows = [
             hosts.ContentRow("a", name, Standing.WITHHELD, 1, why, NOW_NS)
             for name in (older, newer, b"forgotten".ljust(32))

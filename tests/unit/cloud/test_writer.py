@@ -2,8 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from cloud.limits import LIMITS
 from cloud.store import reports
 from cloud.store.database import Database
 from cloud.store.tables import DETECTIONS
-from cloud.store.writer import Writer
+from cloud.store.writer import Together, Writer
 
 Job = Callable[[Connection], Any]
 
@@ -82,6 +82,41 @@ def test_a_faulty_job_fails_alone(database: Database, faulty: Job) -> None:
     assert [found[0], found[2]] == [1, 1]
     assert isinstance(found[1], KeyError if faulty is bug else StoreError)
     assert names(database) == ["before", "after"]
+
+
+@dataclass(frozen=True)
+class Several(Together):
+    """Stores detections of one name in one statement; not those that are called off."""
+
+    name: str
+    sizes: list[int]
+
+    @classmethod
+    def store(cls, connection: Connection, jobs: Sequence["Several"]) -> list[Exception | None]:
+        """Notes how many came at once."""
+        jobs[0].sizes.append(len(jobs))
+        found = [Detection(id=job.name) for job in jobs if job.name != "off"]
+        reports.add(connection, DETECTIONS, reports.detection_rows("a", found, 1))
+        return [KeyError("off") if job.name == "off" else None for job in jobs]
+
+
+def test_jobs_of_a_kind_that_follow_each_other_are_stored_together(database: Database) -> None:
+    """Each of ten thousand hosts would cost statements of its own; or what came first came last."""
+    sizes: list[int] = []
+    first = [Several(name, sizes) for name in ("d1", "off", "d2")]
+    found = outcomes(database, *first, add("d3"), Several("d4", sizes))
+    assert sizes == [3, 1]
+    assert [type(one) for one in found] == [type(None), KeyError, type(None), int, type(None)]
+    assert names(database) == ["d1", "d2", "d3", "d4"]
+
+
+def test_one_of_several_that_the_database_refuses_fails_alone(database: Database) -> None:
+    """What one agent says would cost all of those that were stored with it."""
+    sizes: list[int] = []
+    jobs = [Several("d1", sizes), clash, Several("d2", sizes), Several("off", sizes)]
+    found = outcomes(database, *jobs)
+    assert [type(one) for one in found] == [type(None), StoreError, type(None), KeyError]
+    assert names(database) == ["d1", "d2"]
 
 
 def test_everything_queued_before_the_end_is_stored(database: Database) -> None:
