@@ -3,13 +3,14 @@
 Each has its own key, certificate, channel and TCP connection, and waits between two sessions as
 `agent.link` does. What each does, in number of calls and messages, is what a sensor's link does:
 
-    begin   hello, welcome, then root and timestamp asked for; the first time snapshot and targets
-    offer   root, timestamp, snapshot, targets, the Channel File; received, verified, trial, active
+    begin   hello, welcome; the first time snapshot and targets are asked for
+    offer   whatever did not come along is asked for; received, verified, trial, active
     order   rolled back, acknowledged
     beat    one heartbeat; the session is left if nothing is confirmed within 5 seconds
 
 Left out: verification (signatures of metadata; the payload's hash is compared), trial, supervisor,
-a disk.
+a disk. Thousands of them share a processor, as real ones would not: so only a few of a process
+connect and greet at once, the others wait for their turn before they begin.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import hashlib
 import random
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +41,12 @@ DEAF_OPTIONS = (("grpc.http2.lookahead_bytes", 64), ("grpc.http2.bdp_probe", 0))
 """With a small window, an agent that does not read is felt by the cloud at once."""
 
 DEAF_DETECTIONS = 2_000
-ROLES = sensor_service_pb2.MetadataRole
+STARTING = 8
+METADATA = {
+    "timestamp": sensor_service_pb2.METADATA_ROLE_TIMESTAMP,
+    "snapshot": sensor_service_pb2.METADATA_ROLE_SNAPSHOT,
+    "targets": sensor_service_pb2.METADATA_ROLE_TARGETS,
+}
 LOST = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.CancelledError)
 """How a call ends whose session is over."""
 
@@ -56,8 +63,7 @@ class Surroundings:
     """What all agents of a process share: whom they trust, where the cloud is, and the tally.
 
     authority: its certificate, in PEM form. issuer: who makes their certificates.
-    tries: sessions that were tried. ends: how they ended. refreshes: seconds that looks at
-    unchanged metadata took.
+    tries: sessions that were tried. ends: how they ended. starting: who connects and greets.
     """
 
     authority: bytes
@@ -65,7 +71,7 @@ class Surroundings:
     address: str
     tries: int = 0
     ends: Counter[str] = field(default_factory=Counter)
-    refreshes: list[float] = field(default_factory=list)
+    starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING))
 
 
 class Agent:
@@ -128,22 +134,17 @@ class Agent:
     async def _session(self) -> float | None:
         credentials = grpc.ssl_channel_credentials(self.world.authority, *self._pem)
         options = (*OPTIONS, *DEAF_OPTIONS) if self.deaf else OPTIONS
-        self.world.tries += 1
         async with grpc.aio.secure_channel(
             self.world.address, credentials, options=options
         ) as channel:
-            try:
-                await reach(channel)
-            except TimeoutError:
-                self.world.ends["NOT_REACHED"] += 1
-                return None
             self._stub = SensorServiceStub(channel)
-            self._call = self._stub.Session(None)
             try:
-                await self._talk()
+                async with self.world.starting:
+                    welcome = await self._greet(channel)
+                if welcome is None:
+                    return None
+                await self._talk(welcome)
                 self.world.ends["CLOSED"] += 1
-            except TimeoutError:
-                self.world.ends["NO_WELCOME"] += 1
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 return await self._why()
             finally:
@@ -158,17 +159,31 @@ class Agent:
         self.world.ends[reason or code.name] += 1
         return hint_of(await self._call.trailing_metadata())
 
-    async def _talk(self) -> None:
-        async with asyncio.timeout(LIMITS.welcome_seconds):
-            self._hello.ClearField("active")
-            self._hello.active.extend(self._active.values())
-            await self._call.write(Request(hello=self._hello))
-            if await self._call.read() is grpc.aio.EOF:
-                raise TimeoutError
+    async def _greet(self, channel: grpc.aio.Channel) -> sensor_service_pb2.Welcome | None:
+        self.world.tries += 1
+        step = "NOT_REACHED"
+        try:
+            await reach(channel)
+            step = "NO_WELCOME"
+            async with asyncio.timeout(LIMITS.welcome_seconds):
+                self._call = self._stub.Session(None)
+                self._hello.ClearField("active")
+                self._hello.active.extend(self._active.values())
+                await self._call.write(Request(hello=self._hello))
+                response = await self._call.read()
+        except TimeoutError:
+            response = grpc.aio.EOF
+        if response is grpc.aio.EOF:
+            self.world.ends[step] += 1
+            return None
         self.connected_at = time.monotonic()
+        welcome: sensor_service_pb2.Welcome = response.welcome
+        return welcome
+
+    async def _talk(self, welcome: sensor_service_pb2.Welcome) -> None:
         if self.deaf:
             await self._flood()
-        self._begin(self._refresh())
+        self._begin(self._look(welcome.enclosed))
         await self._listen()
 
     async def _listen(self) -> None:
@@ -213,21 +228,25 @@ class Agent:
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
-    async def _refresh(self, *, all_of_them: bool = False) -> None:
-        began = time.monotonic()
+    async def _look(self, along: sensor_service_pb2.Enclosed) -> None:
+        """At the metadata, as a session begins."""
         try:
-            await self._metadata(ROLES.METADATA_ROLE_ROOT, 2)
-            await self._metadata(ROLES.METADATA_ROLE_TIMESTAMP)
-            if all_of_them or not self._metadata_known:
-                await self._metadata(ROLES.METADATA_ROLE_SNAPSHOT)
-                await self._metadata(ROLES.METADATA_ROLE_TARGETS)
-                self._metadata_known = True
-            else:
-                self.world.refreshes.append(time.monotonic() - began)
+            await self._ask(along, METADATA if not self._metadata_known else ("timestamp",))
+            self._metadata_known = True
         except LOST:
             self.world.ends["FETCH"] += 1
 
-    async def _metadata(self, role: ROLES.ValueType, version: int = 0) -> None:
+    async def _ask(self, along: sensor_service_pb2.Enclosed, roles: Iterable[str]) -> None:
+        """For what did not come along."""
+        if not along.root_version:
+            await self._metadata(sensor_service_pb2.METADATA_ROLE_ROOT, 2)
+        for role in roles:
+            if not getattr(along, role):
+                await self._metadata(METADATA[role])
+
+    async def _metadata(
+        self, role: sensor_service_pb2.MetadataRole.ValueType, version: int = 0
+    ) -> None:
         request = sensor_service_pb2.FetchMetadataRequest(role=role, version=version)
         try:
             async for _ in self._stub.FetchMetadata(request, timeout=LIMITS.metadata_seconds):
@@ -237,16 +256,13 @@ class Agent:
                 raise
 
     async def _take(self, offer: sensor_service_pb2.Offer) -> None:
-        await self._refresh(all_of_them=True)
-        request = sensor_service_pb2.FetchChannelFileRequest(content_hash=offer.content_hash)
-        data = bytearray()
         try:
-            async for piece in self._stub.FetchChannelFile(request, timeout=LIMITS.fetch_seconds):
-                data += piece.chunk
+            await self._ask(offer.enclosed, METADATA)
+            data = offer.enclosed.channel_file or await self._fetch(offer.content_hash)
         except LOST:
             self.world.ends["FETCH"] += 1
             return
-        envelope = channel_file_pb2.SignedChannelFile.FromString(bytes(data))
+        envelope = channel_file_pb2.SignedChannelFile.FromString(data)
         if hashlib.sha256(envelope.payload).digest() != offer.content_hash:
             raise RuntimeError("not what was offered")
         for state in STATES:
@@ -262,6 +278,13 @@ class Agent:
             time.monotonic(),
             0.0,
         )
+
+    async def _fetch(self, name: bytes) -> bytes:
+        request = sensor_service_pb2.FetchChannelFileRequest(content_hash=name)
+        data = bytearray()
+        async for piece in self._stub.FetchChannelFile(request, timeout=LIMITS.fetch_seconds):
+            data += piece.chunk
+        return bytes(data)
 
     async def _give_up(self, order: sensor_service_pb2.Revocation) -> None:
         if self.content == order.content_hash:

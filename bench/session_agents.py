@@ -16,8 +16,6 @@ from typing import Any
 from bench.session_agent import Agent, Surroundings
 from cloud.folder import CloudFolder
 
-REFRESHES_TOLD = 1_000
-
 
 class Agents:
     """All agents of this process; an order is the name of a method, with its arguments."""
@@ -85,7 +83,6 @@ class Agents:
     async def forget(self) -> None:
         """Count from zero."""
         self._world.ends.clear()
-        self._world.refreshes.clear()
         self._world.tries = 0
         for one in self._agents:
             one.active_at = one.withdrawn_at = 0.0
@@ -128,7 +125,6 @@ class Agents:
             "last_withdrawn": max(withdrawn, default=0.0),
             "ends": dict(self._world.ends),
             "tries": self._world.tries,
-            "refreshes": self._world.refreshes[:REFRESHES_TOLD],
             "processor_seconds": used.ru_utime + used.ru_stime,
         }
 

@@ -174,8 +174,6 @@ def _added(answers: list[dict[str, Any]]) -> dict[str, Any]:
         values = [one[name] for one in answers]
         if isinstance(value, dict):
             found[name] = dict(sum((Counter(one) for one in values), Counter()))
-        elif isinstance(value, list):
-            found[name] = [each for one in values for each in one]
         elif name.startswith("last_"):
             found[name] = max(values)
         elif name.startswith("first_"):

@@ -5,7 +5,8 @@ mutual TLS, a key, a certificate and a TCP connection each. In this order:
 
     1. all connect: memory per session
     2. a push to everybody at once: seconds until all have it active
-    3. an ordinary half minute: processor time at one heartbeat per host and 30 s
+    3. ordinary life: processor time at one heartbeat per host and 30 s; a sensor's look at metadata
+       that have not changed
     4. 100 more agents that send and never read: how soon others get their receipts
     5. a staged rollout has reached nearly all hosts, and crash reports decide against it
     6. the cloud is killed, is away for a while, and comes back: seconds until all are connected
@@ -24,6 +25,7 @@ from typing import Any
 
 from bench.harness import Figure, Note, from_samples, run
 from bench.session_load import Herd, Serving, SessionsError, herd, raise_descriptor_limit
+from bench.session_refresh import refreshes
 from cloud.folder import CloudFolder
 from cloud.rollout.plan import STAGED, Plan
 from cloud.rollout.table import State
@@ -35,17 +37,21 @@ from tests.process.cloud_process import new_cloud
 KIBIBYTE, MEBIBYTE = 1024, 1024 * 1024
 CONNECTS_PER_SECOND = 150.0
 RECEIPTS = 50
-PATIENCE_SECONDS = 300.0
-RETURN_SECONDS = 180.0
-EVALUATE_SECONDS = 1.0
-"""Heartbeats that speak for the content come so often while its rollout goes up."""
+LOOKS = 50
+PATIENCE_SECONDS = 600.0
+RETURN_SECONDS = 300.0
 
 PUSH_BAR, MEMORY_BAR, HALT_BAR, ROLLBACK_BAR = "<= 10", "<= 100", "<= 1", "<= 60"
+REFRESH_BAR = "<= 5"
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a run is; away_seconds: how long there is no cloud in step 6."""
+    """How large a run is; away_seconds: how long there is no cloud in step 6.
+
+    evaluate_seconds: 0, or how often all send a heartbeat at once while the rollout of step 5 goes
+    up; their usual ones speak for the content as well.
+    """
 
     sessions: int
     processes: int
@@ -54,10 +60,11 @@ class Size:
     deaf: int
     away_seconds: float
     settle_seconds: float
+    evaluate_seconds: float
 
 
-FULL = Size(10_000, 4, 30.0, 60.0, 100, 20.0, 2.0)
-QUICK = Size(200, 2, 30.0, 1.0, 20, 0.2, 0.5)
+FULL = Size(10_000, 4, 30.0, 60.0, 100, 20.0, 2.0, 0.0)
+QUICK = Size(200, 2, 30.0, 1.0, 20, 0.2, 0.5, 1.0)
 
 
 def measure(*, quick: bool) -> Sequence[Figure | Note]:
@@ -138,7 +145,12 @@ def _idle(one: Serving, many: Herd, size: Size) -> list[Figure]:
     before, began = one.processor_seconds(), time.monotonic()
     time.sleep(size.watch_seconds)
     share = (one.processor_seconds() - before) / (time.monotonic() - began)
-    return [Figure("a heartbeat per host and 30 s: processor", 100 * share, "% of a core")]
+    looks = refreshes(one.cloud.address, one.cloud.agent_folder("well-behaved"), LOOKS)
+    return [
+        Figure("a heartbeat per host and 30 s: processor", 100 * share, "% of a core"),
+        from_samples("refresh without change, p50", looks, unit="ms", bar=REFRESH_BAR),
+        from_samples("refresh without change, p99", looks, unit="ms", percent=99),
+    ]
 
 
 def _deaf(one: Serving, many: Herd, size: Size) -> list[Figure]:
@@ -197,7 +209,7 @@ def _halt(one: Serving, many: Herd, size: Size) -> list[Figure]:
         policies.set_plan(store, _plan(), "bench", time.time_ns())
     name = _push_version(one, 2)
     most = int(0.98 * size.sessions)
-    _until_active(many, most, evaluate=True)
+    _until_active(many, most, size.evaluate_seconds)
     time.sleep(3 * size.settle_seconds)  # what was just said is to be stored before
     reached = many.order("status")["active"]
     began = time.monotonic()
@@ -252,13 +264,13 @@ def _until_connected(
     return many.until(lambda now: now["connected"] >= sessions, seconds, "connected")
 
 
-def _until_active(many: Herd, hosts: int, *, evaluate: bool = False) -> dict[str, Any]:
+def _until_active(many: Herd, hosts: int, evaluate_seconds: float = 0.0) -> dict[str, Any]:
     next_beat = 0.0
 
     def enough(now: dict[str, Any]) -> bool:
         nonlocal next_beat
-        if evaluate and time.monotonic() >= next_beat:
-            next_beat = time.monotonic() + EVALUATE_SECONDS
+        if evaluate_seconds and time.monotonic() >= next_beat:
+            next_beat = time.monotonic() + evaluate_seconds
             many.order("evaluate")
         return bool(now["active"] >= hosts)
 
