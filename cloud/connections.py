@@ -7,7 +7,6 @@ other, and an agent that lets more than `outgoing_messages` pile up is disconnec
 import asyncio
 import math
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from bulkhead.v1.report_pb2 import ActiveChannelFile
 from bulkhead.v1.sensor_service_pb2 import Hello, Receipt, Revocation, SessionResponse
 from cloud import journal
 from cloud.errors import CloudReason, SessionError
+from cloud.flag import Flag
 from cloud.issuing import AgentCertificate
 from cloud.limits import CloudLimits
 from cloud.offers import Active, Host, HostContent
@@ -38,9 +38,9 @@ class Outgoing:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting: deque[SessionResponse] = deque()
+        self._waiting: list[SessionResponse] = []  # a deque takes 700 bytes, and few wait
         self._receipt = 0
-        self._some = asyncio.Event()
+        self._some = Flag()
 
     def put(self, response: SessionResponse) -> None:
         """Queue a response; SessionError if the agent does not read."""
@@ -64,7 +64,7 @@ class Outgoing:
             response = SessionResponse(receipt=Receipt(delivery=self._receipt))
             self._receipt = 0
         else:
-            response = self._waiting.popleft()
+            response = self._waiting.pop(0)
         if not self._waiting and not self._receipt:
             self._some.clear()
         return response
@@ -120,7 +120,7 @@ class AgentConnection:
         )
         self.session = f"{replica}{SEPARATOR}{uuid.uuid4().hex}"
         self.outgoing = Outgoing(limits.outgoing_messages)
-        self.due = asyncio.Event()
+        self.due = Flag()
         self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
         self.offered: dict[bytes, int] = {}
         self.withheld: dict[bytes, tuple[int, tuple[Refusal, ...]]] = {}

@@ -12,7 +12,7 @@ class CloudLimits:
     chunk_bytes: int = 64 * 1024
     metadata_bytes: int = 16 * 1024
     streams_per_connection: int = 8
-    tls_record_bytes: int = 4 * 1024
+    tls_record_bytes: int = 1024
 
     # Admission: sessions that may begin in a second, and at once after a quiet time; sessions that
     # may be without a welcome; the share of the rate that is promised to those who were refused;

@@ -310,8 +310,8 @@ def _options(limits: CloudLimits) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", limits.receive_bytes),
         ("grpc.max_metadata_size", limits.metadata_bytes),
         ("grpc.max_concurrent_streams", limits.streams_per_connection),
-        # What a session costs in memory: TLS records of 16 KiB, and buffers that grow with a
-        # bandwidth that reports don't need.
+        # What a session costs in memory: a TLS record of up to 16 KiB, and buffers that grow with
+        # a bandwidth that reports don't need.
         ("grpc.tsi.max_frame_size", limits.tls_record_bytes),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.keepalive_time_ms", limits.keepalive_ms),
