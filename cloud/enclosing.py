@@ -65,10 +65,8 @@ class Enclosing:
         if self._catalogue is not self._library.catalogue or not self._welcome.HasField("welcome"):
             catalogue = self._catalogue = self._library.catalogue
             self._offers.clear()
-            told = Enclosed(
-                root_version=catalogue.newest_version("root"),
-                timestamp=catalogue.newest("timestamp"),
-            )
+            root, timestamp = catalogue.newest_version("root"), catalogue.newest("timestamp")
+            told = Enclosed(root_version=root, timestamp=timestamp or b"")
             welcome = Welcome(cloud_version=VERSION, enclosed=told)
             self._welcome = SessionResponse(welcome=welcome)
         return self._catalogue

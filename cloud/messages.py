@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Table
-
 from bulkhead.v1.report_pb2 import (
     ActiveChannelFile,
     ContentAcknowledgement,
@@ -154,21 +152,18 @@ def report_job(request: SessionRequest, agent_id: str, now_ns: int) -> Job:
 def _detections(batch: DetectionBatch, agent_id: str, now_ns: int) -> Job:
     for index, detection in enumerate(batch.detections):
         require_report_id(detection.id, f"detections[{index}].id")
-    return _add(DETECTIONS, reports.detection_rows(agent_id, batch.detections, now_ns))
+    rows = reports.detection_rows(agent_id, batch.detections, now_ns)
+    return reports.Reported(DETECTIONS, rows)
 
 
 def _crash(crash: CrashReport, agent_id: str, now_ns: int) -> Job:
     require_report_id(crash.id, "crash_report.id")
-    return _add(CRASHES, [reports.crash_row(agent_id, crash, now_ns)])
+    return reports.Reported(CRASHES, [reports.crash_row(agent_id, crash, now_ns)])
 
 
 def _loss(loss: LossReport, agent_id: str, now_ns: int) -> Job:
     require_report_id(loss.id, "loss_report.id")
-    return _add(LOSSES, [reports.loss_row(agent_id, loss, now_ns)])
-
-
-def _add(table: Table, rows: list[dict[str, Any]]) -> Job:
-    return lambda store: reports.add(store, table, rows)
+    return reports.Reported(LOSSES, [reports.loss_row(agent_id, loss, now_ns)])
 
 
 Handler = Callable[[Any, AgentConnection, Catalogue], Effect]

@@ -5,13 +5,14 @@ A report is named by its agent and the id that the agent gave it. It is kept as 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from sqlalchemy import Connection, Float, Table, cast, func, select
 
 from bulkhead.v1.report_pb2 import CrashReport, Detection, LossReport
 from cloud.store.database import insert_once
 from cloud.store.tables import CRASHES, DETECTIONS, LOSSES
+from cloud.store.writer import Together
 from content.loss_causes import counts_as_lost
 
 LARGEST_COUNT = 2**63 - 1
@@ -28,6 +29,22 @@ class Stored(Generic[Report]):
     agent_id: str
     received_unix_ns: int
     report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Reported(Together):
+    """Rows that an agent's report has become."""
+
+    table: Table
+    rows: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def store(cls, connection: Connection, jobs: Sequence[Self]) -> Sequence[None]:
+        """All of them, each once."""
+        for table in {job.table.name: job.table for job in jobs}.values():
+            rows = [row for job in jobs if job.table is table for row in job.rows]
+            add(connection, table, rows)
+        return [None] * len(jobs)
 
 
 def detection_rows(

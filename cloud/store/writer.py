@@ -121,9 +121,10 @@ class Writer:
     def _together(self, jobs: list[Job]) -> list[Any]:
         outcomes: list[Any] = []
         with self._database.writing() as connection:
-            for kind, some in itertools.groupby(jobs, type):
-                if issubclass(kind, Together):
-                    errors = kind.store(connection, list(some))
+            for _, group in itertools.groupby(jobs, type):
+                some = list(group)
+                if together := [job for job in some if isinstance(job, Together)]:
+                    errors = type(together[0]).store(connection, together)
                     outcomes += [error and _Failed(error) for error in errors]
                 else:
                     outcomes += [job(connection) for job in some]

@@ -192,6 +192,20 @@ def test_reports_are_stored_once_per_agent_and_id(database: Database) -> None:
     assert latest[0].report.sequence == LARGEST
 
 
+def test_reports_of_several_agents_are_stored_together_each_once(database: Database) -> None:
+    """A flood of a hundred agents would take a statement for each report."""
+    both = [
+        reports.Reported(DETECTIONS, reports.detection_rows(agent, [Detection(id="d")], NOW_NS))
+        for agent in ("a", "b", "a")
+    ]
+    loss = reports.Reported(LOSSES, [reports.loss_row("a", LossReport(id="l"), NOW_NS)])
+    with database.writing() as store:
+        assert reports.Reported.store(store, [both[0], loss, *both[1:]]) == [None] * 4
+        found = reports.latest_detections(store, 9)
+        assert [one.agent_id for one in found] == ["a", "b"]
+        assert len(reports.latest_losses(store, 9)) == 1
+
+
 def test_absurd_loss_counts_neither_overflow_nor_hide_the_report(database: Database) -> None:
     """One agent's nonsense would break the fleet view for everybody."""
     with database.writing() as store:

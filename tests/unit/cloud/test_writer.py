@@ -113,7 +113,7 @@ def test_jobs_of_a_kind_that_follow_each_other_are_stored_together(database: Dat
 def test_one_of_several_that_the_database_refuses_fails_alone(database: Database) -> None:
     """What one agent says would cost all of those that were stored with it."""
     sizes: list[int] = []
-    jobs = [Several("d1", sizes), clash, Several("d2", sizes), Several("off", sizes)]
+    jobs: list[Job] = [Several("d1", sizes), clash, Several("d2", sizes), Several("off", sizes)]
     found = outcomes(database, *jobs)
     assert [type(one) for one in found] == [type(None), StoreError, type(None), KeyError]
     assert names(database) == ["d1", "d2"]
