@@ -8,18 +8,16 @@ state that it wants. Nothing here parses content, events or network bytes, and n
 import os
 import random
 import secrets
-import selectors
 import signal
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.backoff import Backoff
-from agent.channel import ProtocolViolationError
 from agent.privileges import supervisor_capabilities
-from agent.supervisor.child import Child, start
+from agent.supervisor.child import Child
+from agent.supervisor.children import Children
 from agent.supervisor.collecting import Collecting
 from agent.supervisor.content_flow import ContentFlow
 from agent.supervisor.control import ControlSocket
@@ -49,8 +47,6 @@ from agent.supervisor.status import StatusSources, reduced, snapshot
 from agent.supervisor.store import Store
 from agent.supervisor.trust_files import installed
 
-Handler = Callable[[], None]
-
 
 @dataclass(frozen=True, slots=True)
 class _Launcher:
@@ -59,7 +55,7 @@ class _Launcher:
     supervisor: "Supervisor"
 
     def start_evaluator(self) -> Child:
-        return self.supervisor.spawn(Role.EVALUATOR)
+        return self.supervisor.children.start(Role.EVALUATOR)
 
     def payload_descriptor(self, content_hash: str) -> int:
         return sealed(self.supervisor.store.payload(content_hash))
@@ -74,17 +70,16 @@ class Supervisor:
         self.boot_id = boot_id()
         self.started = time.monotonic()
         self.log = Log(as_json=settings.json_log)
-        self.roles = load_roles(settings.roles)
+        roles = load_roles(settings.roles)
         trust = installed(settings.trust, settings.counter_trust)
         self.store = Store(settings.state)
-        owner = ids(self.roles[Role.LINK])
+        owner = ids(roles[Role.LINK])
         self.link_tls = prepare(settings.link_folder, settings.tls, owner)
-        self.selector = selectors.DefaultSelector()
-        self.children: dict[int, Child] = {}
         self.reports = Reports()
         self.ledger = Ledger(self.run_id, self._report_loss)
         self.own = OwnProcesses()
         self.own.add(os.getpid())
+        self.children = Children(roles, self.own, self.log)
         self.losses = LossWatch(self.ledger)
         self.linking = Linking(
             self._start_link,
@@ -124,9 +119,9 @@ class Supervisor:
             self.reports,
             self.ledger,
             self.log,
-            self._protected,
+            self.children.pids,
         )
-        self.owners = Owners(
+        self.children.owners = Owners(
             self.flow,
             self.evaluators,
             self.judging,
@@ -141,7 +136,6 @@ class Supervisor:
         self.control = ControlSocket(settings.control, self.status, commands)
         self.manager = from_environment(os.environ, os.getpid())
         forget()
-        self.attempts: Counter[str] = Counter()
         self._stopping = False
 
     def run(self) -> int:
@@ -149,24 +143,11 @@ class Supervisor:
         self._prepare()
         try:
             while not self._stopping:
-                self._turn(self._pause())
+                self.children.step(self._pause())
+                self._reconcile()
         finally:
             self._shut_down()
         return 0
-
-    def spawn(self, role: Role, *arguments: str) -> Child:
-        """Start a role and watch it; OSError where the system can't."""
-        try:
-            child = start(role, self.roles[role], arguments)
-        except OSError as error:
-            self.log.say("can't start", role=role, because=error)
-            raise
-        self.children[child.pidfd] = child
-        self.own.add(child.pid)
-        self._watch(child.channel.fileno(), lambda: self._read(child))
-        self._watch(child.stderr, lambda: self._read_output(child))
-        self._watch(child.pidfd, lambda: self._ended(child))
-        return child
 
     def status(self) -> dict[str, Any]:
         """How the sensor is, for people and programs."""
@@ -190,7 +171,7 @@ class Supervisor:
             ledger=self.ledger,
             prevention=self.prevention,
             reports=self.reports,
-            attempts=self.attempts + self.control.refused,
+            attempts=self.children.attempts + self.control.refused,
         )
 
     def _prepare(self) -> None:
@@ -198,8 +179,8 @@ class Supervisor:
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        self._watch(reading, lambda: _discard(reading))
-        self._watch(self.control.fileno(), self.control.answer)
+        self.children.watch(reading, lambda: _discard(reading))
+        self.children.watch(self.control.fileno(), self.control.answer)
         for sentence in self.flow.open():
             self.log.say("store", left_out=sentence)
         self.evaluators.wanted = self.flow.working.wanted()
@@ -210,15 +191,6 @@ class Supervisor:
         if self.settings.ready_fd is not None:
             os.write(self.settings.ready_fd, b"ready\n")
             os.close(self.settings.ready_fd)
-
-    def _turn(self, timeout: float) -> None:
-        ready = self.selector.select(timeout)
-        # Ends come last, so that a child's messages are never read after its end was judged.
-        for key, _ in sorted(ready, key=lambda pair: pair[0].fd in self.children):
-            handler: Handler = key.data
-            if key.fileobj in self.selector.get_map():
-                handler()
-        self._reconcile()
 
     def _pause(self) -> float:
         parts = (
@@ -233,7 +205,7 @@ class Supervisor:
             self.control,
             self.judging.consequences,
         )
-        return pause(time.monotonic(), [*parts, *self.children.values()])
+        return pause(time.monotonic(), [*parts, *self.children])
 
     def _reconcile(self) -> None:
         now = time.monotonic()
@@ -246,7 +218,7 @@ class Supervisor:
         working = self.flow.working
         if working.recover_due():
             self.log.say("content on again", files=len(working.wanted()))
-        self._end_lingering(now)
+        self.children.end_lingering(now)
         self._start_trial()
         self.judging.consequences.search_on()
         self.evaluators.wanted = working.wanted()
@@ -278,12 +250,6 @@ class Supervisor:
         if self.needs.given_up().keys() != told:
             self.linking.introduce_again()
 
-    def _end_lingering(self, now: float) -> None:
-        """A role that has closed its channel and lives on is of no use, and may do harm."""
-        for child in self.children.values():
-            if child.lingering(now):
-                child.kill()
-
     def _start_trial(self) -> None:
         """One file at a time, and only while there are events to try it on."""
         collection = self.collecting.collection
@@ -303,54 +269,6 @@ class Supervisor:
             self.log.say("flood", template_type=facts["template_type"], lost=facts["count"], by=by)
         return reported
 
-    def _read(self, child: Child) -> None:
-        try:
-            for message in child.messages():
-                self.owners.message(child, message)
-        except ProtocolViolationError as error:
-            child.attempts[error.violation] += 1
-            self.log.say(
-                "protocol violation",
-                role=child.role,
-                pid=child.pid,
-                reason=error.violation,
-                error=error,
-            )
-            self.owners.violation(child, error)
-        watched = self.selector.get_map()
-        if child.listener is not None and child.listener not in watched:
-            self._watch(child.listener, lambda: self._look(child))
-        if child.closed and child.channel.fileno() in watched:
-            self.selector.unregister(child.channel.fileno())
-
-    def _look(self, child: Child) -> None:
-        """A locked-down role has made a system call that it may not make, and waits."""
-        call = child.look()
-        if not call:  # It has ended; nobody of ours has killed it.
-            return
-        self.log.say("forbidden system call", role=child.role, pid=child.pid, call=call)
-        self.owners.forbidden_call(child)
-
-    def _read_output(self, child: Child) -> None:
-        for line in child.output(time.monotonic()).splitlines():
-            self.log.say(f"{child.role} says", pid=child.pid, line=line)
-        if child.silent and child.stderr in self.selector.get_map():
-            self.selector.unregister(child.stderr)
-
-    def _ended(self, child: Child) -> None:
-        """Read what a child said last, then let its owner judge its end."""
-        while child.pending():
-            self._read(child)
-        self._read_output(child)
-        for descriptor in (child.channel.fileno(), child.stderr, child.pidfd, child.listener):
-            if descriptor is not None and descriptor in self.selector.get_map():
-                self.selector.unregister(descriptor)
-        del self.children[child.pidfd]
-        child.reap()
-        self.attempts.update(child.attempts)
-        self.owners.ended(child)
-        child.close()
-
     def _shut_down(self) -> None:
         """Detach, evaluate what is in the rings, let the link store it, end everybody."""
         self.manager.stopping()
@@ -366,12 +284,9 @@ class Supervisor:
             self.linking.child.send("stop")
         deadline = time.monotonic() + LIMITS.stop_seconds
         while self.children and time.monotonic() < deadline:
-            for key, _ in self.selector.select(LIMITS.tick_seconds):
-                key.data()
+            self.children.step(LIMITS.tick_seconds)
             self.linking.flush()
-        for child in list(self.children.values()):
-            child.kill()
-            self._ended(child)
+        self.children.end_all()
         self.control.close()
         self.store.close()
         self.log.say("stopped", evaluated=self.judging.evaluated, lost=self.ledger.events)
@@ -387,8 +302,7 @@ class Supervisor:
         collection.detach()
         deadline = time.monotonic() + LIMITS.drain_seconds
         while collection.backlog_events() and time.monotonic() < deadline:
-            for key, _ in self.selector.select(LIMITS.tick_seconds):
-                key.data()
+            self.children.step(LIMITS.tick_seconds)
             self.linking.flush()
 
     def _start_first_collector(self, rung: str) -> Child:
@@ -400,7 +314,7 @@ class Supervisor:
         """A collector of these Template Types; below BPF, of all that the rung can see."""
         size = ["--ring-bytes", str(self.settings.ring_bytes)] if self.settings.ring_bytes else []
         types = ["--types", ",".join(map(str, numbers))] if rung in BPF_RUNGS else []
-        return self.spawn(Role.COLLECTOR, "--rung", rung, *types, *size, "--seed", *more)
+        return self.children.start(Role.COLLECTOR, "--rung", rung, *types, *size, "--seed", *more)
 
     def _start_link(self) -> Child:
         arguments = [
@@ -411,7 +325,7 @@ class Supervisor:
         ]
         if self.settings.cloud:
             arguments += ["--cloud", self.settings.cloud, "--tls", str(self.link_tls)]
-        return self.spawn(Role.LINK, *arguments)
+        return self.children.start(Role.LINK, *arguments)
 
     def _collection_changed(self) -> None:
         self.seeding.follow(self.collecting.collection)
@@ -427,12 +341,6 @@ class Supervisor:
         self.evaluators.change_some_rings()
         self.judging.history.rings_changed()
         self.flow.supply_changed()
-
-    def _protected(self) -> frozenset[int]:
-        return frozenset({os.getpid(), os.getppid(), *(c.pid for c in self.children.values())})
-
-    def _watch(self, descriptor: int, handler: Handler) -> None:
-        self.selector.register(descriptor, selectors.EVENT_READ, handler)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stopping = True
