@@ -215,7 +215,9 @@ class Connections:
         older = self._open.get(connection.agent_id)
         if older is None and len(self._open) >= self._limits.sessions:
             raise SessionError(
-                CloudReason.TOO_MANY_SESSIONS, f"{len(self._open)} sessions are open already"
+                CloudReason.TOO_MANY_SESSIONS,
+                f"{len(self._open)} sessions are open already",
+                retry_after_ms=int(self._limits.retry_after_seconds * 1e3),
             )
         if older is not None:
             journal.warning("session_replaced", agent_id=connection.agent_id)

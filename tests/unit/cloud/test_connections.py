@@ -89,6 +89,7 @@ def test_the_newest_session_of_an_agent_is_the_current_one() -> None:
         with pytest.raises(SessionError) as refused:
             connections.join(AgentConnection(Hello(agent_id="b"), LIMITS))
         assert refused.value.reason is CloudReason.TOO_MANY_SESSIONS
+        assert refused.value.retry_after_ms == 60_000
         connections.leave(newer)
         assert connections.get("a") is None
 
