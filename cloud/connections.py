@@ -15,7 +15,6 @@ from bulkhead.v1.report_pb2 import ActiveChannelFile
 from bulkhead.v1.sensor_service_pb2 import Hello, Receipt, Revocation, SessionResponse
 from cloud import journal
 from cloud.errors import CloudReason, SessionError
-from cloud.flag import Flag
 from cloud.issuing import AgentCertificate
 from cloud.limits import CloudLimits
 from cloud.offers import Active, Host, HostContent
@@ -32,15 +31,18 @@ SUPPLIES = 256
 
 
 class Outgoing:
-    """Responses in order; a receipt that still waits is replaced by the next one."""
+    """Responses in order; a receipt that still waits is replaced by the next one.
 
-    __slots__ = ("_limit", "_receipt", "_some", "_waiting")
+    some: called whenever there is something to send.
+    """
+
+    __slots__ = ("_limit", "_receipt", "_waiting", "some")
 
     def __init__(self, limit: int) -> None:
+        self.some: Callable[[], None] = _nothing
         self._limit = limit
         self._waiting: list[SessionResponse] = []  # a deque takes 700 bytes, and few wait
         self._receipt = 0
-        self._some = Flag()
 
     def put(self, response: SessionResponse) -> None:
         """Queue a response; SessionError if the agent does not read."""
@@ -50,24 +52,23 @@ class Outgoing:
                 f"{self._limit} messages wait and the agent does not read",
             )
         self._waiting.append(response)
-        self._some.set()
+        self.some()
 
     def confirm(self, delivery: int) -> None:
         """Everything up to this delivery is stored."""
         self._receipt = max(self._receipt, delivery)
-        self._some.set()
+        self.some()
 
-    async def next(self) -> SessionResponse:
-        """Wait for what to send next."""
-        await self._some.wait()
+    def next(self) -> SessionResponse | None:
+        """What to send next, if anything."""
         if self._receipt:
-            response = SessionResponse(receipt=Receipt(delivery=self._receipt))
-            self._receipt = 0
-        else:
-            response = self._waiting.pop(0)
-        if not self._waiting and not self._receipt:
-            self._some.clear()
-        return response
+            receipt, self._receipt = Receipt(delivery=self._receipt), 0
+            return SessionResponse(receipt=receipt)
+        return self._waiting.pop(0) if self._waiting else None
+
+
+def _nothing() -> None:
+    """Before anybody sends or decides."""
 
 
 @lru_cache(SUPPLIES)
@@ -79,11 +80,11 @@ class AgentConnection:
     """One open session, from its hello on.
 
     supply: rung and supplied Template Types of the hello, one object for all sensors of a kind.
-    due: set when another decision about this host is due. offered: push numbers by content hash, of
-    what this session has settled; withheld: with the reasons. fetchable: everything that was
-    offered in it. withdrawn: the orders that it was told, by content hash. turn: its turn to fetch
-    what it was offered, while that lasts. certificate: what the session was begun with; renewed:
-    when another one was asked for last, by the monotonic clock.
+    decide: called when another decision about this host is due. ended: why it has to end. offered:
+    push numbers by content hash, of what this session has settled; withheld: with the reasons.
+    fetchable: everything that was offered in it. withdrawn: the orders that it was told, by content
+    hash. turn: its turn to get what it was offered, while that lasts. certificate: what the session
+    was begun with; renewed: when another one was asked for last, by the monotonic clock.
     """
 
     __slots__ = (
@@ -91,7 +92,7 @@ class AgentConnection:
         "_files",
         "agent_id",
         "certificate",
-        "due",
+        "decide",
         "ended",
         "fetchable",
         "fetching",
@@ -120,8 +121,8 @@ class AgentConnection:
         )
         self.session = f"{replica}{SEPARATOR}{uuid.uuid4().hex}"
         self.outgoing = Outgoing(limits.outgoing_messages)
-        self.due = Flag()
-        self.ended: asyncio.Future[SessionError] = asyncio.get_running_loop().create_future()
+        self.decide: Callable[[], None] = _nothing
+        self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.offered: dict[bytes, int] = {}
         self.withheld: dict[bytes, tuple[int, tuple[Refusal, ...]]] = {}
         self.fetchable: set[bytes] = set()
@@ -168,7 +169,7 @@ class AgentConnection:
         if turn is not None:
             turn.end()
 
-    def end(self, error: SessionError) -> None:
+    def end(self, error: Exception) -> None:
         """Make the session end with this error."""
         if not self.ended.done():
             self.ended.set_result(error)
@@ -246,4 +247,4 @@ class Connections:
     def decide_all(self) -> None:
         """Another decision about every connected host is due."""
         for connection in self._open.values():
-            connection.due.set()
+            connection.decide()

@@ -2,7 +2,8 @@
 
 1. it is admitted (`cloud.admission`), or told when to come back
 2. its hello arrives in time, is complete, and is by the agent that its certificate names
-3. from then on at once, until one of them ends: read and store, decide, write
+3. from then on it reads and stores until the agent ends the session; it decides and writes
+   whenever there is reason to
 
 Whatever ends it raises CloudError, which says why.
 """
@@ -29,6 +30,7 @@ from cloud.catalogue import Library
 from cloud.connections import AgentConnection, Connections, refusal
 from cloud.dispatch import Dispatcher
 from cloud.enclosing import Enclosing
+from cloud.errand import Errand
 from cloud.errors import CloudReason, SessionError
 from cloud.issuing import AgentCertificate
 from cloud.limits import CloudLimits
@@ -115,24 +117,24 @@ class Conversations:
         replica = self._parts.connections.replica
         connection = AgentConnection(hello, self._limits, certificate, replica)
         self._parts.connections.join(connection)
+        sending = Errand(lambda: self._write(connection, context), connection.end)
+        deciding = Errand(lambda: self._parts.dispatcher.decide(connection), connection.end)
+        connection.outgoing.some = sending.ask
         try:
             # Queued in the order of joining, so that the store agrees on who came last.
             introduced = self._introduce(connection, hello)
             del hello  # nobody needs it any more, and there are thousands
-            await _until_one_ends(connection.ended, introduced)
+            await _until_ended(connection.ended, introduced)
             connection.outgoing.put(self._parts.enclosing.welcome())
             place.leave()
-            connection.due.set()
-            await _until_one_ends(
-                connection.ended,
-                self._read(connection, context),
-                self._write(connection, context),
-                self._parts.dispatcher.serve(connection),
-            )
+            connection.decide = deciding.ask
+            connection.decide()
+            await _until_ended(connection.ended, self._read(connection, context))
         finally:
             journal.info("session_closed", agent_id=connection.agent_id)
             self._parts.connections.leave(connection)
-            connection.end_turn()
+            await asyncio.gather(sending.end(), deciding.end())
+            self._parts.dispatcher.forget(connection)
             agent_id, session = connection.agent_id, connection.session
             self._parts.writer.post(lambda store: hosts.disconnect(store, agent_id, session))
 
@@ -166,11 +168,10 @@ class Conversations:
             if request.delivery:
                 connection.outgoing.confirm(request.delivery)
             if effect.changes_offers:
-                connection.due.set()
+                connection.decide()
 
     async def _write(self, connection: AgentConnection, context: Context) -> None:
-        while True:
-            response = await connection.outgoing.next()
+        while (response := connection.outgoing.next()) is not None:
             try:
                 async with asyncio.timeout(self._limits.write_seconds):
                     await context.write(response)
@@ -192,20 +193,15 @@ async def _receive(context: Context) -> SessionRequest | None:
     return request if isinstance(request, SessionRequest) else None
 
 
-async def _until_one_ends(
-    ended: "asyncio.Future[SessionError]", *work: Coroutine[Any, Any, None]
-) -> None:
-    """Run all; when one ends or fails, or `ended` says why, end the others and pass that on."""
-    tasks = [asyncio.create_task(one) for one in work]
+async def _until_ended(ended: "asyncio.Future[Exception]", work: Coroutine[Any, Any, None]) -> None:
+    """Do this work until it is done, or fails, or `ended` says why it has to end."""
+    task = asyncio.create_task(work)
     try:
-        awaited: list[asyncio.Future[Any]] = [*tasks, ended]
+        awaited: list[asyncio.Future[Any]] = [task, ended]
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             raise ended.result()
-        for task in tasks:
-            if task.done():
-                task.result()
+        task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

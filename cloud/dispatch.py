@@ -52,17 +52,16 @@ class Dispatcher:
         self._turns = Turns(limits.turns)
         self._unsafe = unsafe
 
-    async def serve(self, connection: AgentConnection) -> None:
-        """Decide for this agent whenever that is due, for as long as its session lasts."""
-        try:
-            while True:
-                await connection.due.wait()
-                connection.due.clear()
-                self._withdraw_revoked(connection)  # 1
-                if (turn := self._turns.ask(connection, connection.due.set)) is not None:
-                    await self._take(turn, connection)  # 2
-        finally:
-            self._turns.forget(connection)
+    async def decide(self, connection: AgentConnection) -> None:
+        """Decide for this agent, and carry it out if it is its turn."""
+        self._withdraw_revoked(connection)  # 1
+        if (turn := self._turns.ask(connection, connection.decide)) is not None:
+            await self._take(turn, connection)  # 2
+
+    def forget(self, connection: AgentConnection) -> None:
+        """Its session is over."""
+        self._turns.forget(connection)
+        connection.end_turn()
 
     def _withdraw_revoked(self, connection: AgentConnection) -> None:
         catalogue = self._library.catalogue

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bulkhead.v1.report_pb2 import ActiveChannelFile
-from bulkhead.v1.sensor_service_pb2 import Hello, Offer, SessionResponse
+from bulkhead.v1.sensor_service_pb2 import Hello, Offer, Receipt, SessionResponse
 from cloud.connections import AgentConnection, Connections, Outgoing
 from cloud.errors import CloudReason, SessionError
 from cloud.limits import LIMITS
@@ -30,49 +30,35 @@ def offer(version: int) -> SessionResponse:
 
 def test_receipts_replace_each_other_and_offers_keep_their_order() -> None:
     """A busy agent would pile up receipts, or get offers in the wrong order."""
-
-    async def story() -> None:
-        outgoing = Outgoing(10)
-        outgoing.put(offer(1))
-        for delivery in range(1, 1000):
-            outgoing.confirm(delivery)
-        outgoing.put(offer(2))
-        found = [await outgoing.next() for _ in range(3)]
-        assert found[0].receipt.delivery == 999
-        assert [one.offer.version for one in found[1:]] == [1, 2]
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await outgoing.next()
-        outgoing.confirm(1000)
-        assert (await outgoing.next()).receipt.delivery == 1000
-
-    run(story)
+    outgoing = Outgoing(10)
+    outgoing.put(offer(1))
+    for delivery in range(1, 1000):
+        outgoing.confirm(delivery)
+    outgoing.put(offer(2))
+    found = [one for _ in range(3) if (one := outgoing.next()) is not None]
+    assert found[0].receipt.delivery == 999
+    assert [one.offer.version for one in found[1:]] == [1, 2]
+    assert outgoing.next() is None
+    outgoing.confirm(1000)
+    assert outgoing.next() == SessionResponse(receipt=Receipt(delivery=1000))
 
 
 def test_a_receipt_never_goes_back() -> None:
     """A message that is sent again would make the agent's outbox grow backwards."""
-
-    async def story() -> None:
-        outgoing = Outgoing(10)
-        outgoing.confirm(7)
-        outgoing.confirm(3)
-        assert (await outgoing.next()).receipt.delivery == 7
-
-    run(story)
+    outgoing = Outgoing(10)
+    outgoing.confirm(7)
+    outgoing.confirm(3)
+    assert outgoing.next() == SessionResponse(receipt=Receipt(delivery=7))
 
 
 def test_an_agent_that_reads_nothing_is_given_up() -> None:
     """What waits for one agent would fill the cloud's memory."""
-
-    async def story() -> None:
-        outgoing = Outgoing(3)
-        for version in range(3):
-            outgoing.put(offer(version))
-        with pytest.raises(SessionError) as refused:
-            outgoing.put(offer(3))
-        assert refused.value.reason is CloudReason.OUTGOING_QUEUE_FULL
-
-    run(story)
+    outgoing = Outgoing(3)
+    for version in range(3):
+        outgoing.put(offer(version))
+    with pytest.raises(SessionError) as refused:
+        outgoing.put(offer(3))
+    assert refused.value.reason is CloudReason.OUTGOING_QUEUE_FULL
 
 
 def test_the_newest_session_of_an_agent_is_the_current_one() -> None:
@@ -83,7 +69,9 @@ def test_the_newest_session_of_an_agent_is_the_current_one() -> None:
         older, newer = (AgentConnection(Hello(agent_id="a"), LIMITS) for _ in range(2))
         connections.join(older)
         connections.join(newer)
-        assert older.ended.result().reason is CloudReason.SESSION_REPLACED
+        error = older.ended.result()
+        assert isinstance(error, SessionError)
+        assert error.reason is CloudReason.SESSION_REPLACED
         connections.leave(older)
         assert connections.get("a") is newer
         with pytest.raises(SessionError) as refused:
