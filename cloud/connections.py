@@ -169,6 +169,10 @@ class AgentConnection:
         if turn is not None:
             turn.end()
 
+    def close(self) -> None:
+        """Nobody sends or decides any more; what did so is let go."""
+        self.decide = self.outgoing.some = _nothing
+
     def end(self, error: Exception) -> None:
         """Make the session end with this error."""
         if not self.ended.done():

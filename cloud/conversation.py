@@ -133,10 +133,13 @@ class Conversations:
         finally:
             journal.info("session_closed", agent_id=connection.agent_id)
             self._parts.connections.leave(connection)
-            await asyncio.gather(sending.end(), deciding.end())
-            self._parts.dispatcher.forget(connection)
             agent_id, session = connection.agent_id, connection.session
             self._parts.writer.post(lambda store: hosts.disconnect(store, agent_id, session))
+            connection.close()
+            try:
+                await asyncio.gather(sending.end(), deciding.end())
+            finally:
+                self._parts.dispatcher.forget(connection)
 
     def _introduce(self, connection: AgentConnection, hello: Hello) -> Coroutine[Any, Any, None]:
         def store_hello(store: Connection) -> Host:
