@@ -5,6 +5,7 @@ the agents are. Moments are of CLOCK_MONOTONIC, which all processes share.
 """
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -15,6 +16,7 @@ from typing import Any
 
 from bench.session_agent import Agent, Surroundings
 from cloud.folder import CloudFolder
+from cloud.limits import LIMITS
 
 
 class Agents:
@@ -142,4 +144,5 @@ async def main() -> None:
 if __name__ == "__main__":
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gc.set_threshold(LIMITS.objects_between_collections)
     asyncio.run(main())

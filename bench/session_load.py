@@ -21,7 +21,7 @@ from typing import Any
 from bench.harness import CHECKOUT
 from tests.process.cloud_process import BULKHEAD, Cloud
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.25
 
 
 class SessionsError(RuntimeError):

@@ -23,13 +23,14 @@ class CloudLimits:
     admission_share: float = 0.8
     retry_after_seconds: float = 60.0
     # Hosts that decide and fetch at once after a push, and how long one of them may take.
-    turns: int = 128
+    turns: int = 256
     turn_seconds: float = 2.0
     # Metadata and Channel File that come along with an offer, in bytes; sensors take twice that.
     enclosed_bytes: int = 64 * 1024
 
     # Sessions.
     sessions: int = 20_000
+    objects_between_collections: int = 100_000
     other_descriptors: int = 256
     fetches_per_agent: int = 2
     outgoing_messages: int = 256

@@ -11,6 +11,7 @@ It ends within two seconds of the signal.
 """
 
 import asyncio
+import gc
 import os
 import random
 import resource
@@ -73,6 +74,9 @@ def serve(order: Order, ready: Callable[[str], None], limits: CloudLimits = LIMI
     """
     require_address(order.listen)
     _raise_descriptor_limit(limits)
+    # To look for cycles of garbage among the millions of objects of ten thousand sessions takes a
+    # third of a second each time, and they make few cycles.
+    gc.set_threshold(limits.objects_between_collections)
     with sole_server(order.folder):
         shared = order.folder.is_shared()
         database = order.folder.open(limits.shared_busy_ms if shared else limits.serving_busy_ms)
