@@ -4,7 +4,7 @@ Each has its own key, certificate, channel and TCP connection, and waits between
 `agent.link` does. What each does, in number of calls and messages, is what a sensor's link does:
 
     begin   hello, welcome; the first time snapshot and targets are asked for
-    offer   whatever did not come along is asked for; received, verified, trial, active
+    offer   whatever did not come along is asked for; verified, trial, active; accepted later
     order   rolled back, acknowledged
     beat    one heartbeat; the session is left if nothing is confirmed within 5 seconds
 
@@ -50,8 +50,8 @@ METADATA = {
 LOST = (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.CancelledError)
 """How a call ends whose session is over."""
 
+PROBATION_SECONDS = 30.0
 STATES = (
-    report_pb2.CONTENT_STATE_RECEIVED,
     report_pb2.CONTENT_STATE_VERIFIED,
     report_pb2.CONTENT_STATE_TRIAL,
     report_pb2.CONTENT_STATE_ACTIVE,
@@ -267,6 +267,7 @@ class Agent:
             raise RuntimeError("not what was offered")
         for state in STATES:
             await self._acknowledge(offer.content_hash, state)
+        self._begin(self._accept(offer.content_hash))
         self._active[offer.template_type] = report_pb2.ActiveChannelFile(
             template_type=offer.template_type,
             version=offer.version,
@@ -278,6 +279,11 @@ class Agent:
             time.monotonic(),
             0.0,
         )
+
+    async def _accept(self, name: bytes) -> None:
+        await asyncio.sleep(PROBATION_SECONDS)
+        if self.content == name and not self.withdrawn_at:
+            await self._acknowledge(name, report_pb2.CONTENT_STATE_ACCEPTED)
 
     async def _fetch(self, name: bytes) -> bytes:
         request = sensor_service_pb2.FetchChannelFileRequest(content_hash=name)

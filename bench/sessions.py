@@ -141,7 +141,7 @@ def _push(one: Serving, many: Herd, size: Size) -> list[Figure]:
 
 def _idle(one: Serving, many: Herd, size: Size) -> list[Figure]:
     many.order("beat", seconds=size.beat_seconds)
-    time.sleep(size.settle_seconds)
+    time.sleep(size.settle_seconds + size.watch_seconds / 2)  # what was pushed is on probation
     before, began = one.processor_seconds(), time.monotonic()
     time.sleep(size.watch_seconds)
     share = (one.processor_seconds() - before) / (time.monotonic() - began)
