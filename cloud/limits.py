@@ -112,7 +112,7 @@ class CloudLimits:
     # has come; how often delays of policies are looked at.
     rollout_look_seconds: float = 0.2
     rollout_watch_seconds: float = 5.0
-    rollout_look_rest: float = 2.0
+    rollout_look_rest: float = 1.0
     rollout_note_seconds: float = 5.0
     delay_look_seconds: float = 30.0
     progress_seconds: float = 0.05

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from bulkhead.v1 import report_pb2
 from cloud.limits import LIMITS
@@ -41,6 +42,9 @@ def to_text(refusals: Sequence[Refusal]) -> str:
     return json.dumps([asdict(refusal) for refusal in refusals])
 
 
+# Ten thousand hosts wait for the same stage, and say so in the same words. An agent's own can be of
+# a hundred kilobytes, so few are held.
+@lru_cache(64)
 def from_text(text: str) -> tuple[Refusal, ...]:
     """What `to_text` wrote."""
     return tuple(Refusal(**document) for document in json.loads(text))
