@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cloud.turns import Turn
 
 
+AT_ONCE = 100
 SUPPLIES = 256
 """Kinds of sensors whose supply is held once; more than a fleet has releases and rungs."""
 
@@ -248,7 +249,13 @@ class Connections:
             if (error := refusal(connection.certificate, expelled)) is not None:
                 connection.end(error)
 
-    def decide_all(self) -> None:
-        """Another decision about every connected host is due."""
-        for connection in self._open.values():
+    async def decide_all(self) -> None:
+        """Another decision about every connected host is due.
+
+        Some at a time: the first are told before it is decided about the last, which matters where
+        thousands have to give something up.
+        """
+        for number, connection in enumerate(self):
             connection.decide()
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)

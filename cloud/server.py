@@ -223,7 +223,7 @@ class _Serving:
             trouble = None
             if news:
                 self._connections.expel(self._library.catalogue.expelled)
-                self._connections.decide_all()
+                await self._connections.decide_all()
                 if not told:
                     await hints.tell()
 
@@ -261,7 +261,7 @@ class _Serving:
             if now - delays_at > self._limits.delay_look_seconds:
                 delays_at = now
                 if self._library.catalogue.delays:
-                    self._connections.decide_all()
+                    await self._connections.decide_all()
 
     async def _end(self, server: grpc.aio.Server) -> None:
         journal.info("stopping", sessions=len(self._connections))

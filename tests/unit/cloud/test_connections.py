@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -80,6 +81,28 @@ def test_the_newest_session_of_an_agent_is_the_current_one() -> None:
         assert refused.value.retry_after_ms == 60_000
         connections.leave(newer)
         assert connections.get("a") is None
+
+    run(story)
+
+
+def test_the_first_are_told_before_it_is_decided_about_the_last() -> None:
+    """A halt would reach the first of ten thousand hosts when it was decided about all of them."""
+
+    async def story() -> None:
+        connections, decided, told = Connections(LIMITS), list[str](), list[int]()
+
+        def decide(agent: str) -> None:
+            decided.append(agent)
+            asyncio.get_running_loop().call_soon(lambda: told.append(len(decided)))
+
+        agents = [f"host-{number}" for number in range(450)]
+        for agent in agents:
+            connection = AgentConnection(Hello(agent_id=agent), LIMITS)
+            connection.decide = partial(decide, agent)
+            connections.join(connection)
+        await connections.decide_all()
+        assert decided == agents
+        assert told[0] <= 100
 
     run(story)
 
