@@ -12,7 +12,8 @@ silence; from the event to protection is a figure of its own there. Two sensors 
 share the kinds, first those with deaths at once, then those that come later; each one sees the
 files that are opened for the other, too, so each opens its half of them. Most of the time a sensor
 waits for a successor to have worked long enough; on two processors a third sensor is one too many.
-The full form takes an hour and three quarters, and needs the machine for itself.
+A kind that is left over has a sensor, and the whole load, for itself. The full form takes an hour
+and three quarters, and needs the machine for itself.
 """
 
 import functools
@@ -81,7 +82,7 @@ def measure(*, quick: bool) -> list[Figure | Note]:
         parts = _parts(kinds, QUICK_DEATHS, 1)
     else:
         groups = [[kind for kind in kinds if _found(kind) is when] for when in Found]
-        parts = [part for group in groups for part in _parts(group, DEATHS, SENSORS)]
+        parts = [part for group in groups for part in _in_pairs(group)]
     causes = sum((part.causes for part in parts), Counter[str]())
     restored = {kind: times for part in parts for kind, times in part.restored.items()}
     whole = {kind: times for part in parts for kind, times in part.whole.items()}
@@ -108,7 +109,15 @@ def measure(*, quick: bool) -> list[Figure | Note]:
     ]
 
 
+def _in_pairs(kinds: Sequence[str]) -> list[Part]:
+    """A kind that is left over has a sensor, and all of the files, for itself."""
+    even = len(kinds) - len(kinds) % SENSORS
+    return [*_parts(kinds[:even], DEATHS, SENSORS), *_parts(kinds[even:], DEATHS, 1)]
+
+
 def _parts(kinds: Sequence[str], deaths: int, sensors: int) -> list[Part]:
+    if not kinds:
+        return []
     share = functools.partial(_part, deaths=deaths, rate=EVENTS_PER_SECOND // sensors)
     return side_by_side(share, kinds, sensors)
 

@@ -4,6 +4,7 @@ A host has one row per Template Type and one per release, however long it talks.
 """
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -99,8 +100,9 @@ class OfSession(Together):
         return [None if newest.get(job.agent_id) == job.session else _replaced() for job in jobs]
 
     @classmethod
+    @abstractmethod
     def _store(cls, connection: Connection, jobs: Sequence[Self]) -> None:
-        raise NotImplementedError
+        """Store these, all of which count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Beats(OfSession):
 class Stands(OfSession):
     """Where releases stand on a host now, and what is active there for their Template Types."""
 
-    rows: Sequence["ContentRow"]
+    rows: Sequence[ContentRow]
     active: Sequence[ActiveChannelFile] = ()
 
     @classmethod

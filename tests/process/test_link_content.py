@@ -13,7 +13,7 @@ from bulkhead.v1 import channel_file_pb2, report_pb2, sensor_service_pb2
 from content.channel_file import Envelope, Signature, SignatureAlgorithm, pack_envelope
 from content.definitions import load_definitions
 from tests.process.link_cloud import Response, ScriptedCloud, running_cloud
-from tests.process.link_repository import Repository, repository, target
+from tests.process.link_repository import repository, target
 from tests.process.link_supervisor import AGENT, ScriptedSupervisor, running_link
 
 MIB = 1024 * 1024
@@ -90,68 +90,6 @@ def test_an_offer_arrives_as_a_sealed_memfd_with_the_right_bytes(
             os.pwrite(descriptor, b"x", 0)
     finally:
         os.close(descriptor)
-
-
-SMALL = PAYLOAD[:1000]
-
-
-def whole() -> sensor_service_pb2.Enclosed:
-    """All that it takes, as it is published now."""
-    return repository().enclosed(envelope(SMALL))
-
-
-def stale() -> sensor_service_pb2.Enclosed:
-    """Metadata that were overtaken by others."""
-    before = whole()
-    repository().freshen()
-    return before
-
-
-def strange() -> sensor_service_pb2.Enclosed:
-    """Metadata by keys of somebody else."""
-    other = Repository()
-    other.publish(target(SMALL))
-    return other.enclosed(envelope(SMALL))
-
-
-def damaged() -> sensor_service_pb2.Enclosed:
-    """A Channel File that lacks its last byte."""
-    return repository().enclosed(envelope(SMALL)[:-1])
-
-
-def another() -> sensor_service_pb2.Enclosed:
-    """Another Channel File than the one that was offered."""
-    return repository().enclosed(envelope(b"rejected"))
-
-
-def large() -> sensor_service_pb2.Enclosed:
-    """More than a sensor keeps while an offer waits."""
-    return repository().enclosed(b"x" * 200_000)
-
-
-@pytest.mark.parametrize(
-    ("along", "fetched"),
-    [(whole, 0), (stale, 0), (strange, 0), (damaged, 1), (another, 1), (large, 1)],
-)
-def test_what_is_sent_along_is_not_fetched_unless_it_is_not_good(
-    cloud: ScriptedCloud, along: Callable[[], sensor_service_pb2.Enclosed], fetched: int
-) -> None:
-    """Each host would cost the cloud five calls; or what came along broken would reach nobody."""
-    repository().publish(target(SMALL))
-    enclosed = along()
-    cloud.serve(repository())
-    cloud.along = repository().enclosed()
-    cloud.files[sha256(SMALL)] = [envelope(SMALL)]
-    with running_link(cloud.address) as supervisor:
-        supervisor.until(lambda: supervisor.facts.get("connected") == 1)
-        cloud.push(offer(sha256(SMALL), len(SMALL), enclosed))
-        supervisor.until(lambda: bool(supervisor.of_kind("content")))
-        (descriptor,) = supervisor.of_kind("content")[0].descriptors
-        assert os.pread(descriptor, len(SMALL) + 1, 0) == SMALL
-        os.close(descriptor)
-    assert len(cloud.fetches) == fetched
-    assert bool(cloud.asked) == (along in {stale, strange, large})
-    assert not cloud.of_kind("acknowledgement")
 
 
 def test_content_that_is_here_is_not_fetched_again(
