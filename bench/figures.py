@@ -22,7 +22,8 @@ HEADING = """# Measured figures
 Every figure comes from a program in `bench/` and is written here by `make bench`. Run a command in
 a checkout that was set up to measure it again on your machine.
 """
-PROGRAM = re.compile(r"^`\S+ -m bench\.(\w+)`$", re.MULTILINE)
+COMMAND = re.compile(r"^`(\S+ -m bench\.(\w+)\b.*)`$", re.MULTILINE)
+"""What a section was measured with, and its program."""
 SEAL = "<!-- generated; sha256 of everything above: "
 
 
@@ -56,25 +57,32 @@ def load(folder: Path) -> list[dict[str, Any]]:
 def page(results: list[dict[str, Any]], kept: Mapping[str, str]) -> str:
     """The page's text without its seal.
 
-    kept: sections of earlier runs by name of their program, which newer results take the place of.
+    kept: sections of earlier runs by their command, which newer results take the place of.
     """
-    sections = {**kept, **{result["name"]: _section(result) for result in results}}
-    known = programs()
-    parts = [HEADING, *(sections[name] for name in known if name in sections)]
-    absent = [name for name in known if name not in sections]
+    sections = {**kept, **{result["command"]: _section(result) for result in results}}
+    parts, absent = [HEADING], []
+    for name in programs():
+        own = [sections[one] for one in sorted(sections) if _program(one) == name]
+        parts += own
+        absent += [] if own else [name]
     if absent:
         parts.append(f"Not measured yet: {', '.join(absent)}.\n")
     return "\n".join(parts)
 
 
 def sections_of(text: str) -> dict[str, str]:
-    """The sections of a page by the name of their program."""
+    """The sections of a page by their command."""
     body, _, _ = text.rpartition(f"\n{SEAL}")
     found = {}
     for section in body.partition("\n## ")[2].split("\n## "):
-        if named := PROGRAM.search(section):
+        if named := COMMAND.search(section):
             found[named[1]] = "## " + section.split("\nNot measured")[0].rstrip("\n") + "\n"
     return found
+
+
+def _program(command: str) -> str:
+    named = COMMAND.match(f"`{command}`")
+    return named[2] if named else ""
 
 
 def _kept() -> dict[str, str]:

@@ -23,16 +23,19 @@ docstring, and looks like this:
 is shown on every page. `peer` is what another tool or way took in the same run, in the same unit;
 there may be several of them.
 A benchmark that this machine can't run raises `NotMeasurableError` with the reason: it exits with
-status 3 and writes nothing. No figure of the project comes from anywhere else: `bench.figures`
-makes docs/figures.md from these files.
+status 3 and writes nothing. One run with `run_parts` can be asked for one of its parts alone
+(`python -m bench.NAME PART`), which is a result of its own. No figure of the project comes from
+anywhere else: `bench.figures` makes docs/figures.md from these files.
 """
 
 import argparse
+import functools
 import json
 import math
 import operator
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -96,6 +99,13 @@ class Measure(Protocol):
         """The figures, measured now, and notes on them."""
 
 
+class MeasurePart(Protocol):
+    """The same of a benchmark that can be asked for one of its parts."""
+
+    def __call__(self, *, quick: bool, part: str | None) -> Sequence[Figure | Note]:
+        """The figures of this part alone; of all without one."""
+
+
 def meets(bar: str, value: float) -> bool:
     """Whether a value keeps to a bar; ValueError if the bar is not of the form "<= 3"."""
     sign, _, limit = bar.partition(" ")
@@ -128,10 +138,26 @@ def from_samples(
 
 def run(module: str, measure: Measure) -> int:
     """Run a benchmark as a command and return its exit status; `module` is its `__spec__.name`."""
-    name = module.removeprefix("bench.")
+    return _run(module, measure, quick=_parser(module).parse_args().quick, part=None)
+
+
+def run_parts(module: str, measure: MeasurePart, parts: Sequence[str]) -> int:
+    """The same for a benchmark that can be asked for one of these parts."""
+    parser = _parser(module)
+    parser.add_argument("part", nargs="?", choices=parts, metavar="PART", help=", ".join(parts))
+    arguments = parser.parse_args()
+    asked = functools.partial(measure, part=arguments.part)
+    return _run(module, asked, quick=arguments.quick, part=arguments.part)
+
+
+def _parser(module: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {module}")
     parser.add_argument("--quick", action="store_true", help="the short form that CI runs")
-    quick = parser.parse_args().quick
+    return parser
+
+
+def _run(module: str, measure: Measure, *, quick: bool, part: str | None) -> int:
+    name = module.removeprefix("bench.")
     began = time.monotonic()
     try:
         figures = measure(quick=quick)
@@ -141,24 +167,27 @@ def run(module: str, measure: Measure) -> int:
     for one in figures:
         words = f"note: {one.text}" if isinstance(one, Note) else in_words(asdict(one))
         print(f"bench: {name}: {words}")
-    path = write(name, figures, quick=quick)
+    path = write(name, figures, quick=quick, part=part)
     print(f"bench: {name}: {path.relative_to(CHECKOUT)} after {time.monotonic() - began:.1f} s")
     return 0
 
 
-def write(name: str, figures: Sequence[Figure | Note], *, quick: bool) -> Path:
+def write(
+    name: str, figures: Sequence[Figure | Note], *, quick: bool, part: str | None = None
+) -> Path:
     """Write a benchmark's result file, whole or not at all, and return its path."""
+    words = [f"bench.{name}", *([] if part is None else [part]), *(["--quick"] if quick else [])]
     document = {
         "name": name,
-        "question": question(name),
-        "command": f".venv/bin/python -m bench.{name}{' --quick' if quick else ''}",
+        "question": question(name) if part is None else f"{question(name)} Only {part}.",
+        "command": f".venv/bin/python -m {shlex.join(words)}",
         "quick": quick,
         "environment": environment(),
         "figures": [asdict(one) for one in figures if isinstance(one, Figure)],
         "notes": [one.text for one in figures if isinstance(one, Note)],
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    path = RESULTS / (f"{name}.json" if part is None else f"{name}.{part.replace(' ', '-')}.json")
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return unfinished.replace(path)

@@ -12,8 +12,8 @@ silence; from the event to protection is a figure of its own there. Two sensors 
 share the kinds, first those with deaths at once, then those that come later; each one sees the
 files that are opened for the other, too, so each opens its half of them. Most of the time a sensor
 waits for a successor to have worked long enough; on two processors a third sensor is one too many.
-A kind that is left over has a sensor, and the whole load, for itself. The full form takes an hour
-and three quarters, and needs the machine for itself.
+A kind that is left over, or asked for alone, has a sensor and the whole load for itself. The full
+form takes an hour and three quarters, and needs the machine for itself.
 """
 
 import functools
@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.dying_sensor import EVENTS_PER_SECOND, die, dying_sensor, opens, wait_ready
-from bench.harness import Figure, Note, from_samples, run
+from bench.harness import Figure, Note, from_samples, run_parts
 from bench.sensor import ExecLoad, Seen, Watcher, canary, status
 from bench.side_by_side import side_by_side
 from lab.deaths.kinds import KINDS, Found
@@ -75,36 +75,39 @@ class Part:
         return sum(len(self.restored.get(kind, ())) for kind in kinds)
 
 
-def measure(*, quick: bool) -> list[Figure | Note]:
-    """Milliseconds from each kind of death to protection; events lost and doubled over all."""
-    kinds = (FROM_OUTSIDE, *(QUICK_KINDS if quick else KINDS))
+def measure(*, quick: bool, part: str | None = None) -> list[Figure | Note]:
+    """Milliseconds from each kind of death to protection; events lost and doubled over all.
+
+    part: a kind of death to measure alone.
+    """
+    kinds = (FROM_OUTSIDE, *(QUICK_KINDS if quick else KINDS)) if part is None else (part,)
     if quick:
         parts = _parts(kinds, QUICK_DEATHS, 1)
     else:
         groups = [[kind for kind in kinds if _found(kind) is when] for when in Found]
-        parts = [part for group in groups for part in _in_pairs(group)]
-    causes = sum((part.causes for part in parts), Counter[str]())
-    restored = {kind: times for part in parts for kind, times in part.restored.items()}
-    whole = {kind: times for part in parts for kind, times in part.whole.items()}
-    killing = sum(part.deaths(tuple(KINDS)) for part in parts)
-    counted = sum(part.counted for part in parts)
+        parts = [one for group in groups for one in _in_pairs(group)]
+    causes = sum((one.causes for one in parts), Counter[str]())
+    restored = {kind: times for one in parts for kind, times in one.restored.items()}
+    whole = {kind: times for one in parts for kind, times in one.whole.items()}
+    killing = sum(one.deaths(tuple(KINDS)) for one in parts)
+    counted = sum(one.counted for one in parts)
     return [
         *(each for kind in kinds for each in _figures(kind, restored[kind], whole.get(kind))),
-        Figure("deaths", sum(part.deaths(kinds) for part in parts), "deaths"),
+        Figure("deaths", sum(one.deaths(kinds) for one in parts), "deaths"),
         Figure("execs without a detection", sum(one.undetected for one in parts), "events", "= 0"),
         Figure("execs detected twice", sum(one.twice for one in parts), "events", "= 0"),
         Figure("events that killed, not counted", killing - counted, "", "= 0"),
         *(
             Figure(
                 f"other events lost, deaths that come {found}",
-                sum(part.lost[found] for part in parts),
+                sum(one.lost[found] for one in parts),
                 "events",
                 "= 0",
             )
             for found in Found
         ),
-        Figure("exec load", min(part.execs_per_second for part in parts), "execs/s"),
-        Figure("events of all types", min(part.events_per_second for part in parts), "events/s"),
+        Figure("exec load", min(one.execs_per_second for one in parts), "execs/s"),
+        Figure("events of all types", min(one.events_per_second for one in parts), "events/s"),
         Note("Losses by cause: " + ", ".join(f"{one} {n:,}" for one, n in causes.items()) + "."),
     ]
 
@@ -222,4 +225,4 @@ def _after(since_ns: int, known_ns: int, seen: Sequence[Seen]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(run(__spec__.name, measure))
+    sys.exit(run_parts(__spec__.name, measure, (FROM_OUTSIDE, *KINDS)))

@@ -115,8 +115,16 @@ def test_what_was_not_measured_again_stays() -> None:
     """Figures would vanish from the page whenever one benchmark is run by itself."""
     older = sealed(page([result_of("link"), result_of("start")], {}))
     kept = sections_of(older)
-    assert list(kept) == ["link", "start"]
+    assert list(kept) == [".venv/bin/python -m bench.link", ".venv/bin/python -m bench.start"]
     assert sealed(page([], kept)) == older
     newer = page([{**result_of("start"), "notes": ["again"]}], kept)
     assert newer.count("What of start?") == newer.count("What of link?") == 1
     assert "- again\n" in newer
+
+
+def test_a_part_that_was_measured_alone_has_a_section_of_its_own() -> None:
+    """It would take the place of the whole, and of every other figure of it."""
+    part = {**result_of("start"), "command": ".venv/bin/python -m bench.start 'a part'"}
+    older = sealed(page([result_of("link"), result_of("start"), part], {}))
+    assert older.count("What of start?") == 2
+    assert sealed(page([result_of("start")], sections_of(older))) == older
