@@ -51,12 +51,19 @@ def bulkhead(*arguments: str) -> list[str]:
 
 
 def start_service(
-    name: str, arguments: Sequence[str], log: Path, descriptors: Sequence[int] = ()
+    name: str,
+    arguments: Sequence[str],
+    log: Path,
+    descriptors: Sequence[int] = (),
+    within: Sequence[str] = (),
 ) -> Service:
-    """Start one of our commands with some descriptors; what it prints goes to a file."""
+    """Start one of our commands with some descriptors; what it prints goes to a file.
+
+    within: a command that becomes the one given behind its own arguments.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*DIES_WITH_PARENT, *bulkhead(*arguments)],
+            [*DIES_WITH_PARENT, *within, *bulkhead(*arguments)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -17,6 +17,7 @@ from typing import Any
 from agent.supervisor.control import ask
 from lab.demo.claims import ClaimError
 from lab.demo.processes import Service, run_json, start_service, wait_for
+from lab.demo.rights import service_rights
 
 AGENT_ID = "demo-host"
 PROBATION_SECONDS = 3.0
@@ -82,7 +83,8 @@ class World:
         arguments += ["--cloud", self.address, "--tls", str(self.folder / "tls")]
         arguments += ["--trust", str(self.folder / "tls" / "root.json")]
         arguments += ["--agent-id", AGENT_ID, "--probation-seconds", str(PROBATION_SECONDS)]
-        self.agent = start_service("agent", [*arguments, *options], self.output / "agent.log")
+        log = self.output / "agent.log"
+        self.agent = start_service("agent", [*arguments, *options], log, within=service_rights())
         self.wait("supervisor that answers", lambda _status: True, 20.0)
 
     def status(self) -> Mapping[str, Any] | None:

@@ -165,6 +165,22 @@ def test_certificates_that_others_can_write_are_not_copied(folder: Path) -> None
         prepare(folder / "link", folder, None)
 
 
+def test_the_link_reads_its_copies_and_can_change_none(folder: Path) -> None:
+    """A link that was taken over could plant what the supervisor, as root, would write through."""
+    require_root()
+    for name in ("ca.pem", "agent.pem", "agent.key", "root.json"):
+        (folder / name).write_bytes(SECRET)
+    for _ in range(2):  # another start finds what the first one left
+        copies = prepare(folder / "link", folder, (NOBODY, NOBODY))
+    assert copies is not None
+    own = (folder / "link").stat()
+    assert (own.st_uid, own.st_mode & 0o777) == (NOBODY, 0o700)
+    for one, mode in ((copies, 0o750), (copies / "agent.key", 0o440)):
+        found = one.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, NOBODY, mode)
+    assert (copies / "agent.key").read_bytes() == SECRET
+
+
 def test_the_control_socket_is_in_a_folder_of_ours(folder: Path) -> None:
     """Another user could put a socket of theirs in its place, and be told what an operator asks."""
     folder.chmod(0o777)
