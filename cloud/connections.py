@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bulkhead.v1.report_pb2 import ActiveChannelFile
 from bulkhead.v1.sensor_service_pb2 import Hello, Receipt, Revocation, SessionResponse
 from cloud import journal
+from cloud.ending import Ending
 from cloud.errors import CloudReason, SessionError
 from cloud.issuing import AgentCertificate
 from cloud.limits import CloudLimits
@@ -81,7 +82,7 @@ class AgentConnection:
     """One open session, from its hello on.
 
     supply: rung and supplied Template Types of the hello, one object for all sensors of a kind.
-    decide: called when another decision about this host is due. ended: why it has to end. offered:
+    decide: called when another decision about this host is due. ending: why it has to end. offered:
     push numbers by content hash, of what this session has settled; withheld: with the reasons.
     fetchable: everything that was offered in it. withdrawn: the orders that it was told, by content
     hash. turn: its turn to get what it was offered, while that lasts. certificate: what the session
@@ -94,7 +95,7 @@ class AgentConnection:
         "agent_id",
         "certificate",
         "decide",
-        "ended",
+        "ending",
         "fetchable",
         "fetching",
         "offered",
@@ -123,7 +124,7 @@ class AgentConnection:
         self.session = f"{replica}{SEPARATOR}{uuid.uuid4().hex}"
         self.outgoing = Outgoing(limits.outgoing_messages)
         self.decide: Callable[[], None] = _nothing
-        self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        self.ending = Ending()
         self.offered: dict[bytes, int] = {}
         self.withheld: dict[bytes, tuple[int, tuple[Refusal, ...]]] = {}
         self.fetchable: set[bytes] = set()
@@ -176,8 +177,7 @@ class AgentConnection:
 
     def end(self, error: Exception) -> None:
         """Make the session end with this error."""
-        if not self.ended.done():
-            self.ended.set_result(error)
+        self.ending.because(error)
 
 
 def refusal(certificate: AgentCertificate | None, expelled: Expelled) -> SessionError | None:

@@ -121,15 +121,17 @@ class Conversations:
         deciding = Errand(lambda: self._parts.dispatcher.decide(connection), connection.end)
         connection.outgoing.some = sending.ask
         try:
-            # Queued in the order of joining, so that the store agrees on who came last.
-            introduced = self._introduce(connection, hello)
-            del hello  # nobody needs it any more, and there are thousands
-            await _until_ended(connection.ended, introduced)
-            connection.outgoing.put(self._parts.enclosing.welcome())
-            place.leave()
-            connection.decide = deciding.ask
-            connection.decide()
-            await _until_ended(connection.ended, self._read(connection, context))
+            with connection.ending:
+                # Queued in the order of joining, so that the store agrees on who came last.
+                introduced = self._introduce(connection, hello)
+                del hello  # nobody needs it any more, and there are thousands
+                await introduced
+                del introduced
+                connection.outgoing.put(self._parts.enclosing.welcome())
+                place.leave()
+                connection.decide = deciding.ask
+                connection.decide()
+                await self._read(connection, context)
         finally:
             journal.info("session_closed", agent_id=connection.agent_id)
             self._parts.connections.leave(connection)
@@ -194,17 +196,3 @@ async def _receive(context: Context) -> SessionRequest | None:
             CloudReason.MESSAGE_INVALID, "bytes that are no SessionRequest"
         ) from error
     return request if isinstance(request, SessionRequest) else None
-
-
-async def _until_ended(ended: "asyncio.Future[Exception]", work: Coroutine[Any, Any, None]) -> None:
-    """Do this work until it is done, or fails, or `ended` says why it has to end."""
-    task = asyncio.create_task(work)
-    try:
-        awaited: list[asyncio.Future[Any]] = [task, ended]
-        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            raise ended.result()
-        task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -70,9 +70,9 @@ def test_the_newest_session_of_an_agent_is_the_current_one() -> None:
         older, newer = (AgentConnection(Hello(agent_id="a"), LIMITS) for _ in range(2))
         connections.join(older)
         connections.join(newer)
-        error = older.ended.result()
-        assert isinstance(error, SessionError)
-        assert error.reason is CloudReason.SESSION_REPLACED
+        with pytest.raises(SessionError) as replaced, older.ending:
+            pytest.fail("the older one goes on")
+        assert replaced.value.reason is CloudReason.SESSION_REPLACED
         connections.leave(older)
         assert connections.get("a") is newer
         with pytest.raises(SessionError) as refused:
