@@ -75,19 +75,22 @@ class Surroundings:
 
 
 class Agent:
-    """One light agent; `connected_at`, `active_at`, `withdrawn_at` are 0 where it is not."""
+    """One light agent; `connected_at` is 0 where it is not.
+
+    `active_at` and `withdrawn_at` are of the last time, 0 where that was not since `forget`.
+    """
 
     def __init__(self, agent_id: str, world: Surroundings, *, deaf: bool = False) -> None:
         self.world = world
         self.deaf = deaf
         issued, key = issue_with_new_key(world.issuer, agent_id, datetime.now(UTC), LIFETIME)
-        self._pem = key, issued.chain_pem
+        self.pem = key, issued.chain_pem
         self._hello = hello(agent_id)
         self._pause = Pause(random.random)
         self._call: Any = None
         self._stub: Any = None
         self._delivery = time.time_ns() // 1_000_000
-        self._active: dict[int, report_pb2.ActiveChannelFile] = {}
+        self.active: dict[int, report_pb2.ActiveChannelFile] = {}
         self._metadata_known = False
         self._silent: asyncio.TimerHandle | None = None
         self._work: set[asyncio.Task[None]] = set()
@@ -103,16 +106,22 @@ class Agent:
             pause = self._pause.after(lived, hint)
             await asyncio.sleep(pause)
 
+    def greeting(self) -> Request:
+        """What a session begins with."""
+        self._hello.ClearField("active")
+        self._hello.active.extend(self.active.values())
+        return Request(hello=self._hello)
+
     async def beat(self) -> None:
         """One heartbeat, if connected."""
         if not self.connected_at or self.deaf:
             return
         beat = report_pb2.Heartbeat(
             rung=report_pb2.RUNG_BPF_BTF,
-            active=list(self._active.values()),
+            active=list(self.active.values()),
             evaluations=[
                 report_pb2.Evaluations(content_hash=one.content_hash, events=1_000)
-                for one in self._active.values()
+                for one in self.active.values()
             ],
             evaluation_ns=900,
             evaluator_memory_bytes=60_000_000,
@@ -132,7 +141,7 @@ class Agent:
         )
 
     async def _session(self) -> float | None:
-        credentials = grpc.ssl_channel_credentials(self.world.authority, *self._pem)
+        credentials = grpc.ssl_channel_credentials(self.world.authority, *self.pem)
         options = (*OPTIONS, *DEAF_OPTIONS) if self.deaf else OPTIONS
         async with grpc.aio.secure_channel(
             self.world.address, credentials, options=options
@@ -167,9 +176,7 @@ class Agent:
             step = "NO_WELCOME"
             async with asyncio.timeout(LIMITS.welcome_seconds):
                 self._call = self._stub.Session(None)
-                self._hello.ClearField("active")
-                self._hello.active.extend(self._active.values())
-                await self._call.write(Request(hello=self._hello))
+                await self._call.write(self.greeting())
                 response = await self._call.read()
         except TimeoutError:
             response = grpc.aio.EOF
@@ -268,21 +275,17 @@ class Agent:
         for state in STATES:
             await self._acknowledge(offer.content_hash, state)
         self._begin(self._accept(offer.content_hash))
-        self._active[offer.template_type] = report_pb2.ActiveChannelFile(
+        self.active[offer.template_type] = report_pb2.ActiveChannelFile(
             template_type=offer.template_type,
             version=offer.version,
             content_hash=offer.content_hash,
             state=report_pb2.CONTENT_STATE_ACTIVE,
         )
-        self.content, self.active_at, self.withdrawn_at = (
-            offer.content_hash,
-            time.monotonic(),
-            0.0,
-        )
+        self.content, self.active_at = offer.content_hash, time.monotonic()
 
     async def _accept(self, name: bytes) -> None:
         await asyncio.sleep(PROBATION_SECONDS)
-        if self.content == name and not self.withdrawn_at:
+        if name in (one.content_hash for one in self.active.values()):
             await self._acknowledge(name, report_pb2.CONTENT_STATE_ACCEPTED)
 
     async def _fetch(self, name: bytes) -> bytes:
@@ -294,7 +297,7 @@ class Agent:
 
     async def _give_up(self, order: sensor_service_pb2.Revocation) -> None:
         if self.content == order.content_hash:
-            self._active.pop(order.template_type, None)
+            self.active.pop(order.template_type, None)
             self.withdrawn_at = time.monotonic()
         await self._acknowledge(order.content_hash, report_pb2.CONTENT_STATE_ROLLED_BACK)
 

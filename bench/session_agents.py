@@ -8,13 +8,16 @@ import asyncio
 import gc
 import json
 import os
+import random
 import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from agent.link.pause import Pause
 from bench.session_agent import Agent, Surroundings
+from bench.session_return import Returning, trust
 from cloud.folder import CloudFolder
 from cloud.limits import LIMITS
 
@@ -27,7 +30,8 @@ class Agents:
         authority = cloud.authority_certificate.read_bytes()
         self._world = Surroundings(authority, cloud.issuer(), address)
         self._name = name
-        self._agents: list[Agent] = []
+        self._agents: list[Agent | Returning] = []
+        self._sessions: list[asyncio.Task[None]] = []
         self._deaf: list[Agent] = []
         self._work: list[asyncio.Task[None]] = []
         self._deafened: list[asyncio.Task[None]] = []
@@ -43,6 +47,7 @@ class Agents:
             self.evaluate,
             self.crash,
             self.forget,
+            self.come_back,
         )
         await {one.__name__: one for one in orders}[do](**values)
         return self._told()
@@ -78,9 +83,21 @@ class Agents:
 
     async def crash(self, agents: int, content: str) -> None:
         """So many of those that have the content report that it has killed the evaluator."""
-        having = [one for one in self._agents if one.content.hex() == content]
+        having = [
+            one for one in self._agents if isinstance(one, Agent) and one.content.hex() == content
+        ]
         for number, one in enumerate(having[:agents]):
             await one.crash(number)
+
+    async def come_back(self) -> None:
+        """The cloud has gone: all of them lose their sessions, and try to come back."""
+        before = [one for one in self._agents if isinstance(one, Agent)]
+        self._agents = [self._returning(one) for one in before]
+        for task in self._sessions:
+            task.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+        await self.forget()
+        self._sessions = [asyncio.create_task(one.run()) for one in self._agents]
 
     async def forget(self) -> None:
         """Count from zero."""
@@ -88,6 +105,15 @@ class Agents:
         self._world.tries = 0
         for one in self._agents:
             one.active_at = one.withdrawn_at = 0.0
+
+    def _returning(self, before: Agent) -> Returning:
+        return Returning(
+            self._world,
+            trust(self._world.authority, *before.pem),
+            Pause(random.random),
+            before.greeting().SerializeToString(),
+            list(before.active.values()),
+        )
 
     def _begin(self, work: Any) -> None:
         self._work.append(asyncio.create_task(work))
@@ -97,7 +123,7 @@ class Agents:
         for number in range(first, agents):
             one = Agent(f"{self._name}-{number}", self._world)
             self._agents.append(one)
-            self._begin(one.run())
+            self._sessions.append(asyncio.create_task(one.run()))
             due = began + (number - first + 1) / (agents - first) * seconds
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
