@@ -93,6 +93,8 @@ class Agents:
         """The cloud has gone: all of them lose their sessions, and try to come back."""
         before = [one for one in self._agents if isinstance(one, Agent)]
         self._agents = [self._returning(one) for one in before]
+        for one in before:
+            one.connected_at = 0.0  # a round of heartbeats may be on its way to it
         for task in self._sessions:
             task.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)

@@ -34,7 +34,7 @@ class LinkLimits:
     window_bytes: int = 4 * 1024 * 1024
     read_rows: int = 64
     connect_seconds: float = 20.0
-    welcome_seconds: float = 5.0
+    welcome_seconds: float = 20.0
     silence_seconds: float = 5.0
     response_bytes: int = 4 * 1024 * 1024
     # Reconnecting; a session that lived this long was a good one.
