@@ -167,7 +167,7 @@ def test_a_cloud_without_a_welcome_is_left(cloud: ScriptedCloud) -> None:
     with running_link(cloud.address) as supervisor:
         supervisor.until(lambda: len(cloud.hellos) == 1)
         cloud.welcome = True
-        supervisor.until(lambda: supervisor.facts.get("connected") == 1, 12.0)
+        supervisor.until(lambda: supervisor.facts.get("connected") == 1, 30.0)
         assert len(cloud.hellos) == 2
 
 
