@@ -67,7 +67,8 @@ def test_what_failed_misses_its_bar() -> None:
     bad = replace(SEEN, protected=40.0, missed=1, judged_before=11, early=("cron.service",))
     found = figures(report(BootResult("boot", bad)))
     assert missed(found) == {
-        "boot: boot to protection for good",
+        "boot: kernel start to protection that lasts",
+        "boot: ready to protection that lasts",
         "boot: canaries not detected",
         "boot: of these, not judged",
         "boot: ordinary services started before the sensor was ready",
