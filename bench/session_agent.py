@@ -18,7 +18,7 @@ import hashlib
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,6 +74,33 @@ class Surroundings:
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING))
 
 
+class Silence:
+    """How long nothing was confirmed of what was sent; after a sensor's patience it is left.
+
+    ends: where that is counted.
+    """
+
+    def __init__(self, ends: Counter[str]) -> None:
+        self._ends = ends
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, leave: Callable[[], object]) -> None:
+        """Something was sent; it goes on if nothing was heard since."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(LIMITS.silence_seconds, self._over, leave)
+
+    def end(self) -> None:
+        """Something was heard, or the session is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _over(self, leave: Callable[[], object]) -> None:
+        self._ends["NO_ANSWER"] += 1
+        leave()
+
+
 class Agent:
     """One light agent; `connected_at` is 0 where it is not.
 
@@ -92,7 +119,7 @@ class Agent:
         self._delivery = time.time_ns() // 1_000_000
         self.active: dict[int, report_pb2.ActiveChannelFile] = {}
         self._metadata_known = False
-        self._silent: asyncio.TimerHandle | None = None
+        self._silence = Silence(world.ends)
         self._work: set[asyncio.Task[None]] = set()
         self.connected_at = self.active_at = self.withdrawn_at = 0.0
         self.content = b""
@@ -157,7 +184,7 @@ class Agent:
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 return await self._why()
             finally:
-                self._hear_no_more()
+                self._silence.end()
         return None
 
     async def _why(self) -> float | None:
@@ -197,7 +224,7 @@ class Agent:
         while (response := await self._call.read()) is not grpc.aio.EOF:
             match response.WhichOneof("message"):
                 case "receipt":
-                    self._hear_no_more()
+                    self._silence.end()
                 case "offer":
                     self._begin(self._take(response.offer))
                 case "revocation":
@@ -213,22 +240,12 @@ class Agent:
 
     async def _send(self, **message: Any) -> None:
         self._delivery += 1
-        if self._silent is None and not self.deaf:
-            loop = asyncio.get_running_loop()
-            self._silent = loop.call_later(LIMITS.silence_seconds, self._leave, self._call)
+        if not self.deaf:
+            self._silence.begin(self._call.cancel)
         try:
             await self._call.write(Request(delivery=self._delivery, **message))
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return  # whoever reads says why
-
-    def _leave(self, call: Any) -> None:
-        self.world.ends["NO_ANSWER"] += 1
-        call.cancel()
-
-    def _hear_no_more(self) -> None:
-        if self._silent is not None:
-            self._silent.cancel()
-            self._silent = None
 
     def _begin(self, work: Any) -> None:
         task = asyncio.create_task(work)

@@ -31,7 +31,7 @@ from h2.events import (
 
 from agent.link.limits import LIMITS
 from agent.link.pause import RETRY_AFTER, Pause, hint_of
-from bench.session_agent import Surroundings
+from bench.session_agent import Silence, Surroundings
 from bulkhead.v1 import report_pb2, sensor_service_pb2
 
 METHOD = "/bulkhead.v1.SensorService/Session"
@@ -155,7 +155,7 @@ class Returning:
         self._delivery = time.time_ns() // 1_000_000
         self._call: _Call | None = None
         self._welcome: asyncio.Event = asyncio.Event()
-        self._silent: asyncio.TimerHandle | None = None
+        self._silence = Silence(world.ends)
 
     async def run(self) -> None:
         """Sessions for ever, with pauses in between; the first after a pause."""
@@ -176,9 +176,7 @@ class Returning:
             delivery=self._delivery, heartbeat=self._heartbeat
         )
         self._call.send(request.SerializeToString())
-        if self._silent is None:
-            loop = asyncio.get_running_loop()
-            self._silent = loop.call_later(LIMITS.silence_seconds, self._leave, self._call)
+        self._silence.begin(self._call.close)
 
     async def _session(self) -> float | None:
         self.world.tries += 1
@@ -201,7 +199,7 @@ class Returning:
         finally:
             self._call.close()
             self._call = None
-            self._hear_no_more()
+            self._silence.end()
 
     async def _until_over(self, call: _Call) -> float | None:
         welcome = asyncio.create_task(self._welcome.wait())
@@ -227,13 +225,4 @@ class Returning:
                 self.connected_at = time.monotonic()
                 self._welcome.set()
             case "receipt":
-                self._hear_no_more()
-
-    def _hear_no_more(self) -> None:
-        if self._silent is not None:
-            self._silent.cancel()
-            self._silent = None
-
-    def _leave(self, call: _Call) -> None:
-        self.world.ends["NO_ANSWER"] += 1
-        call.close()
+                self._silence.end()
