@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
+import yaml
+from yaml.error import Mark, MarkedYAMLError, YAMLError
+from yaml.events import (
     DocumentEndEvent,
     DocumentStartEvent,
     Event,
@@ -26,14 +26,15 @@ from ruamel.yaml.events import (
     StreamEndEvent,
     StreamStartEvent,
 )
-from ruamel.yaml.reader import ReaderError
 
 from content.escape import safe
 from content.limits import LIMITS
 from content.problems import SHOWN_CHARACTERS, ContentError, Problem
 from content.reasons import Reason
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSEEN = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|(?!\A)\ufeff")
+"""What YAML has no place for; a byte order mark only where a file begins."""
+
 _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff*%")
 """A line of one; its end is whatever some version of YAML takes for an end."""
 
@@ -94,17 +95,12 @@ class _Builder:
     def read(self, data: bytes) -> Node:
         text = self._decode(data)
         try:
-            return self._document(iter(YAML(typ="safe", pure=True).parse(text)))
+            return self._document(yaml.parse(text, Loader=yaml.CSafeLoader))
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
             found = f"damaged YAML ({error.problem})"
             self._refuse(Reason.NOT_YAML, line, column, found)
-        except ReaderError as error:
-            before = text[: error.position]
-            line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-            found = f"character U+{ord(text[error.position]):04X}"
-            self._refuse(Reason.NOT_YAML, line, column, found, "characters that can be seen")
         except YAMLError as error:
             self._refuse(Reason.NOT_YAML, 0, 0, str(error).splitlines()[0])
 
@@ -119,7 +115,12 @@ class _Builder:
             line = data.count(b"\n", 0, error.start) + 1
             column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
             self._refuse(Reason.NOT_YAML, line, column, f"byte 0x{data[error.start]:02x}", "UTF-8")
-        # Before it is parsed: on versions that it doesn't know, the parser fails an assertion.
+        if unseen := _UNSEEN.search(text):
+            before = text[: unseen.start()]
+            line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+            found = f"character U+{ord(unseen[0]):04X}"
+            self._refuse(Reason.NOT_YAML, line, column, found, "characters that can be seen")
+        # Before it is parsed: the parser would take some of them, and warn of others.
         if directive := _DIRECTIVE.search(text):
             line = text.count("\n", 0, directive.end()) + 1
             self._refuse(Reason.YAML_NOT_PLAIN, line, 1, "a directive (%)", _PLAIN_YAML)
@@ -144,8 +145,6 @@ class _Builder:
         self._check(event, depth)
         line, column = _place(event)
         if isinstance(event, ScalarEvent):
-            if _SURROGATE.search(event.value):
-                self._refuse_at(event, Reason.NOT_YAML, "half a character (a surrogate)", "UTF-8")
             return Scalar(event.value, not event.style, line, column)
         if isinstance(event, SequenceStartEvent):
             return SequenceNode(self._items(events, depth + 1), line, column)
@@ -198,5 +197,5 @@ class _Builder:
 
 
 def _place(event: Event) -> tuple[int, int]:
-    mark = event.start_mark
+    mark = cast("Mark", event.start_mark)  # there always, but the types don't say so
     return mark.line + 1, mark.column + 1

@@ -1,7 +1,4 @@
-"""Any text is refused as an instance with its place, or is one that can be written and read again.
-
-ruamel.yaml is pure Python and slow; inputs are short for its sake.
-"""
+"""Any text is refused as an instance with its place, or can be written and read again."""
 
 import re
 from collections.abc import Iterator

@@ -3,8 +3,8 @@
     python -m tests.fuzz.runner NAME [--seconds N | --quick] [--corpus FOLDER]
     python -m tests.fuzz.runner NAME FILE...        try these inputs again, once each
 
-Python of ours and of ruamel.yaml reports the edges that it takes, which is what new inputs are
-chosen by. Extensions in C (protobuf, Hyperscan, RE2, numpy, json's scanner) are called as they are:
+Python of ours reports the edges that it takes, which is what new inputs are chosen by. Extensions
+in C (protobuf, Hyperscan, RE2, numpy, libyaml, json's scanner) are called as they are:
 atheris can't instrument them, so what happens within them doesn't guide the search. A crash of
 theirs is found all the same.
 
@@ -22,7 +22,7 @@ from tests.fuzz.campaign import CHECKOUT, folder_of
 from tests.fuzz.target import Target
 
 INSTRUMENTED = [
-    *("agent", "cloud.console", "cloud.presigned", "content", "ruamel.yaml"),
+    *("agent", "cloud.console", "cloud.presigned", "content"),
     *("tests.fuzz.drawn", "tests.unit.content"),
 ]
 SECONDS_FOR_ONE_INPUT = 20

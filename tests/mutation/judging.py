@@ -31,7 +31,7 @@ from tests.mutation.mutants import Mutant, module_name
 from tests.mutation.session import BROKEN, forked, run_pytest, silence
 from tests.mutation.targets import LIMITS
 
-PRELOADED = ("google.protobuf.message", "hyperscan", "numpy", "re2", "ruamel.yaml")
+PRELOADED = ("google.protobuf.message", "hyperscan", "numpy", "re2", "yaml")
 _SURVIVED, _KILLED = 0, 1
 _NUMBER = struct.Struct("I")
 

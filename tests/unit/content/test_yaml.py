@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, nodes
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import ScalarNode
 
 from content.limits import LIMITS
 from content.problems import ContentError
@@ -51,7 +50,12 @@ def test_tree() -> None:
         ("a: 1\nb: \x7f\n", (Reason.NOT_YAML, 2, 4)),
         (b"a: 1\nb: \xff\n", (Reason.NOT_YAML, 2, 4)),
         (b"a: \xed\xa0\x80\n", (Reason.NOT_YAML, 1, 4)),
-        ('a: "\\ud800"\n', (Reason.NOT_YAML, 1, 4)),
+        ('a: "\\ud800"\n', (Reason.NOT_YAML, 1, 7)),
+        ("é: 1\nb: é\x7f\n", (Reason.NOT_YAML, 2, 5)),
+        ("\ufeffé: \x7f\n", (Reason.NOT_YAML, 1, 5)),
+        ("é: \ufeff\n", (Reason.NOT_YAML, 1, 4)),
+        ("é: \ufffe\n", (Reason.NOT_YAML, 1, 4)),
+        ("é: [é, b\n", (Reason.NOT_YAML, 2, 1)),
         ("a: 1\n---\nb: 1\n", (Reason.NOT_YAML, 2, 1)),
         ("? [a]\n: 1\n", (Reason.NOT_YAML, 1, 3)),
         ("%YAML 9.9\n---\na: 1\n", (Reason.YAML_NOT_PLAIN, 1, 1)),
@@ -102,6 +106,37 @@ def test_any_document(data: bytes | str) -> None:
         assert error.problems[0].reason in Reason  # noqa: PT017 - most examples are refused
 
 
+def ours(node: Node) -> object:
+    """A tree as plain values."""
+    if isinstance(node, Scalar):
+        return node.text
+    if isinstance(node, SequenceNode):
+        return [ours(one) for one in node.items]
+    return {key.text: ours(value) for key, value in node.entries}
+
+
+def theirs(node: object) -> object:
+    """The same of another parser's tree."""
+    if isinstance(node, nodes.ScalarNode):
+        return node.value
+    if isinstance(node, nodes.SequenceNode):
+        return [theirs(one) for one in node.value]
+    assert isinstance(node, nodes.MappingNode)
+    return {theirs(key): theirs(value) for key, value in node.value}
+
+
+@given(st.text("ab: -[]{}'\"|>#\n,?é\\", max_size=24))
+def test_another_parser_reads_the_same(text: str) -> None:
+    """An author's value would be cut, joined or split in another way than other tools show it."""
+    document = f"key: {text}"
+    try:
+        tree = ours(read(document.encode(), ""))
+        other = YAML(typ="safe", pure=True).compose(document)
+    except (ContentError, YAMLError):
+        return
+    assert tree == theirs(other)
+
+
 # ------------------------------------------------------------------------------------------- types
 
 
@@ -149,7 +184,7 @@ def test_whatever_yaml_guesses_is_ambiguous(version: str, text: str) -> None:
         node = yaml.compose(text)
     except YAMLError:
         return
-    if isinstance(node, ScalarNode) and node.tag != "tag:yaml.org,2002:str":
+    if isinstance(node, nodes.ScalarNode) and node.tag != "tag:yaml.org,2002:str":
         assert is_ambiguous(node.value)
 
 
