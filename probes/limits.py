@@ -51,7 +51,7 @@ class ProbeLimits:
     # Programs between their exec and their first instruction (rung bpf_tracepoint).
     starting_processes: int = 4_096
     # One more compiler works at the same time for every so many Template Types.
-    types_per_compiler: int = 4
+    types_per_compiler: int = 3
     # Passes over /proc that fill the lineage map at start, or that find processes which ran
     # already; two are usual.
     seed_passes: int = 5

@@ -1,4 +1,4 @@
-"""The evaluator role: acquire → warm up → lock down → load → trial → ready → work.
+"""The evaluator role: warm up → acquire → lock down → load → trial → ready → work.
 
 One evaluator loads one set of Channel Files for life: new content is a new evaluator. It gets all
 that it needs as descriptors in the first message (attribution record, rings, payloads), gives up
@@ -93,6 +93,7 @@ def run(
     started = time.monotonic()
     channel = socket.socket(fileno=_parse(arguments).channel_fd)
     types = load_definitions()
+    _warm_up(types, build)  # the first of a sensor waits for its order until there are rings
     order = receive(channel, Sender.SUPERVISOR)
     if order is None:
         return 0
@@ -100,7 +101,6 @@ def run(
         return _hold_inquest(order, types, build, channel)
     waiter = Waiter(channel)
     attribution, cursors, payloads = _acquire(order, types, waiter)
-    _warm_up(types, build)
     sandbox = lock_down(EVALUATOR, channel)
     trial = Trial(types, Supply.of(types, Rung(order["rung"])), attribution, lenient=lenient)
     try:
@@ -142,7 +142,6 @@ def _hold_inquest(
     channel: socket.socket,
 ) -> int:
     given = inquest.acquire(order, types)
-    _warm_up(types, build)
     lock_down(EVALUATOR, channel)
     inquest.hold(given, types, build, channel)
     return 0

@@ -5,6 +5,7 @@ has ended (after all that it had sent was read), then let each part take its nex
 state that it wants. Nothing here parses content, events or network bytes, and nothing gives up.
 """
 
+import contextlib
 import os
 import random
 import secrets
@@ -48,13 +49,25 @@ from agent.supervisor.store import Store
 from agent.supervisor.trust_files import installed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Launcher:
-    """Processes and payloads for the evaluators."""
+    """Processes and payloads for the evaluators.
+
+    early: an evaluator that was started while nothing is collected yet, and loads its modules
+    beside the collector's compiler: it waits for its rings, and the first who asks gets it.
+    """
 
     supervisor: "Supervisor"
+    early: Child | None = None
+
+    def start_early(self) -> None:
+        with contextlib.suppress(OSError):  # it was logged, and will be tried again
+            self.early = self.supervisor.children.start(Role.EVALUATOR)
 
     def start_evaluator(self) -> Child:
+        early, self.early = self.early, None
+        if early is not None and early.end is None:
+            return early
         return self.supervisor.children.start(Role.EVALUATOR)
 
     def payload_descriptor(self, content_hash: str) -> int:
@@ -93,7 +106,8 @@ class Supervisor:
         self.flow = ContentFlow(
             self.store, trust, settings.probation_seconds, self.linking.say, group=settings.group
         )
-        self.evaluators = Evaluators(_Launcher(self), _backoff(), self.flow.missing)
+        self.launcher = _Launcher(self)
+        self.evaluators = Evaluators(self.launcher, _backoff(), self.flow.missing)
         self.collecting = Collecting(
             settings.rungs,
             self._start_first_collector,
@@ -191,6 +205,7 @@ class Supervisor:
         if self.settings.ready_fd is not None:
             os.write(self.settings.ready_fd, b"ready\n")
             os.close(self.settings.ready_fd)
+        self.launcher.start_early()
 
     def _pause(self) -> float:
         parts = (

@@ -2,7 +2,8 @@
 
 It stands in for `agent.collector` through the role table. The script is `script.json` in the state
 folder of the supervisor that has started it: for the first collector and for those that join, what
-to hand over (rings with so many events, what the attachments serve) or how to fail. Rings, counters
+to hand over (rings with so many events, what the attachments serve) or how to fail; the first may
+have to wait until there is a file of some name in that folder. Rings, counters
 and shared maps are memfds, attachments pipes of which the test can see whether they are closed.
 """
 
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ def main() -> None:
     _note(options)
     if not options.join:
         plan = script["first"]
+        while "waits_for" in plan and not (_state_folder() / plan["waits_for"]).exists():
+            time.sleep(0.02)
         if "fails" in plan and options.types:
             _fail(channel, plan["fails"])
         else:

@@ -1,7 +1,10 @@
 """A real supervisor with evaluators, and collectors that are played: joining, and failing at it."""
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from agent.supervisor.control import ask
@@ -120,6 +124,31 @@ def test_a_type_joins_and_nothing_is_lost_or_evaluated_twice(sensor: Starter) ->
     assert (gap["template_type"], gap["count"]) == (IPC, 1)
     assert "joined" in one.log()
     assert "waited_ms=" in one.log()
+
+
+def _evaluators(supervisor: int) -> list[int]:
+    """Children of a supervisor that are evaluators."""
+    found = []
+    for one in psutil.Process(supervisor).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            found += [one.pid] if "agent.evaluator" in one.cmdline() else []
+    return found
+
+
+@pytest.mark.parametrize("fate", ["lives", "is killed"])
+def test_an_evaluator_loads_before_there_are_rings(sensor: Starter, fate: str) -> None:
+    """Its modules would load after the compiler; or one that died early would be waited for."""
+    one = sensor({**FIRST, "waits_for": "go"}, collect="1")
+    until(lambda: _evaluators(one.process.pid) != [])
+    (early,) = _evaluators(one.process.pid)
+    if fate == "is killed":
+        os.kill(early, signal.SIGKILL)
+        until(lambda: _evaluators(one.process.pid) == [])
+    (one.folder / "go").touch()
+    now = one.wait(lambda now: rings(now) == {"1": (5, 5)})
+    assert (now["roles"]["evaluator"]["pid"] == early) is (fate == "lives")
+    assert now["deaths"] == []
+    assert now["events"]["lost"] == 0
 
 
 BROKEN: dict[str, Mapping[str, Any]] = {

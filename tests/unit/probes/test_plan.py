@@ -86,7 +86,13 @@ def test_what_the_kernel_lacks_is_named(events: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "processors", "compilers"),
-    [(NAMES, 2, 2), (NAMES, 1, 1), (("process",), 2, 1), ((), 2, 1)],
+    [
+        (NAMES, 2, 2),
+        (NAMES, 1, 1),
+        (("process", "ipc", "network"), 2, 2),
+        (("process", "ipc"), 2, 1),
+        ((), 2, 1),
+    ],
 )
 def test_compilers(events: Path, names: tuple[str, ...], processors: int, compilers: int) -> None:
     """If it failed, a second compiler would cost more than it saves."""
