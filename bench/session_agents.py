@@ -8,16 +8,13 @@ import asyncio
 import gc
 import json
 import os
-import random
 import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from agent.link.pause import Pause
 from bench.session_agent import Agent, Surroundings
-from bench.session_return import Returning, trust
 from cloud.folder import CloudFolder
 from cloud.limits import LIMITS
 
@@ -30,7 +27,7 @@ class Agents:
         authority = cloud.authority_certificate.read_bytes()
         self._world = Surroundings(authority, cloud.issuer(), address)
         self._name = name
-        self._agents: list[Agent | Returning] = []
+        self._agents: list[Agent] = []
         self._sessions: list[asyncio.Task[None]] = []
         self._deaf: list[Agent] = []
         self._work: list[asyncio.Task[None]] = []
@@ -83,23 +80,21 @@ class Agents:
 
     async def crash(self, agents: int, content: str) -> None:
         """So many of those that have the content report that it has killed the evaluator."""
-        having = [
-            one for one in self._agents if isinstance(one, Agent) and one.content.hex() == content
-        ]
+        having = [one for one in self._agents if one.content.hex() == content]
         for number, one in enumerate(having[:agents]):
             await one.crash(number)
 
     async def come_back(self) -> None:
         """The cloud has gone: all of them lose their sessions, and try to come back."""
-        before = [one for one in self._agents if isinstance(one, Agent)]
-        self._agents = [self._returning(one) for one in before]
-        for one in before:
-            one.connected_at = 0.0  # a round of heartbeats may be on its way to it
         for task in self._sessions:
             task.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
+        for one in self._agents:
+            one.connected_at = 0.0
         await self.forget()
-        self._sessions = [asyncio.create_task(one.run()) for one in self._agents]
+        self._sessions = [
+            asyncio.create_task(one.run(after_a_session=True)) for one in self._agents
+        ]
 
     async def forget(self) -> None:
         """Count from zero."""
@@ -107,15 +102,6 @@ class Agents:
         self._world.tries = 0
         for one in self._agents:
             one.active_at = one.withdrawn_at = 0.0
-
-    def _returning(self, before: Agent) -> Returning:
-        return Returning(
-            self._world,
-            trust(self._world.authority, *before.pem),
-            Pause(random.random),
-            before.greeting().SerializeToString(),
-            list(before.active.values()),
-        )
 
     def _begin(self, work: Any) -> None:
         self._work.append(asyncio.create_task(work))
