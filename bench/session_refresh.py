@@ -1,7 +1,7 @@
 """How long a sensor takes to learn from a busy cloud that nothing has changed.
 
-The link's own verifier and fetcher, over a connection of their own: the next root and the timestamp
-are asked for, and verified against what is stored.
+The link's own verifier and fetcher, over a connection of their own: the timestamp is asked for,
+which brings word of the newest root, and verified against what is stored.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc.aio
 
 from agent.backoff import Backoff
-from agent.link.metadata_fetching import MetadataFetcher
+from agent.link.metadata_fetching import Look, MetadataFetcher
 from agent.link.metadata_store import MetadataStore
 from agent.link.session import OPTIONS
 from agent.link.verifier import Verifier
@@ -38,9 +38,9 @@ async def _refreshes(address: str, folder: Path, verifier: Verifier, often: int)
     samples = []
     async with grpc.aio.secure_channel(address, credentials, options=OPTIONS) as channel:
         fetch = MetadataFetcher(SensorServiceStub(channel), Backoff(1.0, 1.0, lambda: 1.0))
-        await verifier.refresh(fetch)  # brings everything
+        await verifier.refresh(Look(fetch))  # brings everything
         for _ in range(often):
             began = time.perf_counter()
-            await verifier.refresh(fetch)
+            await verifier.refresh(Look(fetch))
             samples.append((time.perf_counter() - began) * 1e3)
     return samples

@@ -118,13 +118,15 @@ class SensorService(SensorServiceServicer):
         agent_id = "unknown"
         try:
             agent_id = self._certified(context).agent_id
-            data = self._metadata(request)
+            data, root_version = self._metadata(request), self._root_version(request)
             for start in range(0, len(data), self._limits.chunk_bytes):
-                yield FetchMetadataResponse(chunk=data[start : start + self._limits.chunk_bytes])
+                piece = data[start : start + self._limits.chunk_bytes]
+                yield FetchMetadataResponse(chunk=piece, root_version=root_version)
+                root_version = 0
         except CloudError as error:
             if error.reason is not CloudReason.METADATA_MISSING:
                 await _refuse(agent_id, error, context)
-            # Asked for the root after the newest one: the usual end of every refresh, no refusal.
+            # Asked for the root after the newest one, as TUF's clients do: no refusal.
             await context.abort(grpc.StatusCode.NOT_FOUND, f"{error.reason}: {error}")
 
     async def RenewCertificate(  # noqa: N802
@@ -163,6 +165,12 @@ class SensorService(SensorServiceServicer):
         if found is None:
             raise SessionError(CloudReason.METADATA_MISSING, f"{role or 'role'} {number}: none")
         return found
+
+    def _root_version(self, request: FetchMetadataRequest) -> int:
+        """What a timestamp is sent with, so that a sensor need not ask for roots that aren't."""
+        if request.role != MetadataRole.METADATA_ROLE_TIMESTAMP:
+            return 0
+        return self._parts.library.catalogue.newest_version("root")
 
     def _offered_to(self, agent_id: str, request: FetchChannelFileRequest) -> AgentConnection:
         require_known_fields(request)

@@ -26,7 +26,7 @@ from agent.link.errors import CloudError, FetchRefusedError
 from agent.link.limits import LIMITS
 from agent.link.log import say
 from agent.link.mailbox import HandOver, Mailbox
-from agent.link.metadata_fetching import MetadataFetcher
+from agent.link.metadata_fetching import Look, MetadataFetcher
 from agent.link.reports import HASH_BYTES
 from agent.link.sensor import Sensor
 from agent.link.stub import Stub
@@ -123,7 +123,7 @@ class Courier:
                 say(f"metadata that came along: {error}; asking for others")
             else:
                 return
-        await self._verifier.refresh(self._fetch_metadata)
+        await self._verifier.refresh(Look(self._fetch_metadata))
 
     async def _tell_trust(self) -> None:
         for fields in self._verifier.records(self._root_told):

@@ -59,6 +59,7 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
     greeting: list[Response] = field(default_factory=list)
     along: Enclosed = field(default_factory=Enclosed)
     asked: list[tuple[str, int]] = field(default_factory=list)
+    root_version: int = 0
     receipts: bool = True
     reading: bool = True
     welcome: bool = True
@@ -174,8 +175,10 @@ class ScriptedCloud(sensor_service_pb2_grpc.SensorServiceServicer):
         if isinstance(found, grpc.StatusCode):
             context.abort(found, "no such metadata")
             return
+        root_version = self.root_version if name == "TIMESTAMP" else 0
         for piece in found:
-            yield sensor_service_pb2.FetchMetadataResponse(chunk=piece)
+            yield sensor_service_pb2.FetchMetadataResponse(chunk=piece, root_version=root_version)
+            root_version = 0
 
     def RenewCertificate(  # noqa: N802 — the generated name
         self,

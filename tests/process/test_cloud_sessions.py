@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from bulkhead.v1 import report_pb2
-from bulkhead.v1.sensor_service_pb2 import Hello
+from bulkhead.v1.sensor_service_pb2 import FetchMetadataRequest, Hello, MetadataRole
 from bulkhead.v1.sensor_service_pb2_grpc import SensorServiceStub
 from cloud.authority import create_authority, create_issuing
 from cloud.issuing import Issuer, issue_with_new_key
@@ -295,3 +295,15 @@ def test_an_agent_that_does_not_read_is_given_up(cloud: Cloud, bystander: Script
         bystander.send(detections(6, "meanwhile"))
         until(lambda: bystander.receipt() == 6)
         call.cancel()
+
+
+@pytest.mark.parametrize("role", ["TIMESTAMP", "SNAPSHOT", "ROOT"])
+def test_a_timestamp_brings_word_of_the_newest_root(cloud: Cloud, role: str) -> None:
+    """Each look of each sensor would be two calls, the second of them for nothing."""
+    request = FetchMetadataRequest(
+        role=MetadataRole.Value(f"METADATA_ROLE_{role}"), version=int(role == "ROOT")
+    )
+    with channel_to(cloud.address, cloud.agent_folder("curious")) as channel:
+        pieces = list(SensorServiceStub(channel).FetchMetadata(request, timeout=10))
+    assert [piece.root_version for piece in pieces] == [int(role == "TIMESTAMP")]
+    assert pieces[0].chunk.startswith(b"{")

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -13,7 +14,7 @@ from agent.backoff import Backoff
 from agent.link import metadata_fetching
 from agent.link.errors import FetchRefusedError
 from agent.link.limits import LIMITS
-from agent.link.metadata_fetching import MetadataFetcher
+from agent.link.metadata_fetching import Look, MetadataFetcher
 from bulkhead.v1 import sensor_service_pb2_grpc
 from tests.process.link_certificates import authority
 from tests.process.link_cloud import Metadata, ScriptedCloud, running_cloud
@@ -28,21 +29,39 @@ def cloud() -> Iterator[ScriptedCloud]:
         yield running
 
 
-def fetched(cloud: ScriptedCloud, timestamp: Metadata | None) -> bytes | None:
-    """A fetch of this timestamp."""
-    cloud.metadata = {} if timestamp is None else {("timestamp", 0): timestamp}
+Use = Callable[[MetadataFetcher], Awaitable[Any]]
 
-    async def run() -> bytes | None:
+
+def with_fetcher(cloud: ScriptedCloud, use: Use) -> Any:
+    """What somebody finds with a fetcher of this cloud; it is noted anew what that asks for."""
+
+    async def run() -> Any:
         trust = authority()
         credentials = grpc.ssl_channel_credentials(
             trust.certificate, trust.agent.key, trust.agent.certificate
         )
         async with grpc.aio.secure_channel(cloud.address, credentials) as channel:
             stub = sensor_service_pb2_grpc.SensorServiceStub(channel)
-            fetch = MetadataFetcher(stub, Backoff(0.01, 0.01, lambda: 0.0))
-            return await fetch("timestamp", 0, LIMIT)
+            return await use(MetadataFetcher(stub, Backoff(0.01, 0.01, lambda: 0.0)))
 
+    cloud.asked.clear()
     return asyncio.run(run())
+
+
+def fetched(cloud: ScriptedCloud, timestamp: Metadata | None) -> bytes | None:
+    """A fetch of this timestamp."""
+    cloud.metadata = {} if timestamp is None else {("timestamp", 0): timestamp}
+    found: bytes | None = with_fetcher(cloud, lambda fetch: fetch("timestamp", 0, LIMIT))
+    return found
+
+
+async def looked(fetcher: MetadataFetcher) -> list[bytes | None]:
+    """What a refresh asks for first: roots until there is none, then the timestamp."""
+    look, found, version = Look(fetcher), [], 2
+    while (root := await look("root", version, LIMIT)) is not None:
+        found.append(root)
+        version += 1
+    return [*found, await look("timestamp", 0, LIMIT)]
 
 
 def dripping() -> Iterator[bytes]:
@@ -76,3 +95,29 @@ def test_a_server_that_only_fails_is_named(cloud: ScriptedCloud) -> None:
     """What was offered would be tried for ever, and nobody be told."""
     with pytest.raises(FetchRefusedError, match="INTERNAL"):
         fetched(cloud, grpc.StatusCode.INTERNAL)
+
+
+@pytest.mark.parametrize("known", [1, 2, 0], ids=["nothing new", "a new root", "not said"])
+def test_a_look_asks_for_roots_that_there_are(cloud: ScriptedCloud, known: int) -> None:
+    """An hourly look would be two calls; or a new root be passed over, because of a word of it."""
+    cloud.root_version = known
+    cloud.metadata = {("timestamp", 0): [b"tt", b"tt"]}
+    if known != 1:
+        cloud.metadata["root", 2] = [b"r"]
+    assert with_fetcher(cloud, looked) == [*([b"r"] if known != 1 else []), b"tttt"]
+    asked = {
+        1: [("timestamp", 0)],
+        2: [("timestamp", 0), ("root", 2)],
+        0: [("timestamp", 0), ("root", 2), ("root", 3)],
+    }
+    assert cloud.asked == asked[known]
+
+
+def test_a_new_root_counts_without_a_timestamp(cloud: ScriptedCloud) -> None:
+    """A server that has lost its timestamp could keep a lost key in force."""
+    cloud.metadata = {("root", 2): [b"r"]}
+    assert with_fetcher(cloud, looked) == [b"r", None]
+    cloud.metadata = {("root", 2): [b"r"], ("timestamp", 0): grpc.StatusCode.INTERNAL}
+    with pytest.raises(FetchRefusedError, match="INTERNAL"):
+        with_fetcher(cloud, looked)
+    assert ("root", 2) in cloud.asked
