@@ -17,6 +17,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +30,8 @@ WORD = struct.Struct("<Q")
 """A position, or a count."""
 
 _RECURSION_MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
+_CLOSED_AT_ONCE = 2
+"""Attachments: at each the kernel waits twice, and only one of these waits is for one at a time."""
 _REPAIRS = 8
 """Tries to keep up with a producer; each takes microseconds."""
 _FDINFO_BYTES = 4096
@@ -272,8 +275,8 @@ class Collection:
 
     def detach(self) -> None:
         """Nothing is written to the rings any more; what is in them can still be read."""
-        for one in self.attachments:
-            os.close(one.descriptor)
+        with ThreadPoolExecutor(_CLOSED_AT_ONCE) as threads:
+            list(threads.map(os.close, [one.descriptor for one in self.attachments]))
         self.attachments.clear()
         self._programs = []
 

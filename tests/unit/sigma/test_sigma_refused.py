@@ -24,7 +24,7 @@ IMAGE = selecting("Image: /bin/sh")
 @pytest.mark.parametrize(
     ("text", "reason", "line", "column"),
     [
-        ("title: [", Reason.NOT_YAML, 1, 9),
+        ("title: [", Reason.NOT_YAML, 2, 1),
         ("- title", INVALID, 1, 1),
         (IMAGE + "---\ntitle: x\n", Reason.NOT_YAML, 11, 1),
         (IMAGE + "level: low\n", Reason.DUPLICATE_KEY, 11, 1),
