@@ -91,6 +91,8 @@ class Verifier:
             ) from error
         self._store = store
         self._now = now
+        # The bytes from which everything in self._trusted was verified; None where nothing was yet.
+        self._timestamp: bytes | None = None
         self._roots: dict[int, bytes] = {self._trusted.root.version: installed}
         for data in store.roots():
             with contextlib.suppress(exceptions.RepositoryError):  # of another installation
@@ -110,12 +112,15 @@ class Verifier:
         trusted = TrustedMetadataSet(self._roots[self.root_version], EnvelopeType.METADATA)
         trusted.reference_time = self._now()
         await self._follow_root(trusted, fetch)  # 1
+        timestamp = await _fetched(fetch, "timestamp", 0, LIMITS.timestamp_bytes)
+        if self._is_verified(trusted, timestamp):
+            return
         fresh: dict[str, bytes] = {}
-        await self._timestamp(trusted, fetch, fresh)  # 2
+        self._follow_timestamp(trusted, timestamp, fresh)  # 2
         await self._snapshot(trusted, fetch, fresh)  # 3
         await self._targets(trusted, fetch, fresh)  # 4
         self._keep({}, fresh)  # 5
-        self._trusted = trusted
+        self._trusted, self._timestamp = trusted, timestamp
 
     def target(self, content_hash: bytes) -> TargetFile:
         """What the targets metadata say of a payload; FetchRefusedError where they don't."""
@@ -145,13 +150,23 @@ class Verifier:
             self._keep({version: data}, {})
             self._roots[version] = data
 
-    async def _timestamp(
-        self, trusted: TrustedMetadataSet, fetch: Fetch, fresh: dict[str, bytes]
+    def _is_verified(self, trusted: TrustedMetadataSet, timestamp: bytes) -> bool:
+        """Whether all was verified by this process, by the same root, and is good for now, still.
+
+        The same bytes name the same snapshot, and that the same targets: time alone has gone by.
+        """
+        before, now = self._trusted, trusted.reference_time
+        if timestamp != self._timestamp or before.root.version != trusted.root.version:
+            return False
+        parts = (before.root, before.timestamp, before.snapshot, before.targets)
+        return not any(part.is_expired(now) for part in parts)
+
+    def _follow_timestamp(
+        self, trusted: TrustedMetadataSet, data: bytes, fresh: dict[str, bytes]
     ) -> None:
         if (known := self._store.newest("timestamp")) is not None:
             with contextlib.suppress(exceptions.RepositoryError):  # expired, or by a key of before
                 trusted.update_timestamp(known)
-        data = await _fetched(fetch, "timestamp", 0, LIMITS.timestamp_bytes)
         with _translated("timestamp"), contextlib.suppress(exceptions.EqualVersionNumberError):
             trusted.update_timestamp(data)
             fresh["timestamp"] = data

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 
 from agent.link.errors import ConfigurationError, FetchRefusedError
 from agent.link.verifier import Verifier
@@ -101,6 +102,42 @@ def test_each_role_expires(sensor: Sensor, repository: Repository, role: str, da
         repository.freshen()
     expected = "timestamp" if role == "root" else role
     assert sensor.refusal() == ("METADATA_EXPIRED", f"metadata.{expected}")
+
+
+def test_nothing_is_verified_twice(
+    sensor: Sensor, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look of each host would cost it four times as much; or what is new pass unverified."""
+    seen: list[bytes] = []
+    verify = TrustedMetadataSet.update_targets
+
+    def noted(metadata: TrustedMetadataSet, data: bytes) -> object:
+        seen.append(data)
+        return verify(metadata, data)
+
+    monkeypatch.setattr(TrustedMetadataSet, "update_targets", noted)
+    sensor.refresh()
+    assert seen == []
+    repository.publish(target(NEW))
+    sensor.refresh()
+    assert seen[-1] == repository.metadata[newest(repository, "targets")]
+    seen.clear()
+    repository.rotate("timestamp")
+    repository.freshen()
+    sensor.refresh()
+    assert seen
+    sensor.restart()
+    seen.clear()
+    sensor.refresh()
+    assert seen
+
+
+def test_an_empty_timestamp_is_none(sensor: Sensor, repository: Repository) -> None:
+    """A sensor that has verified nothing yet would take it for what it knows."""
+    repository.metadata[("timestamp", 0)] = b""
+    assert sensor.refusal() == ("METADATA_INVALID", "metadata.timestamp")
+    sensor.restart()
+    assert sensor.refusal() == ("METADATA_INVALID", "metadata.timestamp")
 
 
 @pytest.mark.parametrize("days", [-1, 1])
