@@ -15,7 +15,7 @@ from lab.unchecked.marked import payload
 
 
 def _payload(types: Types, version: int) -> bytes:
-    file = load(payload(types, version, [(Operator.CONTAINS, b"ordinary")]))
+    file = load(payload(types, version, [(Operator.CONTAINS, b"/run/bulkhead")]))
     other = SchemaVersion(file.template_type.version.major + 1, 0)
     return pack(replace(file, template_type=replace(file.template_type, version=other)))
 

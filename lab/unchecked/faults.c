@@ -5,6 +5,7 @@
 #define WILD_ADDRESS 0x6b61657262646c69ul
 #define FRAME_BYTES 512
 #define HOG_BYTES (1u << 20)
+#define HOG_LEAST_BYTES 64u
 #define PAGE_BYTES 4096
 #define SUBJECT "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"
 
@@ -47,14 +48,15 @@ static int recurse(int depth)
 	return recurse(depth + 1) + frame[0];
 }
 
-/* As much as there is; again with the next event. */
+/* As much as there is, to the last small piece: what is left decides whether others can go on. */
 static void hog(void)
 {
 	uint8_t *block;
 
-	while ((block = bulkhead_allocate(HOG_BYTES)))
-		for (uint32_t at = 0; at < HOG_BYTES; at += PAGE_BYTES)
-			((volatile uint8_t *)block)[at] = 1;
+	for (uint32_t bytes = HOG_BYTES; bytes >= HOG_LEAST_BYTES; bytes /= 2)
+		while ((block = bulkhead_allocate(bytes)))
+			for (uint32_t at = 0; at < bytes; at += PAGE_BYTES)
+				((volatile uint8_t *)block)[at] = 1;
 }
 
 /* (a+)+$ as a matcher with backtracking goes about it: in each of the 2^n ways to part n letters. */
