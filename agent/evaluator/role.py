@@ -90,11 +90,11 @@ def run(
     build and lenient are for the laboratory, which puts an unchecked interpreter in on purpose.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle.
-    started = time.monotonic()
     channel = socket.socket(fileno=_parse(arguments).channel_fd)
     types = load_definitions()
     _warm_up(types, build)  # the first of a sensor waits for its order until there are rings
     order = receive(channel, Sender.SUPERVISOR)
+    ordered = time.monotonic()
     if order is None:
         return 0
     if order.kind == "inquest":
@@ -113,13 +113,12 @@ def run(
         return 0
     attribution.phase(Phase.IDLE)
     gc.freeze()
-    milliseconds = int((time.monotonic() - started) * 1000)
     send(
         channel,
         "ready",
         payload=pack_entries(kernel_entries([file.kept for file in files], types)),
         files=_facts(payloads, files),
-        milliseconds=milliseconds,
+        milliseconds=int((time.monotonic() - ordered) * 1000),
         sandbox=sandbox,
     )
     loop = EventLoop(
