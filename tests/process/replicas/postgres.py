@@ -106,8 +106,7 @@ class Postgres:
 def new_postgres(*, listen: str = "127.0.0.1", place: Path | None = None) -> Iterator[Postgres]:
     """A cluster that serves; `place`: the folder for it, made if none is given."""
     tools = require_postgresql()
-    folder = Path(tempfile.mkdtemp(prefix="bulkhead-postgres-", dir=place))
-    try:
+    with _scratch_folder(place) as folder:
         if os.geteuid() == 0:
             shutil.chown(folder, OWNER)
         subprocess.run(
@@ -135,8 +134,18 @@ def new_postgres(*, listen: str = "127.0.0.1", place: Path | None = None) -> Ite
             yield server
         finally:
             server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _scratch_folder(place: Path | None) -> Iterator[Path]:
+    """Removed by a process of its own, which waits for our end, whatever that is.
+
+    A cluster has a thousand files, and who is interrupted may be killed before they are removed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bulkhead-postgres-", dir=place))
+    removal = ["sh", "-c", 'cat >/dev/null; rm -rf -- "$1"', "sh", str(folder)]
+    with subprocess.Popen(removal, stdin=subprocess.PIPE, start_new_session=True):
+        yield folder
 
 
 def _free_port() -> int:
