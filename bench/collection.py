@@ -14,16 +14,17 @@ from pathlib import Path
 
 from agent import channel
 from agent.channel import Message, Sender
+from bench import least_programs
 from bench.harness import Figure, NotMeasurableError, Peer, from_samples, run
+from bench.least_programs import SmallProgram
 from content.definitions import TemplateType, load_definitions
-from probes.bcc_programs import ProgramKind, attach, build
+from probes.bcc_programs import attach, build, kind_at
 from probes.errors import ProbeError
 from probes.kernel_source import kernel_source
 from probes.limits import LIMITS
 from probes.loader import LoadedProbes, load
 from probes.ring import Ring
 from probes.tracefs import mount_privately
-from probes.tracepoints import Point, RawTracepoint, Tracepoint
 
 STARTS = 10
 ROUNDS = 7
@@ -48,13 +49,6 @@ END = ("on_exit", "forget_calls", "on_free")
 OPEN = ("enter_openat", "exit_file")
 OPEN_BY_REGISTERS = ("exit_file",)
 """Where the exit reads the call's registers, nothing runs at the entry."""
-
-EMPTY = "nothing"
-EMPTY_AT: Mapping[str, tuple[ProgramKind, Point]] = {
-    "an exec": (ProgramKind.RAW_TRACEPOINT, RawTracepoint("sched_process_exec", EMPTY)),
-    "an open": (ProgramKind.TRACEPOINT, Tracepoint("syscalls", "sys_exit_openat", EMPTY)),
-}
-"""A program that does nothing: what the kernel's own counting takes of each program's time."""
 
 Work = Callable[[int, str], None]
 
@@ -261,32 +255,33 @@ def _time_in_bpf(
             )
             for what, work, count, names, bar in works
         ]
-        empty = [
-            _time_of_nothing(what, work, count, folder)
-            for what, work, count in (
-                ("an exec", _execute, execs),
-                ("an open", _open_to_read, opens),
+        floors = [
+            _time_of_small(small, work, count, folder)
+            for programs, work, count in (
+                (least_programs.AN_EXEC, _execute, execs),
+                (least_programs.AN_OPEN, _open_to_write, opens),
             )
+            for small in programs
         ]
     finally:
         STATISTICS.write_text(kept, encoding="ascii")
-    return figures + empty
+    return figures + floors
 
 
-def _time_of_nothing(what: str, work: Work, count: int, folder: str) -> Figure:
-    kind, point = EMPTY_AT[what]
+def _time_of_small(small: SmallProgram, work: Work, count: int, folder: str) -> Figure:
+    function = small.point.function
     with kernel_source():
-        built = build(f"int {EMPTY}(void *ctx)\n{{\n    return 0;\n}}\n", {EMPTY: kind}, ())
-    attachment = attach(built.programs[EMPTY], point)
+        built = build(small.text, {function: kind_at(small.point)}, ())
+    attachment = attach(built.programs[function], small.point)
     try:
         samples = [
-            _nanoseconds(built.programs, work, count, folder, (EMPTY,), lambda: None)
+            _nanoseconds(built.programs, work, count, folder, (function,), lambda: None)
             for _ in range(ROUNDS)
         ]
     finally:
         os.close(attachment)
         built.close()
-    return from_samples(f"time in BPF of an empty program at {what}, median", samples, unit="ns")
+    return from_samples(f"time in BPF of {small.what}, median", samples, unit="ns")
 
 
 def _nanoseconds(
