@@ -158,7 +158,7 @@ MESSAGES: Mapping[str, MessageKind] = MappingProxyType(
         "inquest": _kind(_S, template_type=int, quarantined=list, first=int, count=int),
         # evaluator → supervisor. files: [{"hash", "template_type", "version", "instances"}].
         # payload: what the kernel is to prevent by itself (content.prevention_table.pack_entries).
-        "ready": _kind(_E, files=list, milliseconds=int, sandbox=dict),
+        "ready": _kind(_E, files=list, sandbox=dict),
         # files: [{"hash", "problems"}] of one on trial, or of all that this sensor does not serve.
         "rejected": _kind(_E, files=list),
         # payload: a serialised DetectionBatch. position: bytes of the ring consumed once this

@@ -94,7 +94,6 @@ def run(
     types = load_definitions()
     _warm_up(types, build)  # the first of a sensor waits for its order until there are rings
     order = receive(channel, Sender.SUPERVISOR)
-    ordered = time.monotonic()
     if order is None:
         return 0
     if order.kind == "inquest":
@@ -118,7 +117,6 @@ def run(
         "ready",
         payload=pack_entries(kernel_entries([file.kept for file in files], types)),
         files=_facts(payloads, files),
-        milliseconds=int((time.monotonic() - ordered) * 1000),
         sandbox=sandbox,
     )
     loop = EventLoop(

@@ -198,7 +198,7 @@ ATTACKS: Mapping[str, Attack] = {
     "the link's message": message("stored", report=1),
     "the supervisor's message": message("stop"),
     "the collector's message": message("late", from_ns=0, to_ns=1, missed=1),
-    "ready again": message("ready", files=[], milliseconds=1, sandbox={}),
+    "ready again": message("ready", files=[], sandbox={}),
     "leave unasked": message("drained", positions={}),
     "locked again": lambda prey: send(prey.channel, "locked", descriptors=[prey.ring]),
     # Forgeries.
@@ -228,7 +228,7 @@ def main() -> None:
     consumer = mmap.mmap(order.descriptors[1], mmap.PAGESIZE)
     prey = Prey(channel, order, record, consumer)
     sandbox = lock_down(EVALUATOR, channel)
-    send(channel, "ready", files=[], milliseconds=1, sandbox=sandbox)
+    send(channel, "ready", files=[], sandbox=sandbox)
     if receive(channel, Sender.SUPERVISOR) is None:
         return
     told: list[dict[str, Any]] = []

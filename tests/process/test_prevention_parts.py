@@ -210,7 +210,7 @@ def test_an_evaluator_with_an_odd_list_is_ended(tmp_path: Path, payload: bytes) 
     court.turn()
     (one,) = court.theatre.pool.members
     with pytest.raises(ProtocolViolationError, match="ready"):
-        court.says(one, "ready", payload, files=[], milliseconds=1, sandbox={})
+        court.says(one, "ready", payload, files=[], sandbox={})
     assert one.prevented == ()
     court.close()
 

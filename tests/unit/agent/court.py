@@ -68,7 +68,7 @@ class Court:
         self.world.accepted(payload, 1)
         self.turn()
         (one,) = self.theatre.pool.members
-        self.says(one, "ready", files=[], milliseconds=1, sandbox={})
+        self.says(one, "ready", files=[], sandbox={})
         self.turn()
         assert self.theatre.pool.worker is one
         return one
@@ -80,7 +80,7 @@ class Court:
             self.turn()
             for other in self.theatre.pool.members:
                 if other.stage is Stage.LOADING and not other.finished:
-                    self.says(other, "ready", files=[], milliseconds=1, sandbox={})
+                    self.says(other, "ready", files=[], sandbox={})
         self.turn()
         one = self.theatre.pool.worker
         assert one is not None

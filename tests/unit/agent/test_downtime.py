@@ -40,7 +40,7 @@ def after_a_death(court: Court, seconds: float) -> None:
     court.judging.resumed()
     assert downtimes(court) == []
     (one,) = court.theatre.pool.members
-    court.says(one, "ready", files=[], milliseconds=1, sandbox={})
+    court.says(one, "ready", files=[], sandbox={})
     court.turn()
     court.judging.resumed()
 

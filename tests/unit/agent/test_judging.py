@@ -242,7 +242,7 @@ def test_trial_that_passes_puts_the_file_in_force(court: Court) -> None:
     one = court.candidate()
     name = hash_of(b"two")
     files = [1, {}, {"hash": "f" * 64, "version": 9}, {"hash": name, "version": 5}]
-    court.says(one, "ready", files=files, milliseconds=1, sandbox={})
+    court.says(one, "ready", files=files, sandbox={})
     assert court.world.active() == [(5, State.ACTIVE)]
     court.turn()
     assert court.theatre.pool.worker is one
@@ -254,7 +254,7 @@ def test_ready_without_a_version_breaks_the_protocol(court: Court, version: Any)
     one = court.candidate()
     files = [{"hash": hash_of(b"two"), "version": version}]
     with pytest.raises(ProtocolViolationError, match="version"):
-        court.says(one, "ready", files=files, milliseconds=1, sandbox={})
+        court.says(one, "ready", files=files, sandbox={})
     court.theatre.pool.blame_protocol(one)
     assert court.dies(one)["action"] == "REJECTED"
     assert court.world.last()[1:] == (State.REJECTED, ["TRIAL_DIED"])
@@ -296,7 +296,7 @@ def test_revoked_during_its_trial(court: Court) -> None:
     one = court.candidate()
     court.world.flow.on_trial = None
     files = [{"hash": hash_of(b"two"), "version": 5}]
-    court.says(one, "ready", files=files, milliseconds=1, sandbox={})
+    court.says(one, "ready", files=files, sandbox={})
     assert one.finished
     assert court.world.active() == []
 

@@ -260,7 +260,7 @@ def test_a_file_that_kills_whoever_loads_it_is_found(court: Court) -> None:
             if deadly in {file.hash for file in one.files}:
                 court.dies(one)
             else:
-                court.says(one, "ready", files=[], milliseconds=1, sandbox={})
+                court.says(one, "ready", files=[], sandbox={})
     assert 0 not in seen
     assert {1, 2} & set(seen), "nobody evaluated while it was looked for"
     assert court.world.flow.working.search is None
@@ -297,7 +297,7 @@ def test_a_stand_by_that_dies_of_a_file_leaves_the_worker_at_work(court: Court) 
             if deadly in {file.hash for file in one.files}:
                 court.dies(one)
             else:
-                court.says(one, "ready", files=[], milliseconds=1, sandbox={})
+                court.says(one, "ready", files=[], sandbox={})
         if court.world.flow.manifest.quarantine:
             break
         assert court.theatre.pool.worker is worker
