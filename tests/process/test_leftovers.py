@@ -4,6 +4,11 @@ import subprocess
 from pathlib import Path
 
 from scripts.machine.leftovers import processes
+from tests.process.waiting import until
+
+
+def _pids(checkout: Path) -> list[str]:
+    return [line.split()[0] for line in processes(checkout)]
 
 
 def test_a_running_process_is_found_by_where_it_runs_from(tmp_path: Path) -> None:
@@ -14,8 +19,8 @@ def test_a_running_process_is_found_by_where_it_runs_from(tmp_path: Path) -> Non
     role.symlink_to("/bin/sleep")
     with subprocess.Popen([role, "60"]) as running:
         try:
-            found = processes(tmp_path)
-            assert [line.split()[0] for line in found] == [str(running.pid)]
+            # The kernel shows a program's arguments a moment after it has executed it.
+            until(lambda: _pids(tmp_path) == [str(running.pid)])
             assert processes(tmp_path / "another") == []
         finally:
             running.kill()
@@ -29,6 +34,6 @@ def test_a_virtual_machine_is_found_by_its_images(tmp_path: Path) -> None:
     disk.touch()
     with subprocess.Popen(["/usr/bin/tail", "-f", disk]) as running:
         try:
-            assert [line.split()[0] for line in processes(tmp_path)] == [str(running.pid)]
+            until(lambda: _pids(tmp_path) == [str(running.pid)])
         finally:
             running.kill()
