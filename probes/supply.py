@@ -16,6 +16,7 @@ from probes.errors import ProbeError, ProbeReason
 FILL = re.compile(r"\b(?:NUMBER|TEXT|ARGUMENTS|ADDRESS)\(\s*(\w+)\s*,\s*[^,]+,\s*(\w+)\s*[,)]")
 MACRO = re.compile(r"^#define (\w+)\((\w+)[^)]*\)((?:.*\\\n)*.*\n)", re.MULTILINE)
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+CALL = re.compile(r"\b(\w+)\(\s*(\w+)\s*,")
 FILLING_WORDS = frozenset({"NUMBER", "TAKE", "TEXT", "ARGUMENTS", "ADDRESS", "BEGIN"})
 
 
@@ -30,9 +31,9 @@ def supplied_names(sources: Iterable[str]) -> dict[str, set[str]]:
     supplied: dict[str, set[str]] = {}
     for kind, field in FILL.findall(text):
         supplied.setdefault(kind, set()).add(field)
-    for macro, fields in macros.items():
-        for kind in re.findall(rf"\b{macro}\(\s*(\w+)\s*,", text):
-            supplied.setdefault(kind, set()).update(fields)
+    for macro, kind in CALL.findall(text):
+        if macro in macros:
+            supplied.setdefault(kind, set()).update(macros[macro])
     return supplied
 
 
