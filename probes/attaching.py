@@ -4,24 +4,30 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from probes.bcc_programs import attach
-from probes.tracepoints import Placement, RawTracepoint
+from probes.bcc_programs import attach, put_program
+from probes.tracepoints import Placement, Point, TailCall, Tracepoint
 
 
 @dataclass(slots=True)
 class Attached:
-    """Attachments so far, in order. numbers: of Template Types, by name."""
+    """Attachments so far, in order. By name: numbers of Template Types, maps that hold programs."""
 
     numbers: Mapping[str, int]
+    maps: Mapping[str, int]
     descriptors: list[int] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
 
     def attach(self, programs: Mapping[str, int], placements: Iterable[Placement]) -> None:
         """Attach these in order; ProbeError (ATTACH_FAILED) names what the kernel refused."""
         for placement in placements:
-            point = placement.point
-            self.descriptors.append(attach(programs[point.function], point))
+            self.descriptors.append(self._attach(programs, placement.point))
             self.placements.append(placement)
+
+    def _attach(self, programs: Mapping[str, int], point: Point | TailCall) -> int:
+        program = programs[point.function]
+        if isinstance(point, TailCall):
+            return put_program(self.maps[point.function], program)
+        return attach(program, point)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,6 +55,8 @@ class Attached:
 
 def _name(placement: Placement) -> str:
     point = placement.point
-    if isinstance(point, RawTracepoint):
-        return f"raw_tracepoint/{point.event}"
-    return f"tracepoint/{point.category}:{point.event}"
+    if isinstance(point, TailCall):
+        point = point.caller
+    if isinstance(point, Tracepoint):
+        return f"tracepoint/{point.category}:{point.event}"
+    return f"raw_tracepoint/{point.event}"

@@ -16,12 +16,13 @@ from probes.diagnostics import captured_diagnostics
 from probes.errors import ProbeError, ProbeReason
 from probes.layout import MARKER
 from probes.limits import LIMITS
-from probes.tracepoints import Point, RawTracepoint
+from probes.tracepoints import Point, RawTracepoint, TailCall, Tracepoint
 
 COMPILER_FLAGS = ["-g0", "-O1", "-Xclang", "-disable-llvm-passes"]
 """Without debug information, and optimised once: BCC does that itself, at the highest level, after
 the compiler would have. Programs are not slower for it, and compile in two thirds of the time."""
 
+BPF_ANY = 0
 BPF_NOEXIST = 1
 
 
@@ -32,10 +33,10 @@ class ProgramKind(IntEnum):
     RAW_TRACEPOINT = 17
 
 
-def kind_at(point: Point) -> ProgramKind:
+def kind_at(point: Point | TailCall) -> ProgramKind:
     """The kind of the program that is attached there."""
-    raw = isinstance(point, RawTracepoint)
-    return ProgramKind.RAW_TRACEPOINT if raw else ProgramKind.TRACEPOINT
+    described = isinstance(point.caller if isinstance(point, TailCall) else point, Tracepoint)
+    return ProgramKind.TRACEPOINT if described else ProgramKind.RAW_TRACEPOINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,18 @@ def attach(program: int, point: Point) -> int:
     if descriptor < 0:
         raise _refused(f"{point.function} at {point.event}")
     return int(descriptor)
+
+
+def put_program(held_by: int, program: int) -> int:
+    """Descriptor of an attachment, as of `attach`: the program is called while it is open.
+
+    held_by: a map for one program, of which nobody else may keep a descriptor.
+    """
+    place, value = ctypes.c_uint32(0), ctypes.c_uint32(program)
+    update = imported().lib.bpf_update_elem
+    if update(held_by, ctypes.byref(place), ctypes.byref(value), BPF_ANY):
+        raise _refused("a program that another calls")
+    return os.dup(held_by)
 
 
 def create_map(

@@ -102,6 +102,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
         remember_program(entry, &program, &arguments);
     else
         add_lineage(pid, start_boottime, &program, &arguments);
+    NEXT_on_exec(ctx);
     return 0;
 }
 

@@ -105,12 +105,10 @@ def load(
         undo.callback(built.close)
         attached, seeded = _attach(chosen, built, around, undo)
         undo.pop_all()
-    shared = {name: around.shared[name] for name in shared_maps.shared(rung)}
-    if chosen.watches_calls:
-        os.close(around.shared[shared_maps.PENDING])
+    counters, shared = _kept(around)
     return LoadedProbes(
         rings=tuple(_ring(kind, ring_bytes[kind.number], built) for kind in chosen.chosen),
-        counters=around.shared[shared_maps.COUNTERS],
+        counters=counters,
         counter_slots=counted,
         flooders=places([kind.number for kind in template_types]),
         shared=shared,
@@ -124,11 +122,20 @@ def load(
     )
 
 
+def _kept(around: Surroundings) -> tuple[int, dict[str, int]]:
+    """The counters and what else a collection shares; the maps of this load alone are given up."""
+    shared = {name: around.shared[name] for name in shared_maps.shared(around.rung)}
+    counters = around.shared[shared_maps.COUNTERS]
+    for descriptor in set(around.shared.values()) - {counters, *shared.values()}:
+        os.close(descriptor)
+    return counters, shared
+
+
 def _attach(
     chosen: Plan, built: Built, around: Surroundings, undo: contextlib.ExitStack
 ) -> tuple[Attached, int]:
     """Attach everything in order; how many older processes were seeded."""
-    attached = Attached({kind.name: kind.number for kind in chosen.chosen})
+    attached = Attached({kind.name: kind.number for kind in chosen.chosen}, around.shared)
     undo.callback(attached.detach)
     with captured_diagnostics(LIMITS.diagnostic_bytes):  # the error says all that BCC prints
         attached.attach(built.programs, chosen.lineage)
@@ -166,6 +173,8 @@ def _surroundings(
         maps[shared_maps.PENDING] = shared_maps.create(
             shared_maps.PENDING, shared_maps.pending_shape()
         )
+    for call in chosen.called:
+        maps[call.function] = shared_maps.create(call.function, shared_maps.program_shape())
     ipc = any(kind.name == "ipc" for kind in chosen.chosen)
     return Surroundings(template_types, counted, kernel.text, maps, rung, forgets_ipc=ipc)
 

@@ -14,7 +14,7 @@ from probes.compiling import Order
 from probes.limits import LIMITS
 from probes.program import Part, Surroundings
 from probes.supply import check_supply
-from probes.tracepoints import Placement
+from probes.tracepoints import Placement, TailCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,12 @@ class Plan:
     def watches_calls(self) -> bool:
         """Whether system calls under way are remembered."""
         return any(part.forgets for part in self.parts)
+
+    @property
+    def called(self) -> tuple[TailCall, ...]:
+        """Programs that are called by those before them, in order."""
+        points = (placement.point for placement in self.placements)
+        return tuple(point for point in points if isinstance(point, TailCall))
 
     def orders(self, around: Surroundings) -> list[Order]:
         """What each compiler has to do."""
@@ -91,7 +97,13 @@ def plan(
         parts=parts,
         lineage=tuple(Placement(point, ()) for point in lineage),
         placements=tuple(
-            tracepoints.placements(wanted, known, rung, reads_registers=host.reads_registers)
+            tracepoints.placements(
+                wanted,
+                known,
+                rung,
+                reads_registers=host.reads_registers,
+                keeps_lineage=keeps_lineage,
+            )
         ),
         missing=tuple(dict.fromkeys(call.name for call in calls if call not in known)),
     )

@@ -142,23 +142,22 @@ static __always_inline int differ(struct credentials *before, struct credentials
  * interpreter that was opened by another (binfmt_misc) bears credentials that are not the caller's;
  * an exec never changes the real id. Lineage, which was attached before, has the new program already.
  */
-int on_exec_privilege(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void report_gain(u64 program)
 {
-    u64 program = ctx->args[2];
     struct credentials before = {};
     struct credentials after = {};
     struct actor actor = {};
     if (!read_u32(program + OFFSET_linux_binprm_per_clear))
-        return 0;
+        return;
     u64 file = read_u64(program + OFFSET_linux_binprm_file);
     read_credentials(&before, read_u64(file + OFFSET_file_f_cred));
     read_current_credentials(&after);
     int known = before.user_id == after.user_id;
     if (known && !differ(&before, &after))
-        return 0;
+        return;
     struct privilege_record *record = reserve_privilege();
     if (!record)
-        return 0;
+        return;
     find_actor(&actor);
     BEGIN(privilege, record);
     ACTOR(privilege, record, &actor);
@@ -169,5 +168,11 @@ int on_exec_privilege(struct bpf_raw_tracepoint_args *ctx)
         CREDENTIALS_BEFORE(record, &before);
     CREDENTIALS_AFTER(record, &after);
     privilege_ring.ringbuf_submit(record, WAKE_IDLE_READER);
+}
+
+int on_exec_privilege(struct bpf_raw_tracepoint_args *ctx)
+{
+    report_gain(ctx->args[2]);
+    NEXT_on_exec_privilege(ctx);
     return 0;
 }

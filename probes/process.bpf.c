@@ -59,19 +59,17 @@ static __always_inline u64 argument_count(struct lineage *entry, u64 program)
     return entry ? entry->arguments : read_u32(program + OFFSET_linux_binprm_argc);
 }
 
-/* After lineage's own program on the same tracepoint. */
-int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void report_program(u64 program)
 {
-    u64 program = ctx->args[2];
     u64 task = current_task();
     u32 only = 0;
     struct directory_walk *walk = directory_scratch.lookup(&only);
     if (!walk)
-        return 0;
+        return;
     prevent(program, walk, task);
     struct process_record *record = reserve_process();
     if (!record)
-        return 0;
+        return;
     struct actor actor = {};
     find_actor_of(&actor, task);
     struct arguments arguments = find_arguments(task);
@@ -87,5 +85,12 @@ int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
     TEXT(process, record, cgroup_name, copy_cgroup_name, task);
     add_login(record, task);
     process_ring.ringbuf_submit(record, WAKE_IDLE_READER);
+}
+
+/* After lineage's own program on the same tracepoint. */
+int on_exec_process(struct bpf_raw_tracepoint_args *ctx)
+{
+    report_program(ctx->args[2]);
+    NEXT_on_exec_process(ctx);
     return 0;
 }

@@ -18,6 +18,8 @@
 #define PTRACE_SETREGSET 0x4205
 #define PTRACE_SEIZE 0x4206
 
+enum { CALLER_ITSELF, BY_NUMBER, BY_PIDFD };
+
 struct asked_access {
     u32 number; /* of the system call: an exit only takes what its own entry left */
     u32 operation;
@@ -25,7 +27,9 @@ struct asked_access {
     u32 signal;
     s64 requested_pid;
     u64 target_descriptor;
-    u64 is_number; /* whether requested_pid was given */
+    u32 is_number; /* whether requested_pid was given */
+    u32 found_by;
+    s64 target; /* what it is found by; a thread's number is not what a signal to it asks for */
 };
 
 struct access {
@@ -87,17 +91,29 @@ static __always_inline void find_target(struct access *access, u64 target, u64 o
         access->image_taken = copy_lineage_image(access->image, LINEAGE_IMAGE_BYTES, entry);
 }
 
-/* An access by number or pidfd; `task` is 0 where that means no process, or a group of them. */
-static __always_inline int remember_access(struct asked_access *asked, u64 task)
+/* The task that is meant; 0 where that is no process, or a group of them. */
+static __always_inline u64 find_task(struct asked_access *asked)
+{
+    if (asked->found_by == BY_NUMBER)
+        return asked->target > 0 ? task_of_pid(pid_of_number(asked->target)) : 0;
+    if (asked->found_by == BY_PIDFD)
+        return task_of_pidfd(asked->target);
+    return bpf_get_current_task();
+}
+
+/* What every entry ends with; in the scratch is what was asked for. */
+int remember_access(struct syscall_enter *ctx)
 {
     u64 thread = bpf_get_current_pid_tgid();
     u64 own = leader_of(bpf_get_current_task());
-    u64 target = task ? leader_of(task) : 0;
     u32 only = 0;
     struct access *access = access_scratch.lookup(&only);
-    if (!access || target == own && asked->operation != process_access_operation_trace)
+    if (!access)
         return 0;
-    access->asked = *asked;
+    u64 task = find_task(&access->asked);
+    u64 target = task ? leader_of(task) : 0;
+    if (target == own && access->asked.operation != process_access_operation_trace)
+        return 0;
     access->target_pid = 0;
     if (target)
         find_target(access, target, own);
@@ -106,27 +122,39 @@ static __always_inline int remember_access(struct asked_access *asked, u64 task)
     return 0;
 }
 
-/* By number: `number` finds the target, which for a signal to a thread is not what was asked for. */
-static __always_inline int remember_by_number(
-    u32 call, u32 operation, u32 request, u32 signal, s64 requested_pid, s64 number)
+static __always_inline int ask(struct syscall_enter *ctx, struct asked_access *asked)
 {
-    struct asked_access asked = {
-        .number = call, .operation = operation, .request = request, .signal = signal,
-        .is_number = 1, .requested_pid = requested_pid,
-    };
-    return remember_access(&asked, number > 0 ? task_of_pid(pid_of_number(number)) : 0);
+    u32 only = 0;
+    struct access *access = access_scratch.lookup(&only);
+    if (!access)
+        return 0;
+    access->asked = *asked;
+    TAIL_CALL(ctx, remember_access);
+    return 0;
 }
 
-static __always_inline int remember_by_pidfd(
-    u32 call, u32 operation, u32 signal, s64 pidfd, u64 target_descriptor)
+static __always_inline int ask_by_number(
+    struct syscall_enter *ctx, u32 operation, u32 signal, s64 requested_pid, s64 number)
 {
     struct asked_access asked = {
-        .number = call, .operation = operation, .signal = signal,
-        .target_descriptor = target_descriptor,
+        .number = ctx->number, .operation = operation, .signal = signal,
+        .is_number = 1, .requested_pid = requested_pid,
+        .found_by = BY_NUMBER, .target = number,
+    };
+    return ask(ctx, &asked);
+}
+
+static __always_inline int ask_by_pidfd(
+    struct syscall_enter *ctx, u32 operation, u32 signal, u64 target_descriptor)
+{
+    s64 pidfd = (s32)ctx->arguments[0];
+    struct asked_access asked = {
+        .number = ctx->number, .operation = operation, .signal = signal,
+        .target_descriptor = target_descriptor, .found_by = BY_PIDFD, .target = pidfd,
     };
     if (pidfd == PIDFD_SELF_THREAD || pidfd == PIDFD_SELF_THREAD_GROUP)
         return 0;
-    return remember_access(&asked, task_of_pidfd(pidfd));
+    return ask(ctx, &asked);
 }
 
 static __always_inline u32 traced_request(u64 request)
@@ -158,31 +186,27 @@ int enter_ptrace(struct syscall_enter *ctx)
     struct asked_access asked = {
         .number = ctx->number, .operation = process_access_operation_trace, .request = request,
         .is_number = by_tracer, .requested_pid = by_tracer ? number : 0,
+        .found_by = by_tracer ? BY_NUMBER : CALLER_ITSELF, .target = number,
     };
-    u64 task = bpf_get_current_task();
-    if (by_tracer)
-        task = number > 0 ? task_of_pid(pid_of_number(number)) : 0;
-    return remember_access(&asked, task);
+    return ask(ctx, &asked);
 }
 
 int enter_process_vm_readv(struct syscall_enter *ctx)
 {
     s64 number = (s32)ctx->arguments[0];
-    return remember_by_number(ctx->number, process_access_operation_read_memory, NOTHING, NOTHING,
-                              number, number);
+    return ask_by_number(ctx, process_access_operation_read_memory, NOTHING, number, number);
 }
 
 int enter_process_vm_writev(struct syscall_enter *ctx)
 {
     s64 number = (s32)ctx->arguments[0];
-    return remember_by_number(ctx->number, process_access_operation_write_memory, NOTHING,
-                              NOTHING, number, number);
+    return ask_by_number(ctx, process_access_operation_write_memory, NOTHING, number, number);
 }
 
 int enter_pidfd_getfd(struct syscall_enter *ctx)
 {
-    return remember_by_pidfd(ctx->number, process_access_operation_copy_descriptor, NOTHING,
-                             (s32)ctx->arguments[0], (u32)ctx->arguments[1]);
+    return ask_by_pidfd(
+        ctx, process_access_operation_copy_descriptor, NOTHING, (u32)ctx->arguments[1]);
 }
 
 /* Signal 0 asks whether a process is there, and others than these don't exist. */
@@ -191,40 +215,32 @@ static __always_inline int is_signal(u64 signal)
     return (u32)signal - 1 < LAST_SIGNAL;
 }
 
-static __always_inline int remember_signal(u32 call, u64 requested_pid, u64 number, u64 signal)
+static __always_inline int ask_for_signal(
+    struct syscall_enter *ctx, u64 requested_pid, u64 number, u64 signal)
 {
     if (!is_signal(signal))
         return 0;
-    return remember_by_number(call, process_access_operation_signal, NOTHING, signal,
-                              (s32)requested_pid, (s32)number);
+    return ask_by_number(
+        ctx, process_access_operation_signal, signal, (s32)requested_pid, (s32)number);
 }
 
+/* kill, tkill and rt_sigqueueinfo have their arguments in the same places. */
 int enter_kill(struct syscall_enter *ctx)
 {
-    return remember_signal(
-        ctx->number, ctx->arguments[0], ctx->arguments[0], ctx->arguments[1]);
-}
-
-/* tkill and rt_sigqueueinfo have their arguments in the same places. */
-int enter_tkill(struct syscall_enter *ctx)
-{
-    return remember_signal(
-        ctx->number, ctx->arguments[0], ctx->arguments[0], ctx->arguments[1]);
+    return ask_for_signal(ctx, ctx->arguments[0], ctx->arguments[0], ctx->arguments[1]);
 }
 
 /* tgkill and rt_tgsigqueueinfo: a process, and the thread of it that gets the signal. */
 int enter_tgkill(struct syscall_enter *ctx)
 {
-    return remember_signal(
-        ctx->number, ctx->arguments[0], ctx->arguments[1], ctx->arguments[2]);
+    return ask_for_signal(ctx, ctx->arguments[0], ctx->arguments[1], ctx->arguments[2]);
 }
 
 int enter_pidfd_send_signal(struct syscall_enter *ctx)
 {
     if (!is_signal(ctx->arguments[1]))
         return 0;
-    return remember_by_pidfd(ctx->number, process_access_operation_signal, ctx->arguments[1],
-                             (s32)ctx->arguments[0], NOTHING);
+    return ask_by_pidfd(ctx, process_access_operation_signal, ctx->arguments[1], NOTHING);
 }
 
 static __always_inline s64 copy_target_image(u8 *destination, u64 capacity, struct access *from)

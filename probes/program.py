@@ -14,11 +14,11 @@ from string import Template
 from content import flooders
 from content.definitions import RUNG_NUMBERS, Rung, TemplateType
 from content.prevention_table import C_CONSTANTS
+from probes import tracepoints
 from probes.counters import CounterSlot
 from probes.errors import ProbeError, ProbeReason
 from probes.layout import header_text
 from probes.limits import LIMITS, NANOSECONDS_PER_SECOND
-from probes.tracepoints import wanted_calls
 
 FOLDER = Path(__file__).parent
 
@@ -147,7 +147,7 @@ CALL_REGISTERS_HELPER = "BPF_FUNC_task_pt_regs"
 
 def watches_calls(wanted: Collection[str]) -> bool:
     """Whether any of these Template Types needs to remember system calls that are under way."""
-    return any(wanted_calls(wanted))
+    return any(tracepoints.wanted_calls(wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +288,23 @@ def program_text(part: Part, around: Surroundings) -> str:
         *_share_constants(),
         *(f"#define {name} {value}" for name, value in C_CONSTANTS.items()),
         *(f"#define SHARED_{name} {descriptor}" for name, descriptor in around.shared.items()),
+        *_calls_text(around.shared),
     ]
     for name, size in part.ring_bytes.items():
         lines += [f"#define SUPPLY_{name} 1", f"#define RING_BYTES_{name} {size}ULL"]
     header = header_text(around.template_types, around.counted, around.rung, part.ring_bytes)
     return "\n".join((*lines, header, around.kernel, *sources(part, around.rung)))
+
+
+def _calls_text(shared: Mapping[str, int]) -> list[str]:
+    """NEXT_function(ctx): what that program at an exec does at its end.
+
+    It calls every one behind it, because a call returns only where there is no program.
+    """
+    lines = []
+    behind = list(tracepoints.at_exec())
+    while behind:
+        function = behind.pop(0)
+        calls = [f"TAIL_CALL(ctx, {one});" for one in behind if one in shared]
+        lines.append(f"#define NEXT_{function}(ctx) do {{ {' '.join(calls)} }} while (NOTHING)")
+    return lines

@@ -8,6 +8,9 @@
 
 #define SHARED_MAP(name) bpf_pseudo_fd(1, SHARED_##name)
 
+/* Runs the program in a map of programs for what is left of this one; goes on if there is none. */
+#define TAIL_CALL(ctx, name) bpf_tail_call_(SHARED_MAP(name), ctx, 0)
+
 static __always_inline struct lineage *lookup_lineage(u32 pid)
 {
     return bpf_map_lookup_elem_(SHARED_MAP(lineage), &pid);

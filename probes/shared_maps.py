@@ -4,8 +4,9 @@
     lineage         image and command line of every process
     prevention      paths that the kernel prevents, in rung bpf_btf; memory-mappable
     pending         system calls under way; of one load, where it watches any
+    …               one program that others call, named like it; of one load
 
-All but the last belong to a collection, whoever joins it: `shared` names what a collector hands
+All but the last two belong to a collection, whoever joins it: `shared` names what a collector hands
 over beside the counters, and is given when it joins. What is given is checked, because a program
 that takes one map for another would be refused by the verifier at best.
 """
@@ -33,6 +34,7 @@ PREVENTING = (Rung.BPF_BTF,)
 
 HASH = 1
 ARRAY = 2
+PROGRAM_ARRAY = 3
 MEMORY_MAPPABLE = 1 << 10
 
 
@@ -72,6 +74,11 @@ def shared(rung: Rung) -> tuple[str, ...]:
 def pending_shape() -> Shape:
     """The map of a load that watches system calls."""
     return Shape(HASH, 8, CALL_BYTES, LIMITS.pending_calls, 0)
+
+
+def program_shape() -> Shape:
+    """The map of a program that another calls."""
+    return Shape(PROGRAM_ARRAY, 4, 4, 1, 0)
 
 
 def create(name: str, shape: Shape) -> int:

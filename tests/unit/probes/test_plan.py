@@ -69,7 +69,9 @@ def test_an_open_has_the_programs_that_the_kernel_allows(
     """If it failed, opens would be reported twice, not at all, or by a program that is refused."""
     placed = planned(events, "file", reads_registers=reads_registers).placements
     functions = {
-        one.point.event: one.point.function for one in placed if one.point.event.endswith("_openat")
+        one.point.event: one.point.function
+        for one in placed
+        if isinstance(one.point, tracepoints.Tracepoint) and one.point.event.endswith("_openat")
     }
     assert functions == (
         {"sys_exit_openat": "exit_file"}
@@ -106,6 +108,26 @@ def test_who_joins_has_no_lineage(events: Path) -> None:
     assert [placement.serves for placement in joining.placements] == [("exit",)]
     assert not joining.watches_calls
     assert planned(events, "file", lineage=False).watches_calls
+
+
+def test_who_keeps_lineage_calls_what_reports_execs(events: Path) -> None:
+    """If it failed, an exec would be reported twice, or never, or cost four programs."""
+    reports = ("on_exec_process", "on_exec_privilege", "on_exec_memory")
+    whole, joining = planned(events, *NAMES), planned(events, *NAMES, lineage=False)
+    assert tuple(call.function for call in whole.called) == (*reports, "remember_access")
+    assert tuple(call.function for call in joining.called) == ("remember_access",)
+    at_exec = [
+        one.point.function
+        for one in joining.placements
+        if one.point in {tracepoints.RawTracepoint(tracepoints.EXEC, name) for name in reports}
+    ]
+    assert at_exec == list(reports)
+
+
+def test_what_is_called_is_there_before_its_callers(events: Path) -> None:
+    """If it failed, the first calls of a kind would be forgotten."""
+    placed = [one.point.function for one in planned(events, "process_access").placements]
+    assert placed.index("remember_access") < placed.index("enter_kill")
 
 
 def test_no_system_call_at_all(tmp_path: Path) -> None:

@@ -97,6 +97,26 @@ def test_typed_loads_only_where_the_kernel_has_them(*, typed: bool) -> None:
     assert ("\n#define TYPED_TASK 1\n" in text) is typed
 
 
+@pytest.mark.parametrize(
+    ("there", "called"),
+    [
+        ({}, ["", "", "", ""]),
+        ({"on_exec_memory": 8}, ["memory", "memory", "memory", ""]),
+        ({"on_exec_memory": 8, "on_exec_process": 9}, ["process memory", "memory", "memory", ""]),
+    ],
+)
+def test_a_program_calls_those_behind_it(there: dict[str, int], called: list[str]) -> None:
+    """If it failed, an exec would be reported by the first of its programs only."""
+    around = program.Surroundings(TYPES, (), "", {"lineage": 7, **there})
+    text = program.program_text(part("process"), around)
+    found = re.findall(
+        r"^#define NEXT_(\w+)\(ctx\) do \{(.*)\} while \(NOTHING\)$", text, re.MULTILINE
+    )
+    assert [name for name, _ in found] == list(tracepoints.at_exec())
+    calls = [re.findall(r"TAIL_CALL\(ctx, on_exec_(\w+)\);", body) for _, body in found]
+    assert calls == [names.split() for names in called]
+
+
 def test_optional_members_are_members() -> None:
     """If it failed, a misspelt member would stop the start on a kernel that lacks it."""
     assert set(program.KERNEL_MEMBERS) >= program.OPTIONAL_MEMBERS
@@ -107,7 +127,10 @@ def test_every_function_of_the_table_exists(rung: Rung) -> None:
     """If it failed, a tracepoint would name a function that is not there."""
     text = "\n".join(program.sources(part(*EVERYTHING), rung))
     reports = [point for points in tracepoints.REPORTS[rung].values() for point in points]
-    points = {one.function for one in (*tracepoints.LINEAGE[rung], *reports, tracepoints.FORGET)}
+    called = [call for name in program.SOURCES[rung] for call in tracepoints.CALLED.get(name, ())]
+    points = {
+        one.function for one in (*tracepoints.LINEAGE[rung], *reports, tracepoints.FORGET, *called)
+    }
     watched = tracepoints.wanted_calls(program.SOURCES[rung])
     calls = {name for call in watched for name in (call.enter, call.exit)}
     assert calls >= tracepoints.ENTRY_SPARED
@@ -163,9 +186,10 @@ def test_exits_are_attached_before_entries() -> None:
     placements = tracepoints.placements(
         ["ipc"], tracepoints.wanted_calls(["ipc"]), Rung.BPF_TRACEPOINT
     )
-    events = [placement.point.event for placement in placements]
-    assert events[1:5] == [f"sys_exit_{name}" for name in ("connect", "bind", "mknod", "mknodat")]
-    assert events[5:] == [f"sys_enter_{name}" for name in ("connect", "bind", "mknod", "mknodat")]
+    points = (placement.point for placement in placements)
+    events = [one.event for one in points if isinstance(one, tracepoints.Tracepoint)]
+    assert events[:4] == [f"sys_exit_{name}" for name in ("connect", "bind", "mknod", "mknodat")]
+    assert events[4:] == [f"sys_enter_{name}" for name in ("connect", "bind", "mknod", "mknodat")]
 
 
 def test_unknown_calls_are_told_from_known(tmp_path: Path) -> None:
