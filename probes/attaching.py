@@ -26,7 +26,7 @@ class Attached:
     def _attach(self, programs: Mapping[str, int], point: Point | TailCall) -> int:
         program = programs[point.function]
         if isinstance(point, TailCall):
-            return put_program(self.maps[point.function], program)
+            return put_program(program, point, self.maps[point.function])
         return attach(program, point)
 
     @property

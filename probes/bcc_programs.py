@@ -85,7 +85,7 @@ def attach(program: int, point: Point) -> int:
     return int(descriptor)
 
 
-def put_program(held_by: int, program: int) -> int:
+def put_program(program: int, call: TailCall, held_by: int) -> int:
     """Descriptor of an attachment, as of `attach`: the program is called while it is open.
 
     held_by: a map for one program, of which nobody else may keep a descriptor.
@@ -93,7 +93,7 @@ def put_program(held_by: int, program: int) -> int:
     place, value = ctypes.c_uint32(0), ctypes.c_uint32(program)
     update = imported().lib.bpf_update_elem
     if update(held_by, ctypes.byref(place), ctypes.byref(value), BPF_ANY):
-        raise _refused("a program that another calls")
+        raise _refused(f"{call.function}, called at {call.caller.event}")
     return os.dup(held_by)
 
 
