@@ -1,8 +1,10 @@
 """What does collecting events cost: to start, to those who cause events, and to read them?"""
 
+import contextlib
 import mmap
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from agent.channel import Message, Sender
 from bench import least_programs
 from bench.harness import Figure, NotMeasurableError, Peer, from_samples, run
 from bench.least_programs import SmallProgram
+from bench.peer_bpftrace import PRINTING_EXECS, PRINTING_OPENS, bpftrace
 from content.definitions import TemplateType, load_definitions
 from probes.bcc_programs import attach, build, kind_at
 from probes.errors import ProbeError
@@ -243,15 +246,20 @@ def _time_in_bpf(
     kept = STATISTICS.read_text(encoding="ascii")
     STATISTICS.write_text("1", encoding="ascii")
     try:
+        peers = {
+            "an exec": _peer(PRINTING_EXECS, _execute, execs, folder, read_all),
+            "an open for writing": _peer(PRINTING_OPENS, _open_to_write, opens, folder, read_all),
+        }
         figures = [
             from_samples(
                 f"time in BPF of {what}, median",
                 [
-                    _nanoseconds(probes.programs, work, count, folder, names, read_all)
+                    _nanoseconds(_facts(probes.programs, names), work, count, folder, read_all)
                     for _ in range(ROUNDS)
                 ],
                 unit="ns",
                 bar=bar,
+                peer=peers.get(what),
             )
             for what, work, count, names, bar in works
         ]
@@ -275,7 +283,7 @@ def _time_of_small(small: SmallProgram, work: Work, count: int, folder: str) -> 
     attachment = attach(built.programs[function], small.point)
     try:
         samples = [
-            _nanoseconds(built.programs, work, count, folder, (function,), lambda: None)
+            _nanoseconds(_facts(built.programs, (function,)), work, count, folder, _nothing)
             for _ in range(ROUNDS)
         ]
     finally:
@@ -284,29 +292,44 @@ def _time_of_small(small: SmallProgram, work: Work, count: int, folder: str) -> 
     return from_samples(f"time in BPF of {small.what}, median", samples, unit="ns")
 
 
+def _peer(
+    script: str, work: Work, count: int, folder: str, read_all: Callable[[], None]
+) -> Peer | None:
+    """The same for the program that bpftrace makes of a script; None where it can't be had."""
+    with contextlib.suppress(NotMeasurableError), bpftrace(script) as watching:
+        every = Path(f"/proc/{watching.pid}/fdinfo").iterdir()
+        facts = [one for one in every if "run_cnt" in one.read_text(encoding="ascii")]
+        samples = [_nanoseconds(facts, work, count, folder, read_all) for _ in range(ROUNDS)]
+        return Peer("bpftrace, printing", statistics.median(samples))
+    return None
+
+
+def _nothing() -> None:
+    """What empties rings where there are none of ours."""
+
+
+def _facts(programs: Mapping[str, int], names: Sequence[str]) -> list[Path]:
+    """Where the kernel tells of these programs."""
+    return [Path(f"/proc/self/fdinfo/{programs[name]}") for name in names]
+
+
 def _nanoseconds(
-    programs: Mapping[str, int],
-    work: Work,
-    count: int,
-    folder: str,
-    names: Sequence[str],
-    read_all: Callable[[], None],
+    facts: Sequence[Path], work: Work, count: int, folder: str, read_all: Callable[[], None]
 ) -> float:
     """Mean time of a run of each of these programs while the work is done, added up."""
-    there = [programs[name] for name in names]
     read_all()
-    before = [_runs(descriptor) for descriptor in there]
+    before = [_runs(one) for one in facts]
     work(count, folder)
-    after = [_runs(descriptor) for descriptor in there]
+    after = [_runs(one) for one in facts]
     return sum(
         (now[0] - then[0]) / max(1, now[1] - then[1])
         for then, now in zip(before, after, strict=True)
     )
 
 
-def _runs(descriptor: int) -> tuple[int, int]:
+def _runs(facts: Path) -> tuple[int, int]:
     """Nanoseconds and runs of a program until now."""
-    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
+    lines = facts.read_text(encoding="ascii").splitlines()
     told = dict(line.split(":", 1) for line in lines if ":" in line)
     return int(told["run_time_ns"]), int(told["run_cnt"])
 

@@ -18,10 +18,15 @@ from bench.harness import NotMeasurableError
 OPEN = "tracepoint:syscalls:sys_enter_openat /args->flags & 3/"
 EXEC = "tracepoint:sched:sched_process_exec"
 CONNECT = "tracepoint:syscalls:sys_enter_connect"
-PRINTING = (
+PRINTING_OPENS = (
     f'{OPEN} {{ printf("open %d %d %d %d %s %s\\n", nsecs, pid, uid, args->flags, comm, '
     f"str(args->filename)); }} "
+)
+PRINTING_EXECS = (
     f'{EXEC} {{ printf("exec %d %d %d %s %s\\n", nsecs, pid, uid, comm, str(args->filename)); }} '
+)
+PRINTING = (
+    f"{PRINTING_OPENS} {PRINTING_EXECS} "
     f'{CONNECT} {{ printf("connect %d %d %d %s %d\\n", nsecs, pid, uid, comm, args->fd); }}'
 )
 COUNTING = (
