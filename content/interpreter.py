@@ -31,8 +31,9 @@ import re2
 
 from content.matching.batch import Batch, BoundsError
 from content.matching.column import Rows
+from content.matching.default_matcher import build_default
 from content.matching.garbage import collection_paused
-from content.matching.matcher import MatcherFactory, build_default
+from content.matching.matcher import MatcherFactory
 from content.matching.program import Candidate, ClauseSource, Program
 from content.matching.work import Clock, Meter, OverBudgetError
 from content.model import ChannelFile, TemplateInstance, TemplateTypeReference

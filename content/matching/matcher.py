@@ -1,4 +1,4 @@
-"""What a matcher promises, and which one is used.
+"""What a matcher promises.
 
 A matcher is built for a list of patterns and finds them in all texts of a column at once, in time
 that is linear in the texts whatever the patterns say. It never leaves a match out, unless it says
@@ -7,7 +7,6 @@ that it has muted the pattern; in rows that it names as ambiguous it may report 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -50,22 +49,3 @@ class Matcher(Protocol):
 
 MatcherFactory = Callable[[Sequence[Pattern]], Matcher]
 """Builds a matcher; no pattern may match the empty text. Raises MatcherError."""
-
-
-@cache
-def default_factory() -> MatcherFactory:
-    """Hyperscan where it can be imported and runs on this processor, else RE2."""
-    from content.matching.re2_matcher import Re2Matcher  # noqa: PLC0415  one of the two is enough
-
-    try:
-        from content.matching.hyperscan_matcher import HyperscanMatcher  # noqa: PLC0415
-
-        HyperscanMatcher([Pattern(b"probe")])
-    except (ImportError, MatcherError):
-        return Re2Matcher
-    return HyperscanMatcher
-
-
-def build_default(patterns: Sequence[Pattern]) -> Matcher:
-    """A matcher of the default kind."""
-    return default_factory()(patterns)

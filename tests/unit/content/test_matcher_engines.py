@@ -7,7 +7,8 @@ import pytest
 
 from content.matching import hyperscan_matcher, matcher, re2_matcher
 from content.matching.column import STAND_IN, WORD, TextColumn
-from content.matching.matcher import MatcherError, default_factory
+from content.matching.default_matcher import default_factory
+from content.matching.matcher import MatcherError
 from content.matching.pattern import Pattern
 from content.record import Records
 from tests.unit.content.event_strategies import EVERY_KIND, apart

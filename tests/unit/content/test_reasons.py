@@ -22,7 +22,8 @@ from content.instance_digest import instance_digests
 from content.interpreter import Interpreter
 from content.limits import LIMITS
 from content.matching.column import TextColumn
-from content.matching.matcher import Hits, MatcherFactory, build_default
+from content.matching.default_matcher import build_default
+from content.matching.matcher import Hits, MatcherFactory
 from content.matching.pattern import Pattern
 from content.model import Clause, Criterion, Disposition
 from content.problems import ContentError, Problem
