@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.supervisor.limits import LIMITS
 from lab.demo import scenario
+from lab.demo.claims import ClaimError
 from lab.demo.processes import wait_for
 from lab.demo.steps import Demonstration
 from lab.demo.world import AGENT_ID
@@ -60,6 +61,20 @@ def balanced(now: Mapping[str, Any]) -> bool:
     return bool(now["protecting"]) and accounted_for == now["events"]["evaluated"]
 
 
+def books(sensor: Demonstration, written: int) -> Mapping[str, Any]:
+    """The status once they balance, up to that position of the file ring; what it says if never."""
+    try:
+        return sensor.world.wait(
+            "books that balance",
+            lambda now: balanced(now) and accounted(now, FILE) >= written,
+            20.0,
+        )
+    except ClaimError as error:
+        now = status(sensor)
+        told = ("protecting", "events", "collection", "roles", "losses", "deaths")
+        raise AssertionError(f"{error}: {written=}, {[(one, now[one]) for one in told]}") from error
+
+
 def test_a_storm_while_the_evaluator_is_stopped_is_accounted_for(sensor: Demonstration) -> None:
     """Whoever stops the evaluator and fills the ring could act without a trace."""
     settled(sensor)
@@ -74,9 +89,7 @@ def test_a_storm_while_the_evaluator_is_stopped_is_accounted_for(sensor: Demonst
     )
     protected(sensor)
     written = status(sensor)["collection"]["rings"][str(FILE)]["produced"]
-    now = sensor.world.wait(
-        "books that balance", lambda now: balanced(now) and accounted(now, FILE) >= written, 20.0
-    )
+    now = books(sensor, written)
     opened = accounted(now, FILE) - accounted(before, FILE)
     refused = lost(now, "FLOOD", FILE) + lost(now, "RING_FULL", FILE)
     assert lost(now, "FLOOD", FILE) > 0
