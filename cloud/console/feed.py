@@ -68,7 +68,7 @@ class Feed:
                     async with asyncio.timeout(self._limits.stream_look_seconds):
                         await self._ending.wait()
         finally:
-            watch.close()
+            await asyncio.to_thread(watch.close)
 
     def give_back(self, session: Session) -> None:
         """A stream is over."""

@@ -2,11 +2,15 @@
 
 So is who has more of them than a browser needs, so that one address can't take all there are.
 uvicorn has a deadline for connections that rest between requests, and neither of these.
+
+What is left of a request that was answered early is dropped as it comes, until the same deadline:
+a connection that is closed under who still sends is reset, and they may never see the answer.
 """
 
 import asyncio
 from typing import Any
 
+import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -41,6 +45,12 @@ class Punctual(H11Protocol):
         """Where that was no whole head, the rest has to come."""
         super().data_received(data)
         if self._idle() and (self._deadline is None or self._awaited_after is not self.cycle):
+            self._await_request()
+
+    def on_response_complete(self) -> None:
+        """Where a request was answered early, what is left of it has to come."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
             self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -230,10 +230,7 @@ class Console:
         except CloudError:
             session = None
         values = {"reason": reason, "message": message, "back": request.url.path}
-        answer = self._shown(Page("error.html", values, status_of(reason)), session)
-        if request.method == "POST":
-            answer.headers["Connection"] = "close"  # the rest of a body is not waited for
-        return answer
+        return self._shown(Page("error.html", values, status_of(reason)), session)
 
     async def _no_page(self, request: Request, _: Exception) -> Response:
         return self._failed(request, CloudReason.PAGE_UNKNOWN, "there is no such page, or no form")
