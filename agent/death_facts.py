@@ -50,7 +50,8 @@ class Action(StrEnum):
 class Death:
     """The end of an evaluator.
 
-    foreign_kill: a SIGKILL that is not ours (an operator's, or the out-of-memory killer's).
+    foreign_kill: a SIGKILL that is not ours (an operator's, or the out-of-memory killer's), or ours
+        to one that others had stopped.
     files: Template Type number → content hash of what it had loaded.
     """
 

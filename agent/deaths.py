@@ -53,7 +53,7 @@ class Rule:
 RULES = (
     Rule("on trial", "reject the file on trial", Action.REJECT_CANDIDATE),
     Rule(
-        "killed by somebody else",
+        "killed or stopped by somebody else",
         "start another; a second time on the same batch, one event at a time; the content is "
         "innocent, unless that happens twice at the very same place, or a few times while a file "
         "is on probation",

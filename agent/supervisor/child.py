@@ -49,6 +49,7 @@ UNKNOWN_CALL = "SYSTEM_CALL"
 OUTPUT_FLOOD = "OUTPUT_FLOOD"
 MEMORY_LIMIT = "MEMORY_LIMIT"
 
+_STOPPED = (b"T", b"t")
 KIB = 1024
 NANOSECONDS = 1_000_000_000
 
@@ -72,6 +73,8 @@ class Child:
     stderr: int
     started: float
     killed_by_us: bool = False
+    # Somebody's signal, or a debugger, had stopped it when we killed it; it can't do that itself.
+    stopped_by_others: bool = False
     closed: bool = False
     # Nothing more will come of what it prints.
     silent: bool = False
@@ -152,7 +155,15 @@ class Child:
         """End it now; its end is noticed through the pidfd."""
         self.killed_by_us = True
         if self.end is None:
+            self.stopped_by_others = self._is_stopped()
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def _is_stopped(self) -> bool:
+        try:
+            line = Path(f"/proc/{self.pid}/stat").read_bytes()
+        except OSError:
+            return False
+        return line[line.rindex(b")") + 2 :][:1] in _STOPPED
 
     def reap(self) -> End:
         """Collect the exit status of a child that has ended, once."""

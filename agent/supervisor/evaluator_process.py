@@ -115,13 +115,13 @@ class Evaluator:
     def death(self, probation: frozenset[str]) -> Death:
         """Its end, as the rules want to know it."""
         end = self.child.reap()
-        foreign = end.signal == signal.SIGKILL and not self.child.killed_by_us
+        killed = end.signal == signal.SIGKILL and not self.child.killed_by_us
         return Death(
             cause=self.cause or (Cause.SIGNAL if end.signal else Cause.EXIT),
             signal=end.signal,
             on_trial=self.candidate is not None and self.stage is Stage.LOADING,
             running=self.stage in (Stage.RUNNING, Stage.DRAINING),
-            foreign_kill=foreign,
+            foreign_kill=killed or self.child.stopped_by_others,
             progress=self.progress(),
             files={file.template_type: file.hash for file in self.files},
             probation=probation,

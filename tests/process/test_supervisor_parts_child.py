@@ -93,6 +93,20 @@ def test_waiting_for_a_processor_is_no_silence(play: Starter) -> None:
     assert idle.waited_seconds() - before < 0.1
 
 
+def test_whoever_was_stopped_by_others_is_known(play: Starter) -> None:
+    """What an evaluator was just at would be blamed for a signal that somebody sent."""
+    hanging, stopped = play("spin"), play("wait")
+    for child in (hanging, stopped):
+        heard(child)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    until(lambda: b") T" in Path(f"/proc/{stopped.pid}/stat").read_bytes())
+    for child in (hanging, stopped):
+        child.kill()
+        assert end(child) == End(signal.SIGKILL, 0)
+        child.kill()
+    assert (hanging.stopped_by_others, stopped.stopped_by_others) == (False, True)
+
+
 def test_all_that_it_said_can_be_read_after_its_end(play: Starter) -> None:
     """The last frames of an evaluator would be lost, and their events evaluated twice."""
     child, count = play("stuff"), 0

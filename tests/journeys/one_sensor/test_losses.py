@@ -54,11 +54,17 @@ def accounted(now: Mapping[str, Any], template_type: int) -> int:
     return int(now["collection"]["rings"][str(template_type)]["accounted"])
 
 
+def set_aside(now: Mapping[str, Any]) -> int:
+    """How many events were not evaluated, because an evaluator ended when it was at them."""
+    causes = ("SUSPECT_EVENT", "NOT_EVALUATED")
+    return sum(int(one["count"]) for one in now["losses"] if one["cause"] in causes)
+
+
 def balanced(now: Mapping[str, Any]) -> bool:
-    """Everything that was written to the rings was evaluated."""
+    """Everything that was written to the rings was evaluated, or set aside."""
     rings = (now["collection"] or {"rings": {}})["rings"].values()
     accounted_for = sum(ring["accounted"] for ring in rings)
-    return bool(now["protecting"]) and accounted_for == now["events"]["evaluated"]
+    return bool(now["protecting"]) and accounted_for == now["events"]["evaluated"] + set_aside(now)
 
 
 def books(sensor: Demonstration, written: int) -> Mapping[str, Any]:
@@ -95,7 +101,8 @@ def test_a_storm_while_the_evaluator_is_stopped_is_accounted_for(sensor: Demonst
     assert lost(now, "FLOOD", FILE) > 0
     assert OPENS <= opened + refused <= OPENS * 1.1
     assert now["events"]["lost"] - before["events"]["lost"] >= refused
-    assert lost(now, "SUSPECT_EVENT", FILE) == lost(now, "NOT_EVALUATED", FILE) == 0
+    # Whatever it was just at is not to blame for what somebody else has done.
+    assert set_aside(now) == set_aside(before)
     # What waited was evaluated late, which is told, from the last word of the one that was stopped.
     assert lost(now, "EVALUATOR_DOWN", FILE) > 0
     down = [one for one in now["loss_records"] if one["cause"] == "EVALUATOR_DOWN"]

@@ -30,7 +30,7 @@ class Played(Child):
 
     def __init__(self, pid: int) -> None:
         self.role = Role.EVALUATOR
-        self.killed_by_us = False
+        self.killed_by_us = self.stopped_by_others = False
         self.end: End | None = None
         self.log_dropped = 0
         self.attempts = Counter()

@@ -89,6 +89,8 @@ def test_whoever_takes_too_long_is_ended(
     assert one.cause is cause
     assert one.death(frozenset()).cause is cause
     assert not one.death(frozenset()).foreign_kill
+    played(one).stopped_by_others = True
+    assert one.death(frozenset()).foreign_kill
 
 
 def test_trial_has_a_time_of_its_own(theatre: Theatre) -> None:
