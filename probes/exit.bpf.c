@@ -23,7 +23,7 @@ BPF_TABLE("lru_hash", struct ended, u8, ended_processes, ENDED_PROCESSES);
 static __always_inline int is_first(u64 task, u64 leader, u64 group, struct ended *ended)
 {
     u8 reported = 1;
-    if (task == leader && read_u32(group + OFFSET_signal_struct_nr_threads) == 1)
+    if (task == leader && MEMBER(u32, group, signal_struct_nr_threads) == 1)
         return !ended_processes.lookup(ended);
     return !ended_processes.insert(ended, &reported);
 }
@@ -33,9 +33,9 @@ static __always_inline int is_first(u64 task, u64 leader, u64 group, struct ende
  */
 static __always_inline u32 wait_status(u64 leader, u64 group)
 {
-    if (read_u32(group + OFFSET_signal_struct_flags) & GROUP_EXITS)
-        return read_u32(group + OFFSET_signal_struct_group_exit_code);
-    return read_u32(leader + OFFSET_task_struct_exit_code);
+    if (MEMBER(u32, group, signal_struct_flags) & GROUP_EXITS)
+        return MEMBER(u32, group, signal_struct_group_exit_code);
+    return MEMBER(u32, leader, task_struct_exit_code);
 }
 
 #define HOW_IT_ENDED(record, status)                                                         \
@@ -50,15 +50,14 @@ static __always_inline u32 wait_status(u64 leader, u64 group)
         }                                                                                    \
     } while (NOTHING)
 
-static __always_inline int report_exit(u64 group)
+static __always_inline int report_exit(u64 task, u64 group)
 {
-    u64 task = bpf_get_current_task();
-    u64 leader = read_u64(task + OFFSET_task_struct_group_leader);
+    u64 leader = MEMBER(u64, task, task_struct_group_leader);
     struct ended ended = {
-        .start_boottime = read_u64(leader + OFFSET_task_struct_start_boottime),
-        .pid = bpf_get_current_pid_tgid() >> 32,
+        .start_boottime = MEMBER(u64, leader, task_struct_start_boottime),
+        .pid = MEMBER(u32, task, task_struct_tgid),
     };
-    if (read_u32(task + OFFSET_task_struct_flags) & TASK_OF_KERNEL
+    if (MEMBER(u32, task, task_struct_flags) & TASK_OF_KERNEL
         || !is_first(task, leader, group, &ended))
         return 0;
     struct exit_record *record = reserve_exit();
@@ -66,7 +65,7 @@ static __always_inline int report_exit(u64 group)
         return 0;
     struct actor actor = {};
     u32 status = wait_status(leader, group);
-    find_actor(&actor);
+    find_actor_often(&actor);
     BEGIN(exit, record);
     ACTOR(exit, record, &actor);
     ACTOR_IMAGE(exit, record, &actor);
@@ -78,6 +77,7 @@ static __always_inline int report_exit(u64 group)
 
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-    u64 group = MEMBER(u64, current_task(), task_struct_signal);
-    return MEMBER(u32, group, signal_struct_live) ? 0 : report_exit(group);
+    u64 task = current_task();
+    u64 group = MEMBER(u64, task, task_struct_signal);
+    return MEMBER(u32, group, signal_struct_live) ? 0 : report_exit(task, group);
 }
