@@ -1,5 +1,7 @@
 """BPF programs that do nothing, or the least that reports an open or an exec: floors under ours.
 
+Three more do one step each of what no report of an open can do without.
+
 The least record has who acted (pid, user), when, the task's name and one path; ours has what came
 of the call, the parent, arguments and command lines besides. Nobody reads its ring, which has room
 for all records, and nobody is woken.
@@ -60,6 +62,28 @@ int least_at_open(struct open *call)
     return 0;
 }
 
+int room_at_open(struct open *call)
+{
+    struct record *record;
+    if (!(call->flags & 3) || !(record = least.ringbuf_reserve(sizeof(struct record))))
+        return 0;
+    least.ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+    return 0;
+}
+
+int path_at_open(struct open *call)
+{
+    char path[256];
+    if (call->flags & 3)
+        read_user_string(path, sizeof(path), (void *)call->path);
+    return 0;
+}
+
+int clock_at_open(struct open *call)
+{
+    return call->flags & 3 ? !bpf_ktime_get_ns() : 0;
+}
+
 struct exec {
     u64 common;
     u32 path_at; /* from the beginning of this, in the lower half */
@@ -86,6 +110,14 @@ AN_OPEN = (
         "the least program that reports an open for writing",
         LEAST_TEXT,
         Tracepoint("syscalls", "sys_enter_openat", "least_at_open"),
+    ),
+    *(
+        SmallProgram(what, LEAST_TEXT, Tracepoint("syscalls", "sys_enter_openat", function))
+        for what, function in (
+            ("a program that takes room in a ring at an open for writing", "room_at_open"),
+            ("a program that copies the path of an open for writing", "path_at_open"),
+            ("a program that asks the time at an open for writing", "clock_at_open"),
+        )
     ),
 )
 AN_EXEC = (
