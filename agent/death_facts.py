@@ -51,7 +51,7 @@ class Death:
     """The end of an evaluator.
 
     foreign_kill: a SIGKILL that is not ours (an operator's, or the out-of-memory killer's), or ours
-        to one that others had stopped.
+        to one that was silent because others had stopped it.
     files: Template Type number → content hash of what it had loaded.
     """
 

@@ -8,6 +8,7 @@ Several rows for one call are alternatives; the conditions of one row must all h
 import errno
 import mmap
 import os
+import signal
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ POINTER = 0xFFFFFFFFFFFFFFFF
 
 OWN_PROCESS = -1
 """Stands for the pid of the process that is locked down."""
+
+FATAL_SIGNALS = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
+"""What abort sends, and faulthandler again once it has printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +175,14 @@ TIME_AND_SIGNALS = (
             "exit_group": "the end of the process",
         }
     ),
-    Call(
-        "tgkill",
-        "abort and raise, to this very process: SIGABRT must look like SIGABRT",
-        (Condition(0, INT, OWN_PROCESS),),
+    # None that stops a process: whoever is stopped was stopped by others (agent.death_facts).
+    *(
+        Call(
+            "tgkill",
+            "abort and raise, to this very process: SIGABRT must look like SIGABRT",
+            (Condition(0, INT, OWN_PROCESS), Condition(2, INT, number)),
+        )
+        for number in FATAL_SIGNALS
     ),
 )
 

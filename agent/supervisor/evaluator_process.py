@@ -116,12 +116,13 @@ class Evaluator:
         """Its end, as the rules want to know it."""
         end = self.child.reap()
         killed = end.signal == signal.SIGKILL and not self.child.killed_by_us
+        silent = self.cause in (Cause.HEARTBEAT_MISSED, Cause.DEADLINE_EXCEEDED)
         return Death(
             cause=self.cause or (Cause.SIGNAL if end.signal else Cause.EXIT),
             signal=end.signal,
             on_trial=self.candidate is not None and self.stage is Stage.LOADING,
             running=self.stage in (Stage.RUNNING, Stage.DRAINING),
-            foreign_kill=killed or self.child.stopped_by_others,
+            foreign_kill=killed or (silent and self.child.stopped_by_others),
             progress=self.progress(),
             files={file.template_type: file.hash for file in self.files},
             probation=probation,

@@ -103,6 +103,13 @@ def test_another_process_cannot_be_signalled() -> None:
         assert victim.wait(5) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("number", ["SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"])
+def test_a_role_cannot_stop_itself(number: str) -> None:
+    """It would be taken for the victim of somebody else's signal, again and again."""
+    ended = locked.run("EVALUATOR", f"signal.raise_signal(signal.{number})\nprint('went on')")
+    assert (ended.how, ended.output) == ("SIGSYS", ""), ended.errors
+
+
 def test_memory_cannot_become_executable() -> None:
     """Code that was smuggled in as data could be run."""
     ended = locked.run(

@@ -176,6 +176,8 @@ def test_death_is_told_as_the_rules_need_it(theatre: Theatre) -> None:
     played(worker).end = End(signal.SIGSEGV, 0)
     death = worker.death(frozenset({ONE.hash}))
     assert (death.cause, death.signal, death.running) == (Cause.SIGNAL, signal.SIGSEGV, True)
+    played(worker).stopped_by_others = True  # which was not what it was ended for
+    assert not worker.death(frozenset()).foreign_kill
     assert not death.on_trial
     assert not death.foreign_kill
     assert death.files == {1: ONE.hash, 2: TWO.hash}
