@@ -25,6 +25,7 @@ from agent.privileges import COLLECTOR, become
 from agent.supervisor import listener
 from agent.supervisor.high_descriptors import moved_up
 from agent.supervisor.limits import LIMITS
+from agent.supervisor.process_stat import STATE_FIELD, stat_fields
 from agent.supervisor.roles import Role, RoleEntry, command, ids
 
 ENVIRONMENT = {
@@ -49,7 +50,7 @@ UNKNOWN_CALL = "SYSTEM_CALL"
 OUTPUT_FLOOD = "OUTPUT_FLOOD"
 MEMORY_LIMIT = "MEMORY_LIMIT"
 
-_STOPPED = (b"T", b"t")
+_STOPPED = frozenset("Tt")
 KIB = 1024
 NANOSECONDS = 1_000_000_000
 
@@ -159,11 +160,8 @@ class Child:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def _is_stopped(self) -> bool:
-        try:
-            line = Path(f"/proc/{self.pid}/stat").read_bytes()
-        except OSError:
-            return False
-        return line[line.rindex(b")") + 2 :][:1] in _STOPPED
+        fields = stat_fields(self.pid)
+        return fields is not None and fields[STATE_FIELD - 1] in _STOPPED
 
     def reap(self) -> End:
         """Collect the exit status of a child that has ended, once."""

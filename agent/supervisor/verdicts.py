@@ -9,14 +9,16 @@ import os
 import signal
 from collections.abc import Collection
 from enum import StrEnum
-from pathlib import Path
 
+from agent.supervisor.process_stat import (
+    PARENT_FIELD,
+    START_TIME_FIELD,
+    STATE_FIELD,
+    stat_fields,
+)
 from agent.supervisor.protected import runs_initial_program
 
 NANOSECONDS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-_START_TIME_FIELD = 22
-_STATE_FIELD = 3
-_PARENT_FIELD = 4
 _DEAD = frozenset("ZX")
 _GONE = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})
 _KERNEL_THREADD = 2
@@ -53,12 +55,12 @@ def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
         return _without_effect(error)
     try:
         # The pidfd names whoever has the pid now; only then is its start time worth reading.
-        fields = _stat(pid)
-        if fields is None or fields[_STATE_FIELD - 1] in _DEAD:
+        fields = stat_fields(pid)
+        if fields is None or fields[STATE_FIELD - 1] in _DEAD:
             return Outcome.ALREADY_GONE
-        if int(fields[_PARENT_FIELD - 1]) == _KERNEL_THREADD or runs_initial_program(pid):
+        if int(fields[PARENT_FIELD - 1]) == _KERNEL_THREADD or runs_initial_program(pid):
             return Outcome.PROTECTED
-        if int(fields[_START_TIME_FIELD - 1]) * NANOSECONDS_PER_TICK != start_time_ns:
+        if int(fields[START_TIME_FIELD - 1]) * NANOSECONDS_PER_TICK != start_time_ns:
             return Outcome.ANOTHER_PROCESS
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
     except OSError as error:
@@ -71,8 +73,8 @@ def stop(pid: int, start_time_ns: int, protected: Collection[int]) -> Outcome:
 
 def start_time_ns(pid: int) -> int | None:
     """When a process was started, as events carry it; None if it is gone."""
-    fields = _stat(pid)
-    return int(fields[_START_TIME_FIELD - 1]) * NANOSECONDS_PER_TICK if fields else None
+    fields = stat_fields(pid)
+    return int(fields[START_TIME_FIELD - 1]) * NANOSECONDS_PER_TICK if fields else None
 
 
 def _without_effect(error: OSError | OverflowError) -> Outcome:
@@ -80,12 +82,3 @@ def _without_effect(error: OSError | OverflowError) -> Outcome:
     # Too large: no process ever had that id. EINVAL or ENOENT: a thread has it, and no process.
     gone = isinstance(error, OverflowError) or error.errno in _GONE
     return Outcome.ALREADY_GONE if gone else Outcome.FAILED
-
-
-def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat; the second, a name with any bytes in it, is left blank."""
-    try:
-        line = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return ["", "", *line[line.rindex(b")") + 2 :].decode("ascii").split()]

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.supervisor import protected, verdicts
+from agent.supervisor.process_stat import stat_fields
 from agent.supervisor.verdicts import NANOSECONDS_PER_TICK, Outcome, stop
 from tests.needs import require_command, require_root
 from tests.process.waiting import until
@@ -159,7 +160,7 @@ def test_process_that_dies_while_it_is_looked_at(
     victim: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that ends between two looks would end the supervisor."""
-    began, real = start_time(victim.pid), verdicts._stat
+    began, real = start_time(victim.pid), stat_fields
 
     def looked_at(pid: int) -> list[str] | None:
         found = real(pid)
@@ -167,7 +168,7 @@ def test_process_that_dies_while_it_is_looked_at(
         victim.wait()
         return found
 
-    monkeypatch.setattr(verdicts, "_stat", looked_at)
+    monkeypatch.setattr(verdicts, "stat_fields", looked_at)
     with none_lost():
         assert stop(victim.pid, began, ()) is Outcome.ALREADY_GONE
 
