@@ -85,8 +85,9 @@ class AgentConnection:
     decide: called when another decision about this host is due. ending: why it has to end. offered:
     push numbers by content hash, of what this session has settled; withheld: with the reasons.
     fetchable: everything that was offered in it. withdrawn: the orders that it was told, by content
-    hash. turn: its turn to get what it was offered, while that lasts. certificate: what the session
-    was begun with; renewed: when another one was asked for last, by the monotonic clock.
+    hash. turn: its turn to get what it was offered, while that lasts. fetches: what ends each of
+    its open fetches. certificate: what the session was begun with; renewed: when another one was
+    asked for last, by the monotonic clock.
     """
 
     __slots__ = (
@@ -97,7 +98,7 @@ class AgentConnection:
         "decide",
         "ending",
         "fetchable",
-        "fetching",
+        "fetches",
         "offered",
         "outgoing",
         "renewed",
@@ -129,7 +130,7 @@ class AgentConnection:
         self.withheld: dict[bytes, tuple[int, tuple[Refusal, ...]]] = {}
         self.fetchable: set[bytes] = set()
         self.withdrawn: dict[bytes, Revocation] = {}
-        self.fetching = 0
+        self.fetches: tuple[Ending, ...] = ()
         self.turn: Turn | None = None
         self._files: dict[int, ActiveChannelFile] = {}
         self._content: dict[bytes, HostContent] = {}
@@ -171,9 +172,27 @@ class AgentConnection:
         if turn is not None:
             turn.end()
 
+    def begin_fetch(self, most: int) -> Ending:
+        """For what a fetch waits in, until `end_fetch`; SessionError if there are too many."""
+        if len(self.fetches) >= most:
+            raise SessionError(CloudReason.TOO_MANY_FETCHES, f"expected at most {most} at a time")
+        ending = Ending()
+        self.fetches += (ending,)
+        return ending
+
+    def end_fetch(self, ending: Ending) -> None:
+        """What was asked for is sent, or won't be."""
+        self.fetches = tuple(one for one in self.fetches if one is not ending)
+        self.end_turn()
+
     def close(self) -> None:
-        """Nobody sends or decides any more; what did so is let go."""
+        """Nobody sends, decides or waits for content any more; what did so is let go.
+
+        A fetch may wait for a database that hangs, which is why the session ends.
+        """
         self.decide = self.outgoing.some = _nothing
+        for one in self.fetches:
+            one.because(SessionError(CloudReason.NO_SESSION, "the session has ended"))
 
     def end(self, error: Exception) -> None:
         """Make the session end with this error."""

@@ -99,15 +99,15 @@ class SensorService(SensorServiceServicer):
         try:
             agent_id = self._certified(context).agent_id
             connection = self._offered_to(agent_id, request)
-            connection.fetching += 1
+            fetch = connection.begin_fetch(self._limits.fetches_per_agent)
             try:
-                data = await self._parts.library.signed_bytes(request.content_hash)
+                with fetch:
+                    data = await self._parts.library.signed_bytes(request.content_hash)
                 for start in range(0, len(data), self._limits.chunk_bytes):
                     chunk = data[start : start + self._limits.chunk_bytes]
                     yield FetchChannelFileResponse(chunk=chunk)
             finally:
-                connection.fetching -= 1
-                connection.end_turn()
+                connection.end_fetch(fetch)
         except CloudError as error:
             await _refuse(agent_id, error, context)
 
@@ -184,11 +184,6 @@ class SensorService(SensorServiceServicer):
         if request.content_hash in self._parts.library.catalogue.revocations:
             raise SessionError(
                 CloudReason.CONTENT_REVOKED, f"{request.content_hash.hex()}: was revoked"
-            )
-        if connection.fetching >= self._limits.fetches_per_agent:
-            raise SessionError(
-                CloudReason.TOO_MANY_FETCHES,
-                f"expected at most {self._limits.fetches_per_agent} at a time",
             )
         return connection
 

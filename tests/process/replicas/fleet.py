@@ -57,8 +57,10 @@ class Fleet:
         return str(self.a.push(file)["pushed"][0]["content_hash"])
 
     def state(self) -> str:
-        """Where the newest rollout stands."""
-        return str(self.a.json("rollout list")["rollouts"][-1]["state"])
+        """Where the newest rollout stands; AssertionError where it was halted."""
+        newest = self.a.json("rollout list")["rollouts"][-1]
+        assert newest["state"] != "halted", newest
+        return str(newest["state"])
 
     def leader(self) -> Cloud:
         """The replica that said last that it leads."""

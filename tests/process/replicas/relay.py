@@ -43,11 +43,17 @@ class Relay:
         there, forth = await asyncio.open_connection("127.0.0.1", self.to_port)
         ways = [self._one_way(here, forth), self._one_way(there, back)]
         tasks = [asyncio.create_task(way) for way in ways]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for writer in (back, forth):
-            writer.close()
-        for task in tasks:
-            task.cancel()
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the relay's end: what is still on its way gets nowhere
+            for writer in (back, forth):
+                writer.transport.abort()
+            raise
+        finally:
+            for writer in (back, forth):
+                writer.close()
+            for task in tasks:
+                task.cancel()
 
     async def _one_way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):

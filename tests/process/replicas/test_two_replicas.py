@@ -3,8 +3,10 @@
 import signal
 from pathlib import Path
 
+import grpc
 import pytest
 
+from cloud.rollout.plan import IMMEDIATE
 from cloud.store.postgresql import PostgresAddress
 from cloud.whereabouts import note_address
 from tests.process.cloud_agent import ScriptedAgent, detections, heartbeat, hello
@@ -132,3 +134,24 @@ def test_a_database_that_hangs_for_one_replica_costs_nothing(
         until(lambda: '"lease_renewed"' in fleet.b.log(), 40)
         fleet.push(2)
         fleet.require_all_well(2)
+
+
+def test_a_fetch_that_a_hanging_database_holds_up_ends_with_its_session(
+    tmp_path: Path, postgres: Postgres, address: PostgresAddress
+) -> None:
+    """An agent would wait where nothing comes, while the other replica has its content."""
+    with new_relay(postgres.port) as relay, new_fleet(tmp_path, address, IMMEDIATE) as fleet:
+        through = address.uri.replace(f":{postgres.port}/", f":{relay.port}/")
+        note_address(fleet.b.folder, PostgresAddress.parse(through))
+        fleet.b.start(**QUICK_LEASES, held_payloads=1)
+        with ScriptedAgent(fleet.b.address, fleet.b.agent_folder("web-1")) as agent:
+            agent.greet(hello("web-1"))
+            wanted = bytes.fromhex(fleet.push(1))
+            until(lambda: len(agent.offers()) == 1)
+            fleet.push(2)  # whose payload takes the place of the first one
+            until(lambda: len(agent.offers()) == 2)
+            relay.freeze()
+            with pytest.raises(grpc.RpcError) as refused:
+                agent.fetch(wanted)
+            assert "NO_SESSION" in str(refused.value.details())
+            assert "REPLICA_EXPIRED" in agent.ended()
