@@ -5,6 +5,7 @@ and ends at once, without a word about how; a signal that ends it is a result to
 """
 
 import faulthandler
+import gc
 import os
 import pickle
 from collections.abc import Callable
@@ -46,6 +47,9 @@ def apart(function: Callable[[], _Result]) -> _Result | Crash:
 def _tell(function: Callable[[], _Result], writing: int) -> None:
     """In the child: never returns."""
     faulthandler.disable()
+    # What the parent left for its collector is not ours to end: a server of grpc.aio waits, as it
+    # is collected, for a thread that no fork has.
+    gc.freeze()
     status = 1
     try:
         with os.fdopen(writing, "wb") as pipe:
