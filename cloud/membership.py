@@ -3,7 +3,8 @@
     1. before it serves: its own former sessions are over, whatever became of them
     2. every two seconds it says that it lives, and takes the lead if nobody has it
     3. who leads marks the hosts of replicas that have not said so in time as not connected
-    4. at the end: its hosts are not connected, and another one may lead at once
+    4. it ends a writer that hangs and holds all the others up
+    5. at the end: its hosts are not connected, and another one may lead at once
 
 A store in a file has one serving process, which leads. Who can't reach the store does not lead; nor
 does who has lost a lease without noticing: what it stores is refused (`cloud.store.replicas`). A
@@ -25,6 +26,7 @@ from cloud import journal
 from cloud.errors import CloudReason, StoreError
 from cloud.limits import CloudLimits
 from cloud.store import hosts, replicas
+from cloud.store.database import Database
 from cloud.store.replicas import ROLLOUTS, Replica
 from cloud.store.writer import Job, Writer
 
@@ -51,15 +53,16 @@ class Membership:
         writer: Writer,
         limits: CloudLimits,
         ours: Replica,
+        database: Database,
         *,
-        shared: bool,
         expired: Callable[[], None],
     ) -> None:
         self.term: int | None = None
         self._writer = writer
         self._limits = limits
         self._ours = ours
-        self._shared = shared
+        self._database = database
+        self._shared = database.shared
         self._expired = expired
         self._reached_since = self._renewed_at = time.monotonic()
 
@@ -93,6 +96,16 @@ class Membership:
                 self._unreached(error.reason, str(error))
             except TimeoutError:
                 self._unreached(CloudReason.DATABASE_UNREACHABLE, "no answer for a whole lease")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.replica_beat_seconds):
+                    await stop.wait()
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """End writers that hang, until the end is asked for; ours may be among those held up."""
+        while self._shared and not stop.is_set():
+            with suppress(StoreError):  # who leads, and who lives, says so
+                if await asyncio.to_thread(self._database.end_silent_writer):
+                    journal.warning("silent_writer_ended")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.replica_beat_seconds):
                     await stop.wait()

@@ -106,7 +106,7 @@ class _Serving:
             self._writer,
             limits,
             self._ours,
-            shared=database.shared,
+            database,
             expired=lambda: self._end_all(CloudReason.REPLICA_EXPIRED, "was taken for dead"),
         )
         self._connections.living = self._membership.living
@@ -135,6 +135,7 @@ class _Serving:
             working = (
                 self._conduct(),
                 self._membership.run(self._stop),
+                self._membership.watch(self._stop),
                 self._messaging.run(self._stop),
             )
             tasks = [asyncio.create_task(work) for work in working]

@@ -118,6 +118,14 @@ class Database:
                 self._dialect.begin_writing(connection)
                 yield connection
 
+    def end_silent_writer(self) -> int:
+        """End a writer that hangs in its transaction and holds the others up; how many there were.
+
+        The server does not do so in all cases (`cloud.store.postgresql`).
+        """
+        with self.reading() as connection:
+            return self._dialect.end_silent_writer(connection)
+
     def marks(self) -> Marks:
         """By what to tell whether anybody has committed; for its caller to close."""
         return self._dialect.marks()

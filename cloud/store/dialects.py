@@ -39,6 +39,9 @@ class Dialect(Protocol):
     def begin_writing(self, connection: Connection) -> None:
         """Be the only one who writes until the transaction ends; called at its beginning."""
 
+    def end_silent_writer(self, connection: Connection) -> int:
+        """End a writer that was silent for too long; how many there were."""
+
     def reason(self, error: BaseException | None) -> CloudReason:
         """What an error of the driver means."""
 

@@ -6,7 +6,10 @@ when it commits. That costs parallel writes; each serving process commits what w
 transaction, and a commit is what takes the time.
 
 Whoever is cut off is noticed on both sides within seconds: the server ends a transaction whose
-owner has gone silent, which gives the lock back. A password is never part of an address: libpq
+owner has gone silent, which gives the lock back. But it waits for ever for one that has begun a
+pipeline of statements (as psycopg sends many rows) and not ended it: its time limits count from the
+answer to a whole pipeline, and a peer that hangs keeps its TCP connection alive. So the others look
+for such a writer, and end it. A password is never part of an address: libpq
 finds it in a file (`?passfile=…`, PGPASSFILE, ~/.pgpass), which nobody else may read.
 """
 
@@ -46,6 +49,14 @@ SERVER_SETTINGS: Mapping[str, str | int] = MappingProxyType(
     }
 )
 """Of each connection; times in ms, those of keepalives in s."""
+
+SILENT_WRITER = """
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = %s AND objsubid = 1
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => %s)
+"""
+"""Who holds the writers' lock and is waited for, in a pipeline or not; of our own role only."""
 
 CLIENT_SETTINGS: Mapping[str, str | int] = MappingProxyType(
     {
@@ -154,6 +165,11 @@ class Postgresql:
     def begin_writing(self, connection: Connection) -> None:
         """Wait for the other writers; every later statement sees what they have committed."""
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")
+
+    def end_silent_writer(self, connection: Connection) -> int:
+        """End the session that holds the lock and has said nothing for SILENCE_MS."""
+        given = (WRITERS, SILENCE_MS / 1e3)
+        return len(connection.exec_driver_sql(SILENT_WRITER, given).all())
 
     def reason(self, error: BaseException | None) -> CloudReason:
         """By the SQLSTATE; without one, no server has answered."""

@@ -59,6 +59,10 @@ class Sqlite:
         """The lock is taken by the first statement of the transaction."""
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    def end_silent_writer(self, _: Connection) -> int:
+        """None: all writers are processes of this host."""
+        return 0
+
     def reason(self, error: BaseException | None) -> CloudReason:
         """By SQLite's name of the error."""
         name = str(getattr(error, "sqlite_errorname", ""))

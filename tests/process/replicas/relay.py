@@ -16,12 +16,17 @@ class Relay:
 
     to_port: int
     port: int = 0
+    _last: bytes = b""
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
     _loop: asyncio.AbstractEventLoop | None = None
 
     def freeze(self) -> None:
         """Carry nothing any more."""
         self._tell(self._flows.clear)
+
+    def freeze_after(self, words: bytes) -> None:
+        """Carry nothing any more once these have gone by, with what came together with them."""
+        self._last = words
 
     def thaw(self) -> None:
         """Carry what has piled up, and go on."""
@@ -61,6 +66,9 @@ class Relay:
                 await self._flows.wait()
                 writer.write(data)
                 await writer.drain()
+                if self._last and self._last in data:
+                    self._last = b""
+                    self._flows.clear()
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def test_what_a_former_leader_decides_is_not_stored(shared: Database) -> None:
                 writer,
                 replace(LIMITS, replica_lease_seconds=seconds),
                 one,
-                shared=True,
+                shared,
                 expired=lambda: None,
             )
             for one, seconds in ((A, OVER), (B, LONG))
