@@ -160,8 +160,7 @@ static __always_inline int recall_change(struct call *call, u32 number)
 }
 
 #ifdef CALL_REGISTERS
-#define CALL_OPENAT 257 /* of x86-64, whose registers these are */
-static u64 (*call_registers)(u64 task) = (void *)BPF_FUNC_task_pt_regs;
+#define CALL_OPENAT 257
 
 /* Where a seccomp filter sends a signal in the place of a call, its number stands for the result. */
 static __always_inline int was_trapped(struct syscall_exit *ctx, u64 task)

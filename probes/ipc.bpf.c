@@ -80,7 +80,7 @@ int exit_unix(struct syscall_exit *ctx)
 {
     struct call call = {};
     struct socket_address address = {};
-    if (!recall_of(OF_IPC, &call, ctx->number))
+    if (!find_socket_call(OF_IPC, &call, ctx))
         return 0;
     int readable = asked_family(&call, ctx->result, &address);
     if (address.family != FAMILY_UNIX)

@@ -176,7 +176,8 @@ def _surroundings(
     for call in chosen.called:
         maps[call.function] = shared_maps.create(call.function, shared_maps.program_shape())
     ipc = any(kind.name == "ipc" for kind in chosen.chosen)
-    return Surroundings(template_types, counted, kernel.text, maps, rung, forgets_ipc=ipc)
+    forgets = ipc and not kernel.reads_registers
+    return Surroundings(template_types, counted, kernel.text, maps, rung, forgets_ipc=forgets)
 
 
 def _known_of_kernel(rung: Rung) -> _Kernel:

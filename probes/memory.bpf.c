@@ -27,14 +27,19 @@ static __always_inline int remember_range(
     return remember(&call, COUNTER_PENDING_FULL_memory);
 }
 
-int enter_mmap(struct syscall_enter *ctx)
+static __always_inline int is_dubious_mapping(u64 protection, u64 flags, s32 descriptor)
 {
-    u64 protection = ctx->arguments[2];
-    u64 flags = ctx->arguments[3];
     if (!(protection & PROTECTION_EXECUTE))
         return 0;
-    if (!(protection & PROTECTION_WRITE) && !(flags & MAPPING_SHARED)
-        && (flags & MAPPING_ANONYMOUS || !is_unlinked(file_of_descriptor((s32)ctx->arguments[4]))))
+    if (protection & PROTECTION_WRITE || flags & MAPPING_SHARED)
+        return 1;
+    return !(flags & MAPPING_ANONYMOUS) && is_unlinked(file_of_descriptor(descriptor));
+}
+
+int enter_mmap(struct syscall_enter *ctx)
+{
+    u64 flags = ctx->arguments[3];
+    if (!is_dubious_mapping(ctx->arguments[2], flags, (s32)ctx->arguments[4]))
         return 0;
     return remember_range(
         ctx->number, memory_operation_map, ctx->arguments, flags, ctx->arguments[4]);
@@ -58,6 +63,44 @@ int enter_memfd_create(struct syscall_enter *ctx)
     return remember(&call, COUNTER_PENDING_FULL_memory);
 }
 
+#ifdef CALL_REGISTERS
+#define CALL_MMAP 9
+#define CALL_MPROTECT 10
+#define CALL_PKEY_MPROTECT 329
+
+/* The frequent ones have no program at their entry: what they were asked for still lies in the
+ * registers. None of them returns its own number, but where a seccomp filter sends a signal in its place.
+ */
+static __always_inline int read_range(struct call *call, struct syscall_exit *ctx)
+{
+    u64 registers = call_registers(current_task());
+    call->mode = MEMBER(u32, registers, pt_regs_dx);
+    if (!(call->mode & PROTECTION_EXECUTE) || ctx->result == ctx->number)
+        return 0;
+    call->path = MEMBER(u64, registers, pt_regs_di);
+    call->length = MEMBER(u64, registers, pt_regs_si);
+    call->operation = memory_operation_protect;
+    if (ctx->number != CALL_MMAP)
+        return 1;
+    call->operation = memory_operation_map;
+    call->flags = MEMBER(u32, registers, pt_regs_r10);
+    call->descriptor = MEMBER(u32, registers, pt_regs_r8);
+    return is_dubious_mapping(call->mode, call->flags, (s32)call->descriptor);
+}
+
+static __always_inline int find_range(struct call *call, struct syscall_exit *ctx)
+{
+    int by_registers = ctx->number == CALL_MMAP || ctx->number == CALL_MPROTECT
+        || ctx->number == CALL_PKEY_MPROTECT;
+    return by_registers ? read_range(call, ctx) : recall(call, ctx->number);
+}
+#else
+static __always_inline int find_range(struct call *call, struct syscall_exit *ctx)
+{
+    return recall(call, ctx->number);
+}
+#endif
+
 /* struct file that a call is about, or 0. */
 static __always_inline u64 file_of_call(struct call *call, s64 result)
 {
@@ -80,7 +123,7 @@ int exit_memory(struct syscall_exit *ctx)
     struct actor actor = {};
     struct call call = {};
     s64 result = ctx->result;
-    if (!recall(&call, ctx->number))
+    if (!find_range(&call, ctx))
         return 0;
     u64 file = file_of_call(&call, result);
     struct memory_record *record = reserve_memory();

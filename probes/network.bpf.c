@@ -13,7 +13,7 @@ static __always_inline void report_network(
     struct actor actor = {};
     u8 host[16] = {};
     u16 family = address->family;
-    find_actor(&actor);
+    find_actor_often(&actor);
     BEGIN(network, record);
     ACTOR(network, record, &actor);
     ACTOR_IMAGE(network, record, &actor);
@@ -66,7 +66,7 @@ int exit_network(struct syscall_exit *ctx)
     struct socket_address address = {};
     s64 result = ctx->result;
     int readable = 1;
-    if (!recall(&call, ctx->number))
+    if (!find_socket_call(NOTHING, &call, ctx))
         return 0;
     if (call.operation == SOCKET_ACCEPT)
         find_accepted(&call, result, &address);

@@ -31,6 +31,13 @@ struct call {
 
 _Static_assert(sizeof(struct call) == CALL_BYTES, "size of a pending call");
 
+#ifdef CALL_REGISTERS
+/* With what a task entered the kernel, which lies there until it leaves it. Numbers of calls that are
+ * read so are those of x86-64, whose registers these are.
+ */
+static u64 (*call_registers)(u64 task) = (void *)BPF_FUNC_task_pt_regs;
+#endif
+
 /* Network and ipc watch the same calls, each with programs of its own, so that one can be attached or
  * detached without the other: what they remember of one thread's call must not be mixed up. A process
  * id leaves the uppermost bits of the key free.

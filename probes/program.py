@@ -105,7 +105,7 @@ KERNEL_MEMBERS = tuple(
         ("xa_node", "shift slots"),
         ("socket", "sk"),
         ("sock", "sk_type"),
-        ("pt_regs", "si dx r10"),
+        ("pt_regs", "di si dx r8 r10"),
         (
             "sock_common",
             "skc_family skc_dport skc_num skc_daddr skc_rcv_saddr skc_v6_daddr skc_v6_rcv_saddr",
@@ -131,8 +131,10 @@ OPTIONAL_MEMBERS = frozenset(
         ("dentry", "d_iname"),
         ("dentry", "d_shortname"),
         # Another machine's registers have other names.
+        ("pt_regs", "di"),
         ("pt_regs", "si"),
         ("pt_regs", "dx"),
+        ("pt_regs", "r8"),
         ("pt_regs", "r10"),
     }
 )
@@ -263,7 +265,7 @@ class Surroundings:
 
     template_types: all that are defined. kernel: what is known of this kernel, as C: offsets_text,
     or structs of tracepoints and registers_text. shared: descriptor of every map that is there.
-    forgets_ipc: whether calls are remembered for ipc.
+    forgets_ipc: whether calls are remembered for ipc, by keys of its own.
     """
 
     template_types: Sequence[TemplateType]

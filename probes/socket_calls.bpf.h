@@ -1,10 +1,15 @@
-/* connect, bind and accept: what was asked for is kept until the call returns, then the family decides
- * whether it is an event of network or of ipc.
+/* connect, bind and accept: what was asked for is kept until the call returns, or read from the call's
+ * registers then; the family decides whether it is an event of network or of ipc.
  *
  * Each of them has its own programs on connect and bind. The address is the caller's memory. Where it
  * can't be read although the kernel could, the socket tells the family and the record goes out
  * without an address, if the rung can ask it.
  */
+
+#ifdef CALL_REGISTERS
+#define CALL_CONNECT 42
+#define CALL_BIND 49
+#endif
 
 static __always_inline int is_ip(u16 family)
 {
@@ -35,6 +40,25 @@ static __always_inline int remember_socket(
         count_loss(COUNTER_PENDING_FULL_network);
 #endif
     return 0;
+}
+
+/* Whether there is a call to look at. */
+static __always_inline int find_socket_call(u64 owner, struct call *call, struct syscall_exit *ctx)
+{
+#ifdef CALL_REGISTERS
+    if (ctx->number == CALL_CONNECT || ctx->number == CALL_BIND) {
+        /* Neither returns more than 0: a seccomp filter has sent a signal in the call's place. */
+        if (ctx->result > 0)
+            return 0;
+        u64 registers = call_registers(current_task());
+        call->operation = ctx->number == CALL_CONNECT ? SOCKET_CONNECT : SOCKET_BIND;
+        call->descriptor = MEMBER(u32, registers, pt_regs_di);
+        call->path = MEMBER(u64, registers, pt_regs_si);
+        call->length = MEMBER(u32, registers, pt_regs_dx);
+        return 1;
+    }
+#endif
+    return recall_of(owner, call, ctx->number);
 }
 
 /* Whether the caller's address could be read; if not, the family is the socket's, or 0. */

@@ -148,7 +148,10 @@ SYSTEM_CALLS = (
 )
 
 
-ENTRY_SPARED = frozenset({"enter_openat"})
+ENTRY_SPARED = frozenset(
+    "enter_openat enter_connect enter_bind enter_connect_unix enter_bind_unix enter_mmap "
+    "enter_mprotect".split()
+)
 """Programs at an entry that nobody needs where the one at the exit can read the registers with
 which the kernel was entered."""
 

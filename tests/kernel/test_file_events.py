@@ -14,7 +14,7 @@ from content.definitions import Rung, TemplateType
 from content.loss_causes import LossCause
 from probes.counters import CounterSlot
 from tests.kernel.collection import Collection, Event, is_truncated
-from tests.kernel.workload import run_python
+from tests.kernel.workload import REFUSING, run_python
 from tests.needs import skip_unavoidable
 
 OPENAT2 = 437
@@ -275,29 +275,14 @@ def test_unreadable_path_is_counted(collection: Collection, tmp_path: Path) -> N
     assert collection.lost().get(fault, 0) > before
 
 
-# A filter of struct sock_filter: loads the number of the call; answers openat, allows all else.
-REFUSING = f"""
-import ctypes, signal, struct
-signal.signal(signal.SIGSYS, lambda *_: None)
-def refuse(action):
-    load, jump, answer = (0x20, 0, 0, 0), (0x15, 0, 1, {OPENAT_OF_X86}), (6, 0, 0)
-    filters = struct.pack("HBBI" * 4, *load, *jump, *answer, action, *answer, 0x7FFF0000)
-    memory = ctypes.create_string_buffer(filters, len(filters))
-    program = struct.pack("HxxxxxxP", 4, ctypes.addressof(memory))
-    assert library.prctl(38, 1, 0, 0, 0) == 0
-    assert library.prctl(22, 2, program, 0, 0) == 0
-"""
-
-
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the call has another number elsewhere")
 @pytest.mark.parametrize(("action", "most"), [(0x00050000 | errno.EACCES, 1), (0x00030000, 0)])
 def test_what_a_filter_refuses_never_looks_opened(
     collection: Collection, tmp_path: Path, action: int, most: int
 ) -> None:
     """If it failed, a call that a seccomp filter has refused would pass for an open file."""
-    program = (
-        f"{REFUSING}\n"
-        f"refuse({action})\n"
+    program = REFUSING + (
+        f"refuse({OPENAT_OF_X86}, {action})\n"
         f"call({OPENAT_OF_X86}, -100, path('refused').encode(), os.O_CREAT | os.O_WRONLY, 0o600)\n"
     )
     events = do(collection, tmp_path, program)

@@ -2,12 +2,15 @@
 
 import errno
 import os
+import platform
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.kernel.collection import Collection, Event
 from tests.kernel.rungs import ONLY_WITH_BTF
-from tests.kernel.workload import run_python
+from tests.kernel.workload import REFUSING, run_python
 
 pytestmark = ONLY_WITH_BTF
 
@@ -181,3 +184,20 @@ def test_every_field_is_supplied(collection: Collection, tmp_path: Path) -> None
     supplied = set().union(*do(collection, tmp_path, program))
     definition = collection.rings["memory"].template_type
     assert {field.name for field in definition.fields} <= supplied
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the calls have other numbers elsewhere")
+@pytest.mark.parametrize(("action", "most"), [(0x00050000 | errno.EACCES, 1), (0x00030000, 0)])
+@pytest.mark.parametrize("call", ["MMAP", "PROTECT"])
+def test_what_a_filter_refuses_never_looks_done(
+    collection: Collection, tmp_path: Path, call: str, action: int, most: int
+) -> None:
+    """If it failed, a call that a seccomp filter has refused would pass for executable memory."""
+    program = REFUSING + (
+        "page = mmap(3, 0x22)\n"
+        f"refuse({call}, {action})\n"
+        f"call({call}, *long(page, 4096, 7, 0x32, -1, 0))\n"
+    )
+    events = do(collection, tmp_path, program)
+    assert len(events) <= most
+    assert all(event["result"] == -errno.EACCES for event in events)

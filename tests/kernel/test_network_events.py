@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import platform
 import socket
 
 import pytest
@@ -10,7 +11,7 @@ from content.definitions import Rung
 from content.loss_causes import LossCause
 from probes.counters import ANY_TEMPLATE_TYPE, CounterSlot
 from tests.kernel.collection import Collection, Event
-from tests.kernel.workload import run_python
+from tests.kernel.workload import REFUSING, run_python
 from tests.needs import skip_unavoidable
 
 ENDS = "remote_address remote_port local_address local_port".split()
@@ -196,3 +197,23 @@ def test_short_and_unreadable_addresses(collection: Collection) -> None:
     for event in (short, *others):
         assert named(collection, event) == ("connect", "ipv4")
         assert not set(ENDS) & event.keys()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the calls have other numbers elsewhere")
+@pytest.mark.parametrize(("action", "most"), [(0x00050000 | errno.EACCES, 1), (0x00030000, 0)])
+@pytest.mark.parametrize(("call", "number"), [("connect", 42), ("bind", 49)])
+def test_what_a_filter_refuses_never_looks_done(
+    collection: Collection, call: str, number: int, action: int, most: int
+) -> None:
+    """If it failed, a call that a seccomp filter has refused would pass for a connection."""
+    program = REFUSING + (
+        "sock = socket.socket()\n"
+        f"refuse({number}, {action})\n"
+        "try:\n"
+        f"    sock.{call}(('127.0.0.1', 9))\n"
+        "except OSError:\n"
+        "    pass\n"
+    )
+    events = do(collection, program)
+    assert len(events) <= most
+    assert all(event["result"] == -errno.EACCES for event in events)

@@ -20,6 +20,19 @@ def path(name):
     return os.path.join(folder, name)
 """
 
+# A filter of struct sock_filter: loads the number of the call; answers one number, allows the rest.
+REFUSING = """
+import signal, struct
+signal.signal(signal.SIGSYS, lambda *_: None)
+def refuse(number, action):
+    load, jump, answer = (0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0)
+    filters = struct.pack("HBBI" * 4, *load, *jump, *answer, action, *answer, 0x7FFF0000)
+    memory = ctypes.create_string_buffer(filters, len(filters))
+    program = struct.pack("HxxxxxxP", 4, ctypes.addressof(memory))
+    assert library.prctl(38, 1, 0, 0, 0) == 0
+    assert library.prctl(22, 2, program, 0, 0) == 0
+"""
+
 
 def run_python(program: str, folder: Path | str = "", **options: Any) -> int:
     """Run a program behind PRELUDE, in a process of its own; returns its pid.

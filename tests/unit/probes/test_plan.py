@@ -63,21 +63,30 @@ def test_every_program_is_ordered_once(events: Path) -> None:
 
 
 @pytest.mark.parametrize("reads_registers", [True, False])
-def test_an_open_has_the_programs_that_the_kernel_allows(
-    events: Path, *, reads_registers: bool
+@pytest.mark.parametrize(
+    ("template_type", "call", "enter", "end"),
+    [
+        ("file", "openat", "enter_openat", "exit_file"),
+        ("network", "connect", "enter_connect", "exit_network"),
+        ("network", "bind", "enter_bind", "exit_network"),
+        ("ipc", "connect", "enter_connect_unix", "exit_unix"),
+        ("ipc", "bind", "enter_bind_unix", "exit_unix"),
+        ("memory", "mmap", "enter_mmap", "exit_memory"),
+        ("memory", "pkey_mprotect", "enter_mprotect", "exit_memory"),
+    ],
+)
+def test_a_call_has_the_programs_that_the_kernel_allows(
+    events: Path, template_type: str, call: str, enter: str, end: str, *, reads_registers: bool
 ) -> None:
-    """If it failed, opens would be reported twice, not at all, or by a program that is refused."""
-    placed = planned(events, "file", reads_registers=reads_registers).placements
+    """If it failed, it would be reported twice, not at all, or by a program that is refused."""
+    placed = planned(events, template_type, reads_registers=reads_registers).placements
     functions = {
         one.point.event: one.point.function
         for one in placed
-        if isinstance(one.point, tracepoints.Tracepoint) and one.point.event.endswith("_openat")
+        if isinstance(one.point, tracepoints.Tracepoint) and one.point.event.endswith(f"_{call}")
     }
-    assert functions == (
-        {"sys_exit_openat": "exit_file"}
-        if reads_registers
-        else {"sys_enter_openat": "enter_openat", "sys_exit_openat": "exit_file"}
-    )
+    before = {} if reads_registers else {f"sys_enter_{call}": enter}
+    assert functions == before | {f"sys_exit_{call}": end}
 
 
 def test_what_the_kernel_lacks_is_named(events: Path) -> None:

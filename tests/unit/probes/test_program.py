@@ -133,7 +133,7 @@ def test_every_function_of_the_table_exists(rung: Rung) -> None:
     }
     watched = tracepoints.wanted_calls(program.SOURCES[rung])
     calls = {name for call in watched for name in (call.enter, call.exit)}
-    assert calls >= tracepoints.ENTRY_SPARED
+    assert calls >= tracepoints.ENTRY_SPARED or rung is not Rung.BPF_BTF
     for function in points | calls:
         assert re.search(rf"^int {function}\((struct \w+|void) \*ctx\)$", text, re.MULTILINE)
 
