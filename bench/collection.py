@@ -28,6 +28,7 @@ from probes.limits import LIMITS
 from probes.loader import LoadedProbes, load
 from probes.ring import Ring
 from probes.tracefs import mount_privately
+from probes.tracepoints import ENTRY_SPARED
 
 STARTS = 10
 ROUNDS = 7
@@ -50,8 +51,6 @@ JOIN = "collector: start to attached, file joining process, median"
 EXEC = ("on_exec", "on_exec_process", "on_exec_privilege", "on_exec_memory")
 END = ("on_exit", "forget_calls", "on_free")
 OPEN = ("enter_openat", "exit_file")
-OPEN_BY_REGISTERS = ("exit_file",)
-"""Where the exit reads the call's registers, nothing runs at the entry."""
 
 Work = Callable[[int, str], None]
 
@@ -234,12 +233,11 @@ def _time_in_bpf(
 ) -> list[Figure]:
     """Nanoseconds in programs that run often, as the kernel counts them."""
     opens, execs = OPENS // divisor, EXECS // divisor
-    opening = OPEN if OPEN[0] in probes.programs else OPEN_BY_REGISTERS
     works: list[tuple[str, Work, int, tuple[str, ...], str | None]] = [
         ("an exec", _execute, execs, EXEC, "<= 1500"),
         ("the end of a process", _execute, execs, END, None),
-        ("an open for writing", _open_to_write, opens, opening, "<= 200"),
-        ("an open for reading", _open_to_read, opens, opening, "<= 200"),
+        ("an open for writing", _open_to_write, opens, OPEN, "<= 200"),
+        ("an open for reading", _open_to_read, opens, OPEN, "<= 200"),
         ("a map that is no event", _map_memory, opens, ("enter_mmap", "exit_memory"), None),
         ("a send that is no event", _send, opens, ("enter_sendto", "exit_send"), None),
     ]
@@ -310,7 +308,8 @@ def _nothing() -> None:
 
 def _facts(programs: Mapping[str, int], names: Sequence[str]) -> list[Path]:
     """Where the kernel tells of these programs."""
-    return [Path(f"/proc/self/fdinfo/{programs[name]}") for name in names]
+    there = [name for name in names if name in programs or name not in ENTRY_SPARED]
+    return [Path(f"/proc/self/fdinfo/{programs[name]}") for name in there]
 
 
 def _nanoseconds(
