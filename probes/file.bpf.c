@@ -48,11 +48,13 @@ int enter_open(struct syscall_enter *ctx)
         ctx->number, ctx->arguments[0], ctx->arguments[1], ctx->arguments[2]);
 }
 
+#ifndef CALL_REGISTERS
 int enter_openat(struct syscall_enter *ctx)
 {
     return remember_open(
         ctx->number, ctx->arguments[1], ctx->arguments[2], ctx->arguments[3]);
 }
+#endif
 
 /* How it opens stands in memory, which is only sure to be readable once the kernel has read it. */
 int enter_openat2(struct syscall_enter *ctx)

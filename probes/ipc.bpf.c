@@ -60,6 +60,7 @@ static __always_inline void report_unix(struct call *call, s64 result, int reada
     ipc_ring.ringbuf_submit(record, WAKE_IDLE_READER);
 }
 
+#ifndef CALL_REGISTERS
 static __always_inline int remember_unix(struct syscall_enter *ctx, u32 operation)
 {
     return remember_socket(
@@ -75,6 +76,7 @@ int enter_bind_unix(struct syscall_enter *ctx)
 {
     return remember_unix(ctx, SOCKET_BIND);
 }
+#endif
 
 int exit_unix(struct syscall_exit *ctx)
 {

@@ -17,16 +17,6 @@ static __always_inline int is_unlinked(u64 file)
     return inode && !read_u32(inode + OFFSET_inode_i_nlink);
 }
 
-static __always_inline int remember_range(
-    u32 number, u32 operation, u64 *arguments, u64 flags, u64 descriptor)
-{
-    struct call call = {
-        .number = number, .operation = operation, .path = arguments[0], .length = arguments[1],
-        .mode = (u32)arguments[2], .flags = (u32)flags, .descriptor = (u32)descriptor,
-    };
-    return remember(&call, COUNTER_PENDING_FULL_memory);
-}
-
 static __always_inline int is_dubious_mapping(u64 protection, u64 flags, s32 descriptor)
 {
     if (!(protection & PROTECTION_EXECUTE))
@@ -34,24 +24,6 @@ static __always_inline int is_dubious_mapping(u64 protection, u64 flags, s32 des
     if (protection & PROTECTION_WRITE || flags & MAPPING_SHARED)
         return 1;
     return !(flags & MAPPING_ANONYMOUS) && is_unlinked(file_of_descriptor(descriptor));
-}
-
-int enter_mmap(struct syscall_enter *ctx)
-{
-    u64 flags = ctx->arguments[3];
-    if (!is_dubious_mapping(ctx->arguments[2], flags, (s32)ctx->arguments[4]))
-        return 0;
-    return remember_range(
-        ctx->number, memory_operation_map, ctx->arguments, flags, ctx->arguments[4]);
-}
-
-/* mprotect and pkey_mprotect. */
-int enter_mprotect(struct syscall_enter *ctx)
-{
-    if (!(ctx->arguments[2] & PROTECTION_EXECUTE))
-        return 0;
-    return remember_range(
-        ctx->number, memory_operation_protect, ctx->arguments, NOTHING, NOTHING);
 }
 
 int enter_memfd_create(struct syscall_enter *ctx)
@@ -95,6 +67,34 @@ static __always_inline int find_range(struct call *call, struct syscall_exit *ct
     return by_registers ? read_range(call, ctx) : recall(call, ctx->number);
 }
 #else
+static __always_inline int remember_range(
+    u32 number, u32 operation, u64 *arguments, u64 flags, u64 descriptor)
+{
+    struct call call = {
+        .number = number, .operation = operation, .path = arguments[0], .length = arguments[1],
+        .mode = (u32)arguments[2], .flags = (u32)flags, .descriptor = (u32)descriptor,
+    };
+    return remember(&call, COUNTER_PENDING_FULL_memory);
+}
+
+int enter_mmap(struct syscall_enter *ctx)
+{
+    u64 flags = ctx->arguments[3];
+    if (!is_dubious_mapping(ctx->arguments[2], flags, (s32)ctx->arguments[4]))
+        return 0;
+    return remember_range(
+        ctx->number, memory_operation_map, ctx->arguments, flags, ctx->arguments[4]);
+}
+
+/* mprotect and pkey_mprotect. */
+int enter_mprotect(struct syscall_enter *ctx)
+{
+    if (!(ctx->arguments[2] & PROTECTION_EXECUTE))
+        return 0;
+    return remember_range(
+        ctx->number, memory_operation_protect, ctx->arguments, NOTHING, NOTHING);
+}
+
 static __always_inline int find_range(struct call *call, struct syscall_exit *ctx)
 {
     return recall(call, ctx->number);

@@ -45,6 +45,7 @@ static __always_inline int remember_ip(struct syscall_enter *ctx, u32 operation,
         NOTHING, ctx->number, operation, ctx->arguments[0], ctx->arguments[1], length);
 }
 
+#ifndef CALL_REGISTERS
 int enter_connect(struct syscall_enter *ctx)
 {
     return remember_ip(ctx, SOCKET_CONNECT, ctx->arguments[2]);
@@ -54,6 +55,7 @@ int enter_bind(struct syscall_enter *ctx)
 {
     return remember_ip(ctx, SOCKET_BIND, ctx->arguments[2]);
 }
+#endif
 
 int enter_accept(struct syscall_enter *ctx)
 {
