@@ -14,7 +14,7 @@ FORKS = 12
 
 # A process of its own, because it changes the limits.
 PROGRAM = """
-import json, os, socket, subprocess, sys, threading, time
+import contextlib, json, os, socket, subprocess, sys, threading, time
 from dataclasses import replace
 from content.definitions import load_definitions
 from probes import loader, shared_maps
@@ -69,13 +69,11 @@ def test_calls_that_find_no_room_are_counted() -> None:
         "[thread.start() for thread in threads]\n"
         "time.sleep(0.5)\n"
         "os.rename('/dev/null', '/dev/null')\n"
-        "client = socket.socket(socket.AF_UNIX)\n"
-        "client.connect_ex('/nonexistent')\n"
-        "other = socket.socket()\n"
-        "other.connect_ex(('127.0.0.1', 1))\n"
+        "with contextlib.suppress(OSError):\n"
+        "    os.mkfifo('/nonexistent/fifo')\n"
     )
     _, lost = run({"pending_calls": FEW}, body)
-    assert lost["PENDING_FULL 3"] >= waiting - FEW + 1
+    assert lost["PENDING_FULL 3"] >= waiting - FEW
     assert lost["PENDING_FULL 2"] >= 1
     assert lost["PENDING_FULL 4"] >= 1
 
