@@ -14,7 +14,7 @@ from content.definitions import Rung, TemplateType
 from content.loss_causes import LossCause
 from probes.counters import CounterSlot
 from tests.kernel.collection import Collection, Event, is_truncated
-from tests.kernel.workload import REFUSING, run_python
+from tests.kernel.workload import REFUSING, refused_on_x86, run_python
 from tests.needs import skip_unavoidable
 
 OPENAT2 = 437
@@ -275,8 +275,7 @@ def test_unreadable_path_is_counted(collection: Collection, tmp_path: Path) -> N
     assert collection.lost().get(fault, 0) > before
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the call has another number elsewhere")
-@pytest.mark.parametrize(("action", "most"), [(0x00050000 | errno.EACCES, 1), (0x00030000, 0)])
+@refused_on_x86
 def test_what_a_filter_refuses_never_looks_opened(
     collection: Collection, tmp_path: Path, action: int, most: int
 ) -> None:

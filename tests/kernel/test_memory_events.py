@@ -2,7 +2,6 @@
 
 import errno
 import os
-import platform
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.kernel.collection import Collection, Event
 from tests.kernel.rungs import ONLY_WITH_BTF
-from tests.kernel.workload import REFUSING, run_python
+from tests.kernel.workload import REFUSING, refused_on_x86, run_python
 
 pytestmark = ONLY_WITH_BTF
 
@@ -186,8 +185,7 @@ def test_every_field_is_supplied(collection: Collection, tmp_path: Path) -> None
     assert {field.name for field in definition.fields} <= supplied
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the calls have other numbers elsewhere")
-@pytest.mark.parametrize(("action", "most"), [(0x00050000 | errno.EACCES, 1), (0x00030000, 0)])
+@refused_on_x86
 @pytest.mark.parametrize("call", ["MMAP", "PROTECT"])
 def test_what_a_filter_refuses_never_looks_done(
     collection: Collection, tmp_path: Path, call: str, action: int, most: int

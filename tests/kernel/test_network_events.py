@@ -2,7 +2,6 @@
 
 import errno
 import ipaddress
-import platform
 import socket
 
 import pytest
@@ -11,7 +10,7 @@ from content.definitions import Rung
 from content.loss_causes import LossCause
 from probes.counters import ANY_TEMPLATE_TYPE, CounterSlot
 from tests.kernel.collection import Collection, Event
-from tests.kernel.workload import REFUSING, run_python
+from tests.kernel.workload import REFUSING, refused_on_x86, run_python
 from tests.needs import skip_unavoidable
 
 ENDS = "remote_address remote_port local_address local_port".split()
@@ -199,8 +198,7 @@ def test_short_and_unreadable_addresses(collection: Collection) -> None:
         assert not set(ENDS) & event.keys()
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the calls have other numbers elsewhere")
-@pytest.mark.parametrize(("action", "most"), [(0x00050000 | errno.EACCES, 1), (0x00030000, 0)])
+@refused_on_x86
 @pytest.mark.parametrize(("call", "number"), [("connect", 42), ("bind", 49)])
 def test_what_a_filter_refuses_never_looks_done(
     collection: Collection, call: str, number: int, action: int, most: int

@@ -1,9 +1,14 @@
 """Known workloads: a Python program in a process of its own, whose pid is known."""
 
+import errno
+import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.patience import patient
 
@@ -32,6 +37,18 @@ def refuse(number, action):
     assert library.prctl(38, 1, 0, 0, 0) == 0
     assert library.prctl(22, 2, program, 0, 0) == 0
 """
+
+# SECCOMP_RET_ERRNO, which may be seen as a call that failed; SECCOMP_RET_TRAP, which is no event.
+REFUSALS = [(0x00050000 | errno.EACCES, 1), (0x00030000, 0)]
+
+
+def refused_on_x86(test: Callable[..., None]) -> Callable[..., None]:
+    """A test of calls that a filter refuses: each `action`, and how many events are the `most`."""
+    with_each = pytest.mark.parametrize(("action", "most"), REFUSALS)
+    elsewhere = platform.machine() != "x86_64"
+    there = pytest.mark.skipif(elsewhere, reason="the calls have other numbers elsewhere")
+    marked: Callable[..., None] = there(with_each(test))
+    return marked
 
 
 def run_python(program: str, folder: Path | str = "", **options: Any) -> int:

@@ -69,6 +69,6 @@ def test_a_replica_looks_for_it(tmp_path: Path, address: PostgresAddress) -> Non
             assert "silent_writer_ended" in fleet.a.log()
 
 
-def _answered(raw: "psycopg.Connection[Any]") -> bool:
+def _answered(raw: psycopg.Connection[Any]) -> bool:
     raw.pgconn.consume_input()
     return not raw.pgconn.is_busy()
